@@ -1,0 +1,2 @@
+//! The `seqfault` program.
+fn main() {}
