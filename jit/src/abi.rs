@@ -1,0 +1,41 @@
+//! How values and functions look in machine code: CLIF types and signatures.
+//!
+//! Wasm functions use Cranelift's `tail` convention (the only one that can tail-call) and take
+//! their instance's context first. Host functions are entered with the platform's C convention and
+//! an array of [`crate::vm::ValRaw`].
+
+use crate::types::{FuncType, HeapType, RefType, ValType};
+use cranelift_codegen::ir::{self, AbiParam, ArgumentPurpose, types};
+use cranelift_codegen::isa::CallConv;
+
+/// The type of addresses. Only 64-bit targets are supported.
+pub(crate) const POINTER: ir::Type = types::I64;
+
+/// The CLIF type of a reference: functions are addresses, host values are 32-bit numbers.
+pub(crate) fn reference_type(ty: RefType) -> ir::Type {
+    match ty.heap {
+        HeapType::Func => POINTER,
+        HeapType::Extern => types::I32,
+    }
+}
+
+/// The CLIF type of a value. Vectors are always `i8x16` between operations.
+pub(crate) fn value_type(ty: ValType) -> ir::Type {
+    match ty {
+        ValType::I32 => types::I32,
+        ValType::I64 => types::I64,
+        ValType::F32 => types::F32,
+        ValType::F64 => types::F64,
+        ValType::V128 => types::I8X16,
+        ValType::Ref(ty) => reference_type(ty),
+    }
+}
+
+/// The signature of a wasm function: its instance's context, then its parameters.
+pub(crate) fn wasm_signature(ty: &FuncType) -> ir::Signature {
+    let mut signature = ir::Signature::new(CallConv::Tail);
+    signature.params.push(AbiParam::special(POINTER, ArgumentPurpose::VMContext));
+    signature.params.extend(ty.params().iter().map(|&ty| AbiParam::new(value_type(ty))));
+    signature.returns.extend(ty.results().iter().map(|&ty| AbiParam::new(value_type(ty))));
+    signature
+}

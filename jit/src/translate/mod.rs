@@ -1,0 +1,1 @@
+//! From a validated function body to CLIF.

@@ -1,0 +1,39 @@
+//! What of the code generator can be chosen.
+
+/// Choices that change the code generated for a module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tunables {
+    /// Check the epoch in every function prologue and loop header.
+    pub epoch_interruption: bool,
+    /// Give NaN results one bit pattern.
+    pub nan_canonicalization: bool,
+    /// How much to optimise.
+    pub opt_level: OptLevel,
+    /// Run Cranelift's verifier on every function.
+    pub verifier: bool,
+    /// Produce unwind tables for native tools.
+    pub unwind_info: bool,
+}
+
+/// How much the code generator optimises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OptLevel {
+    /// As fast a compilation as possible.
+    None,
+    /// Fast code.
+    Speed,
+    /// Fast code, and small where that costs little.
+    SpeedAndSize,
+}
+
+impl Default for Tunables {
+    fn default() -> Tunables {
+        Tunables {
+            epoch_interruption: false,
+            nan_canonicalization: false,
+            opt_level: OptLevel::Speed,
+            verifier: cfg!(debug_assertions),
+            unwind_info: false,
+        }
+    }
+}

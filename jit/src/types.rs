@@ -1,0 +1,204 @@
+//! The types of WebAssembly, as plain data shared by the whole runtime.
+//!
+//! Source: WebAssembly core specification, section 2.3 "Types". They are our own (and not
+//! wasmparser's) because they are part of the embedding API, which must not change whenever the
+//! parser does. `Display` prints the text format.
+
+use std::fmt;
+
+/// A heap type: what a reference can point to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeapType {
+    /// Any function.
+    Func,
+    /// Any host value.
+    Extern,
+}
+
+/// A reference type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RefType {
+    /// Whether `ref.null` is one of its values.
+    pub nullable: bool,
+    /// What it points to.
+    pub heap: HeapType,
+}
+
+impl RefType {
+    /// `funcref`, short for `(ref null func)`.
+    pub const FUNCREF: RefType = RefType { nullable: true, heap: HeapType::Func };
+    /// `externref`, short for `(ref null extern)`.
+    pub const EXTERNREF: RefType = RefType { nullable: true, heap: HeapType::Extern };
+}
+
+impl fmt::Display for RefType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.nullable, self.heap) {
+            (true, HeapType::Func) => f.write_str("funcref"),
+            (true, HeapType::Extern) => f.write_str("externref"),
+            (false, HeapType::Func) => f.write_str("(ref func)"),
+            (false, HeapType::Extern) => f.write_str("(ref extern)"),
+        }
+    }
+}
+
+/// A value type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ValType {
+    /// 32-bit integer.
+    I32,
+    /// 64-bit integer.
+    I64,
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary64.
+    F64,
+    /// 128-bit vector.
+    V128,
+    /// Reference.
+    Ref(RefType),
+}
+
+impl ValType {
+    /// The nullable function reference type.
+    pub const FUNCREF: ValType = ValType::Ref(RefType::FUNCREF);
+    /// The nullable host reference type.
+    pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
+}
+
+impl fmt::Display for ValType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValType::I32 => f.write_str("i32"),
+            ValType::I64 => f.write_str("i64"),
+            ValType::F32 => f.write_str("f32"),
+            ValType::F64 => f.write_str("f64"),
+            ValType::V128 => f.write_str("v128"),
+            ValType::Ref(r) => r.fmt(f),
+        }
+    }
+}
+
+/// A function type: parameters and results.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FuncType {
+    // Parameters first, then results: one allocation.
+    types: Box<[ValType]>,
+    params: usize,
+}
+
+impl FuncType {
+    /// A function type from its parameter and result types.
+    pub fn new(
+        params: impl IntoIterator<Item = ValType>,
+        results: impl IntoIterator<Item = ValType>,
+    ) -> FuncType {
+        let mut types: Vec<ValType> = params.into_iter().collect();
+        let params = types.len();
+        types.extend(results);
+        FuncType { types: types.into(), params }
+    }
+
+    /// The parameter types, in order.
+    pub fn params(&self) -> &[ValType] {
+        &self.types[..self.params]
+    }
+
+    /// The result types, in order.
+    pub fn results(&self) -> &[ValType] {
+        &self.types[self.params..]
+    }
+}
+
+impl fmt::Display for FuncType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(func")?;
+        for (keyword, types) in [("param", self.params()), ("result", self.results())] {
+            if types.is_empty() {
+                continue;
+            }
+            write!(f, " ({keyword}")?;
+            for ty in types {
+                write!(f, " {ty}")?;
+            }
+            f.write_str(")")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// The type of a linear memory; sizes are in pages of 64 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MemoryType {
+    /// Pages at the start.
+    pub minimum: u64,
+    /// Pages it may grow to, when declared.
+    pub maximum: Option<u64>,
+    /// Whether several threads may use it at once.
+    pub shared: bool,
+}
+
+/// Bytes in a page of linear memory.
+pub const WASM_PAGE_SIZE: usize = 64 << 10;
+
+/// Pages that a 32-bit memory can have at most: 4 GiB.
+pub const MAX_MEMORY32_PAGES: u64 = 1 << 16;
+
+impl fmt::Display for MemoryType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "(memory {}", self.minimum)?;
+        if let Some(maximum) = self.maximum {
+            write!(f, " {maximum}")?;
+        }
+        f.write_str(if self.shared { " shared)" } else { ")" })
+    }
+}
+
+/// The type of a table; sizes are in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TableType {
+    /// What its elements are.
+    pub element: RefType,
+    /// Elements at the start.
+    pub minimum: u64,
+    /// Elements it may grow to, when declared.
+    pub maximum: Option<u64>,
+}
+
+impl fmt::Display for TableType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "(table {}", self.minimum)?;
+        if let Some(maximum) = self.maximum {
+            write!(f, " {maximum}")?;
+        }
+        write!(f, " {})", self.element)
+    }
+}
+
+/// Whether a global can be assigned to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mutability {
+    /// It keeps its first value.
+    Const,
+    /// `global.set` may change it.
+    Var,
+}
+
+/// The type of a global.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GlobalType {
+    /// The type of its value.
+    pub content: ValType,
+    /// Whether it can change.
+    pub mutability: Mutability,
+}
+
+impl fmt::Display for GlobalType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mutability {
+            Mutability::Const => write!(f, "(global {})", self.content),
+            Mutability::Var => write!(f, "(global (mut {}))", self.content),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What compiled code reads and writes: the structs shared by machine code and the runtime.
+//!
+//! They are defined once, here, `#[repr(C)]`; the translator takes every offset from
+//! `offset_of!` or [`VMOffsets`]. Names begin with `VM` only for what compiled code touches.
+//! The runtime allocates and fills them; this crate only knows their layout.
+//!
+//! ```text
+//! vmctx ─► VMContext header ── store_context ─► VMStoreContext (one per store)
+//!          │                   builtins ──────► VMBuiltins (one per process)
+//!          │                   slots ─────────► [VMSlot; defined functions] (one per module)
+//!          │                   type_ids ──────► [u32; types] (one per module)
+//!          ├ [VMFunctionImport; imported functions]
+//!          ├ [VMMemoryRef; memories]       ── definition ─► VMMemory
+//!          ├ [*mut VMTable; tables]        ─────────────► VMTable
+//!          ├ [*mut VMGlobal; imported globals]
+//!          ├ [VMGlobal; defined globals]
+//!          └ [VMFuncRef; functions that escape]
+//! ```
+
+mod builtins;
+mod context;
+mod entities;
+mod offsets;
+
+pub use builtins::{BuiltinSignature, BuiltinType, VMBuiltins};
+pub use context::{VMContext, VMStoreContext};
+pub use entities::{
+    VMFuncRef, VMFunctionImport, VMGlobal, VMMemory, VMMemoryRef, VMSlot, VMTable, ValRaw,
+};
+pub use offsets::VMOffsets;

@@ -1,0 +1,88 @@
+//! Where the arrays behind a `VMContext` lie, for one module.
+
+use super::{VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMTable};
+use crate::module::ModuleInfo;
+
+/// Byte offsets from the start of a `VMContext`; they depend on the module's counts only.
+#[derive(Clone, Debug)]
+pub struct VMOffsets {
+    function_imports: u32,
+    memories: u32,
+    tables: u32,
+    imported_globals: u32,
+    defined_globals: u32,
+    func_refs: u32,
+    size: u32,
+    num_imported_globals: u32,
+}
+
+impl VMOffsets {
+    /// The layout for `module`.
+    pub fn new(module: &ModuleInfo) -> VMOffsets {
+        let mut at = size_of::<VMContext>();
+        let mut array = |count: usize, size: usize, align: usize| {
+            at = at.next_multiple_of(align);
+            let start = at;
+            at += count * size;
+            // wasmparser limits each kind to a million; func refs are the largest at 24 bytes.
+            u32::try_from(start).expect("a context is smaller than 4 GiB")
+        };
+        let function_imports =
+            array(module.num_imported_functions, size_of::<VMFunctionImport>(), 8);
+        let memories = array(module.memories.len(), size_of::<VMMemoryRef>(), 8);
+        let tables = array(module.tables.len(), size_of::<*mut VMTable>(), 8);
+        let imported_globals = array(module.num_imported_globals, size_of::<*mut VMGlobal>(), 8);
+        let defined_globals =
+            array(module.globals.len() - module.num_imported_globals, size_of::<VMGlobal>(), 16);
+        let func_refs = array(module.num_escaped_functions(), size_of::<VMFuncRef>(), 8);
+        let size = array(0, 0, align_of::<VMContext>());
+        VMOffsets {
+            function_imports,
+            memories,
+            tables,
+            imported_globals,
+            defined_globals,
+            func_refs,
+            size,
+            num_imported_globals: module.num_imported_globals as u32,
+        }
+    }
+
+    /// Bytes of the whole context.
+    pub fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// The [`VMFunctionImport`] of an imported function.
+    pub fn function_import(&self, func: u32) -> u32 {
+        self.function_imports + func * size_of::<VMFunctionImport>() as u32
+    }
+
+    /// The [`VMMemoryRef`] of a memory.
+    pub fn memory(&self, memory: u32) -> u32 {
+        self.memories + memory * size_of::<VMMemoryRef>() as u32
+    }
+
+    /// The `*mut VMTable` of a table.
+    pub fn table(&self, table: u32) -> u32 {
+        self.tables + table * size_of::<*mut VMTable>() as u32
+    }
+
+    /// The `*mut VMGlobal` of an imported global.
+    pub fn imported_global(&self, global: u32) -> u32 {
+        debug_assert!(global < self.num_imported_globals);
+        self.imported_globals + global * size_of::<*mut VMGlobal>() as u32
+    }
+
+    /// The [`VMGlobal`] itself of a global that the module defines, by its global index.
+    pub fn defined_global(&self, global: u32) -> u32 {
+        let defined = global - self.num_imported_globals;
+        self.defined_globals + defined * size_of::<VMGlobal>() as u32
+    }
+
+    /// The [`VMFuncRef`] of an escaping function, by its place in
+    /// [`ModuleInfo::escaped_functions`].
+    pub fn func_ref(&self, escaped: u32) -> u32 {
+        self.func_refs + escaped * size_of::<VMFuncRef>() as u32
+    }
+}
