@@ -2,13 +2,14 @@
 
 mod abi;
 mod error;
-mod module;
+pub mod module;
 mod translate;
 mod trap;
 mod tunables;
-mod types;
+pub mod types;
 pub mod vm;
 
 pub use error::CompileError;
 pub use trap::TrapCode;
 pub use tunables::{OptLevel, Tunables};
+pub use wasmparser::WasmFeatures;

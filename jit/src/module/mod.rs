@@ -1,10 +1,15 @@
 //! A module as plain data: what its sections declare, without its code.
 
+pub(crate) mod convert;
 mod info;
+mod malformed;
+mod names;
 mod parse;
 
 pub use info::{
-    ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, EntityIndex,
-    EntityType, Export, Import, ModuleInfo, TableInfo,
+    ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment,
+    EntityIndex, EntityType, Export, Import, ModuleInfo, TableInfo,
 };
-pub use parse::{BodyValidation, ParsedModule, parse};
+pub use names::function_names;
+pub(crate) use parse::function_body;
+pub use parse::{BodyValidation, ParsedModule, ValidationScratch, parse};

@@ -1,1 +1,315 @@
-//! Parsing and validating a module, bodies apart.
+//! Parsing and validating a module's sections.
+//!
+//! One pass over the payloads feeds the validator and fills a [`ModuleInfo`]. Function bodies are
+//! only located: checking them is most of the work, so it is handed back as independent pieces
+//! ([`BodyValidation`]) that the caller may run on many threads.
+
+use super::convert;
+use super::info::{
+    DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, EntityIndex, EntityType,
+    Export, Import, ModuleInfo, TableInfo,
+};
+use super::malformed::classify;
+use crate::error::CompileError;
+use crate::types::RefType;
+use std::ops::Range;
+use wasmparser::{
+    ElementKind, ExternalKind, FuncToValidate, FuncValidatorAllocations, FunctionBody, KnownCustom,
+    Name, Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources,
+    WasmFeatures,
+};
+
+/// A module whose sections are valid and whose bodies are still to be checked.
+#[derive(Debug)]
+pub struct ParsedModule {
+    /// What it declares.
+    pub info: ModuleInfo,
+    /// One piece of work for each function body; all must succeed before any code is generated.
+    pub bodies: Vec<BodyValidation>,
+}
+
+/// The validation of one function body.
+pub struct BodyValidation {
+    func: FuncToValidate<ValidatorResources>,
+    range: Range<usize>,
+}
+
+impl std::fmt::Debug for BodyValidation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BodyValidation").field("range", &self.range).finish_non_exhaustive()
+    }
+}
+
+/// Memory that validations on one thread reuse, one after the other.
+#[derive(Default)]
+pub struct ValidationScratch(FuncValidatorAllocations);
+
+impl std::fmt::Debug for ValidationScratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ValidationScratch")
+    }
+}
+
+impl BodyValidation {
+    /// Checks the body; `bytes` is the whole module, as it was given to [`parse`].
+    pub fn run(self, bytes: &[u8], scratch: &mut ValidationScratch) -> Result<(), CompileError> {
+        let features = self.func.features;
+        let body = function_body(bytes, self.range, features);
+        let mut validator = self.func.into_validator(std::mem::take(&mut scratch.0));
+        let result = validator.validate(&body);
+        scratch.0 = validator.into_allocations();
+        result.map_err(|error| classify(bytes, features, &error))
+    }
+}
+
+/// The body that lies at `range` of a module.
+pub(crate) fn function_body(
+    bytes: &[u8],
+    range: Range<usize>,
+    features: WasmFeatures,
+) -> FunctionBody<'_> {
+    let start = range.start as u64;
+    FunctionBody::new(wasmparser::BinaryReader::new_features(&bytes[range], start, features))
+}
+
+/// Parses a module in the binary format and checks everything but its function bodies.
+pub fn parse(bytes: &[u8], features: WasmFeatures) -> Result<ParsedModule, CompileError> {
+    let mut sections = Sections {
+        info: ModuleInfo::default(),
+        bodies: Vec::new(),
+        escaped: Vec::new(),
+    };
+    sections.read(bytes, features).map_err(|stop| match stop {
+        Stop::Parser(error) => classify(bytes, features, &error),
+        Stop::Compile(error) => error,
+    })?;
+    let Sections { mut info, bodies, mut escaped } = sections;
+    escaped.sort_unstable();
+    escaped.dedup();
+    info.escaped_functions = escaped;
+    Ok(ParsedModule { info, bodies })
+}
+
+/// Why reading stopped: the parser's error still has to be told apart.
+enum Stop {
+    Parser(wasmparser::Error),
+    Compile(CompileError),
+}
+
+impl From<wasmparser::Error> for Stop {
+    fn from(error: wasmparser::Error) -> Stop {
+        Stop::Parser(error)
+    }
+}
+
+impl From<CompileError> for Stop {
+    fn from(error: CompileError) -> Stop {
+        Stop::Compile(error)
+    }
+}
+
+/// What has been read so far.
+struct Sections {
+    info: ModuleInfo,
+    bodies: Vec<BodyValidation>,
+    escaped: Vec<u32>,
+}
+
+impl Sections {
+    fn read(&mut self, bytes: &[u8], features: WasmFeatures) -> Result<(), Stop> {
+        let mut validator = Validator::new_with_features(features);
+        let mut parser = Parser::new(0);
+        parser.set_features(features);
+        for payload in parser.parse_all(bytes) {
+            let payload = payload?;
+            if let ValidPayload::Func(func, body) = validator.payload(&payload)? {
+                let range = to_usize(body.range());
+                self.info.bodies.push(range.clone());
+                self.bodies.push(BodyValidation { func, range });
+            }
+            self.section(payload)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over one validated section.
+    fn section(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
+        match payload {
+            Payload::TypeSection(types) => {
+                for ty in types.into_iter_err_on_gc_types() {
+                    self.info.types.push(convert::func_type(&ty?)?);
+                }
+            }
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    self.import(import?)?;
+                }
+            }
+            Payload::FunctionSection(functions) => {
+                for ty in functions {
+                    self.info.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(tables) => {
+                for table in tables {
+                    self.table(table?)?;
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    self.info.memories.push(convert::memory_type(&memory?)?);
+                }
+            }
+            Payload::GlobalSection(globals) => {
+                for global in globals {
+                    let global = global?;
+                    self.info.globals.push(convert::global_type(&global.ty)?);
+                    let init = convert::const_expr(&global.init_expr, &mut self.escaped)?;
+                    self.info.global_inits.push(init);
+                }
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    self.export(export?)?;
+                }
+            }
+            Payload::StartSection { func, .. } => self.info.start = Some(func),
+            Payload::ElementSection(elements) => {
+                for element in elements {
+                    self.element(element?)?;
+                }
+            }
+            Payload::DataSection(data) => {
+                for segment in data {
+                    self.data(segment?)?;
+                }
+            }
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(names) = section.as_known() {
+                    self.info.name_section = Some(to_usize(section.data_range()));
+                    self.info.name = module_name(names);
+                }
+            }
+            // Checked by the validator; nothing to keep.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, import: wasmparser::Import<'_>) -> Result<(), Stop> {
+        let info = &mut self.info;
+        let ty = match import.ty {
+            TypeRef::Func(ty) => {
+                info.functions.push(ty);
+                info.num_imported_functions += 1;
+                EntityType::Function(ty)
+            }
+            TypeRef::Table(ty) => {
+                let ty = convert::table_type(&ty)?;
+                info.tables.push(TableInfo { ty, init: None });
+                info.num_imported_tables += 1;
+                EntityType::Table(ty)
+            }
+            TypeRef::Memory(ty) => {
+                let ty = convert::memory_type(&ty)?;
+                info.memories.push(ty);
+                info.num_imported_memories += 1;
+                EntityType::Memory(ty)
+            }
+            TypeRef::Global(ty) => {
+                let ty = convert::global_type(&ty)?;
+                info.globals.push(ty);
+                info.num_imported_globals += 1;
+                EntityType::Global(ty)
+            }
+            TypeRef::Tag(_) => return Err(CompileError::Unsupported("tags".into()).into()),
+            TypeRef::FuncExact(_) => {
+                return Err(CompileError::Unsupported("exact function imports".into()).into());
+            }
+        };
+        let (module, name) = (import.module.to_owned(), import.name.to_owned());
+        info.imports.push(Import { module, name, ty });
+        Ok(())
+    }
+
+    fn table(&mut self, table: wasmparser::Table<'_>) -> Result<(), Stop> {
+        let ty = convert::table_type(&table.ty)?;
+        let init = match table.init {
+            TableInit::RefNull => None,
+            TableInit::Expr(init) => Some(convert::const_expr(&init, &mut self.escaped)?),
+        };
+        self.info.tables.push(TableInfo { ty, init });
+        Ok(())
+    }
+
+    fn export(&mut self, export: wasmparser::Export<'_>) -> Result<(), Stop> {
+        let entity = match export.kind {
+            ExternalKind::Func => {
+                self.escaped.push(export.index);
+                EntityIndex::Function(export.index)
+            }
+            ExternalKind::Table => EntityIndex::Table(export.index),
+            ExternalKind::Memory => EntityIndex::Memory(export.index),
+            ExternalKind::Global => EntityIndex::Global(export.index),
+            ExternalKind::Tag | ExternalKind::FuncExact => {
+                return Err(CompileError::Unsupported("exported tags".into()).into());
+            }
+        };
+        self.info.exports.push(Export { name: export.name.to_owned(), entity });
+        Ok(())
+    }
+
+    fn element(&mut self, element: wasmparser::Element<'_>) -> Result<(), Stop> {
+        let mode = match element.kind {
+            ElementKind::Passive => ElementMode::Passive,
+            ElementKind::Declared => ElementMode::Declared,
+            ElementKind::Active { table_index, offset_expr } => ElementMode::Active {
+                table: table_index.unwrap_or(0),
+                offset: convert::const_expr(&offset_expr, &mut self.escaped)?,
+            },
+        };
+        let (ty, items) = match element.items {
+            wasmparser::ElementItems::Functions(functions) => {
+                let functions = functions.into_iter().collect::<Result<Box<[u32]>, _>>()?;
+                self.escaped.extend_from_slice(&functions);
+                (RefType::FUNCREF, ElementItems::Functions(functions))
+            }
+            wasmparser::ElementItems::Expressions(ty, expressions) => {
+                let mut items = Vec::with_capacity(expressions.count() as usize);
+                for expression in expressions {
+                    items.push(convert::const_expr(&expression?, &mut self.escaped)?);
+                }
+                (convert::ref_type(ty)?, ElementItems::Expressions(items.into()))
+            }
+        };
+        self.info.elements.push(ElementSegment { mode, ty, items });
+        Ok(())
+    }
+
+    fn data(&mut self, segment: wasmparser::Data<'_>) -> Result<(), Stop> {
+        let mode = match segment.kind {
+            wasmparser::DataKind::Passive => DataMode::Passive,
+            wasmparser::DataKind::Active { memory_index, offset_expr } => DataMode::Active {
+                memory: memory_index,
+                offset: convert::const_expr(&offset_expr, &mut self.escaped)?,
+            },
+        };
+        // A segment's own range ends with its contents.
+        let end = segment.range.end as usize;
+        self.info.data.push(DataSegment { mode, range: end - segment.data.len()..end });
+        Ok(())
+    }
+}
+
+/// The module's own name. A broken name section is no error: it only names.
+fn module_name(names: wasmparser::NameSectionReader<'_>) -> Option<String> {
+    names.into_iter().map_while(Result::ok).find_map(|name| match name {
+        Name::Module { name, .. } => Some(name.to_owned()),
+        _ => None,
+    })
+}
+
+/// A range within bytes that are in memory.
+fn to_usize(range: Range<u64>) -> Range<usize> {
+    range.start as usize..range.end as usize
+}

@@ -1,0 +1,112 @@
+//! From the parser's types to ours.
+//!
+//! The validator has already refused what the chosen features do not include; what is left over
+//! here is valid WebAssembly that this engine does not provide.
+
+use super::info::{ConstExpr, ConstOp};
+use crate::error::CompileError;
+use crate::types::{
+    FuncType, GlobalType, HeapType, MemoryType, Mutability, RefType, TableType, ValType,
+};
+use wasmparser::{AbstractHeapType, Operator};
+
+type Result<T> = std::result::Result<T, CompileError>;
+
+fn unsupported<T>(what: impl Into<String>) -> Result<T> {
+    Err(CompileError::Unsupported(what.into()))
+}
+
+pub(crate) fn heap_type(ty: wasmparser::HeapType) -> Result<HeapType> {
+    match ty {
+        wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::Func } => {
+            Ok(HeapType::Func)
+        }
+        wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::Extern } => {
+            Ok(HeapType::Extern)
+        }
+        other => unsupported(format!("heap type {other:?}")),
+    }
+}
+
+pub(crate) fn ref_type(ty: wasmparser::RefType) -> Result<RefType> {
+    Ok(RefType { nullable: ty.is_nullable(), heap: heap_type(ty.heap_type())? })
+}
+
+pub(crate) fn val_type(ty: wasmparser::ValType) -> Result<ValType> {
+    Ok(match ty {
+        wasmparser::ValType::I32 => ValType::I32,
+        wasmparser::ValType::I64 => ValType::I64,
+        wasmparser::ValType::F32 => ValType::F32,
+        wasmparser::ValType::F64 => ValType::F64,
+        wasmparser::ValType::V128 => ValType::V128,
+        wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(ty)?),
+    })
+}
+
+pub(crate) fn func_type(ty: &wasmparser::FuncType) -> Result<FuncType> {
+    let params = ty.params().iter().map(|&ty| val_type(ty)).collect::<Result<Vec<_>>>()?;
+    let results = ty.results().iter().map(|&ty| val_type(ty)).collect::<Result<Vec<_>>>()?;
+    Ok(FuncType::new(params, results))
+}
+
+pub(crate) fn table_type(ty: &wasmparser::TableType) -> Result<TableType> {
+    if ty.table64 {
+        return unsupported("64-bit tables");
+    }
+    let element = ref_type(ty.element_type)?;
+    Ok(TableType { element, minimum: ty.initial, maximum: ty.maximum })
+}
+
+pub(crate) fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType> {
+    if ty.memory64 {
+        return unsupported("64-bit memories");
+    }
+    if ty.page_size_log2.is_some() {
+        return unsupported("custom page sizes");
+    }
+    if ty.shared {
+        return unsupported("shared memories");
+    }
+    Ok(MemoryType { minimum: ty.initial, maximum: ty.maximum, shared: ty.shared })
+}
+
+pub(crate) fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType> {
+    let mutability = if ty.mutable { Mutability::Var } else { Mutability::Const };
+    Ok(GlobalType { content: val_type(ty.content_type)?, mutability })
+}
+
+/// A constant expression; functions that it refers to are added to `escaped`.
+pub(crate) fn const_expr(
+    expr: &wasmparser::ConstExpr<'_>,
+    escaped: &mut Vec<u32>,
+) -> Result<ConstExpr> {
+    let mut ops = Vec::new();
+    for op in expr.get_operators_reader() {
+        let op = op.map_err(|error| CompileError::Malformed {
+            message: error.message().to_owned(),
+            offset: error.offset() as usize,
+        })?;
+        ops.push(match op {
+            Operator::I32Const { value } => ConstOp::I32Const(value),
+            Operator::I64Const { value } => ConstOp::I64Const(value),
+            Operator::F32Const { value } => ConstOp::F32Const(value.bits()),
+            Operator::F64Const { value } => ConstOp::F64Const(value.bits()),
+            Operator::V128Const { value } => ConstOp::V128Const(value.i128() as u128),
+            Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
+            Operator::RefNull { .. } => ConstOp::RefNull,
+            Operator::RefFunc { function_index } => {
+                escaped.push(function_index);
+                ConstOp::RefFunc(function_index)
+            }
+            Operator::I32Add => ConstOp::I32Add,
+            Operator::I32Sub => ConstOp::I32Sub,
+            Operator::I32Mul => ConstOp::I32Mul,
+            Operator::I64Add => ConstOp::I64Add,
+            Operator::I64Sub => ConstOp::I64Sub,
+            Operator::I64Mul => ConstOp::I64Mul,
+            Operator::End => break,
+            other => return unsupported(format!("constant expression operator {other:?}")),
+        });
+    }
+    Ok(ConstExpr { ops })
+}
