@@ -1,14 +1,19 @@
 //! WebAssembly to machine code.
 
 mod abi;
+pub mod code;
+mod compile;
 mod error;
+mod libcalls;
 pub mod module;
+mod trampoline;
 mod translate;
 mod trap;
 mod tunables;
 pub mod types;
 pub mod vm;
 
+pub use compile::{CompileScratch, CompiledFunction, Compiler, ModuleSource};
 pub use error::CompileError;
 pub use trap::TrapCode;
 pub use tunables::{OptLevel, Tunables};

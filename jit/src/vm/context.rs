@@ -1,7 +1,8 @@
 //! The two contexts: one per instance, one per store.
 
-use super::{VMBuiltins, VMSlot};
+use super::{VMBuiltins, VMSlot, ValRaw};
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::sync::atomic::AtomicU64;
 
 /// The head of an instance's context; the arrays that [`super::VMOffsets`] describes follow it.
@@ -51,3 +52,37 @@ pub struct VMStoreContext {
     /// The runtime's store, which this crate never looks into.
     pub store: *mut c_void,
 }
+
+/// The context of a host function: what its exit trampoline gets first.
+///
+/// It starts like a [`VMContext`], so that what works on any callee finds the store.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct VMHostContext {
+    /// As in [`VMContext::store_context`].
+    pub store_context: *mut VMStoreContext,
+    /// As in [`VMContext::builtins`].
+    pub builtins: *const VMBuiltins,
+    /// The host's function.
+    pub function: HostFunction,
+    /// Whatever the host's function needs.
+    pub data: *mut c_void,
+}
+
+const _: () = {
+    assert!(offset_of!(VMContext, store_context) == offset_of!(VMHostContext, store_context));
+    assert!(offset_of!(VMContext, builtins) == offset_of!(VMHostContext, builtins));
+};
+
+/// A function of the host, called by its exit trampoline: its context, then the array that holds
+/// the arguments and takes the results. Returns 1, or 0 after it has left an error in the store.
+pub type HostFunction = unsafe extern "C" fn(*mut VMHostContext, *mut ValRaw) -> u32;
+
+/// The way into wasm for one type of function: the callee's context, its store, its code, and the
+/// array that holds the arguments and takes the results. Returns 1, or 0 after a trap.
+pub type EntryTrampoline = unsafe extern "C" fn(
+    callee: *mut VMContext,
+    store: *mut VMStoreContext,
+    code: *const u8,
+    values: *mut ValRaw,
+) -> u32;

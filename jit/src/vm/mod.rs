@@ -23,7 +23,7 @@ mod entities;
 mod offsets;
 
 pub use builtins::{BuiltinSignature, BuiltinType, VMBuiltins};
-pub use context::{VMContext, VMStoreContext};
+pub use context::{EntryTrampoline, HostFunction, VMContext, VMHostContext, VMStoreContext};
 pub use entities::{
     VMFuncRef, VMFunctionImport, VMGlobal, VMMemory, VMMemoryRef, VMSlot, VMTable, ValRaw,
 };

@@ -1,0 +1,196 @@
+//! [`CodeUnit`]: code that was published together, and its tables.
+
+use super::space::CodePages;
+use crate::compile::CompiledFunction;
+use crate::error::CompileError;
+use crate::trap::TrapCode;
+
+/// Code that was published together, with what is known about its addresses.
+///
+/// Everything in it is written before it is published and never changes: the look-ups allocate
+/// nothing, take no lock, and may be used in a signal handler.
+#[derive(Debug)]
+pub struct CodeUnit {
+    start: usize,
+    /// By offset.
+    functions: Box<[FunctionRange]>,
+    /// By offset.
+    traps: Box<[(u32, TrapCode)]>,
+    /// By offset: from here on, code stands for this offset of the module.
+    addresses: Box<[(u32, u32)]>,
+    owner: usize,
+}
+
+/// Where the code of one function lies in its unit.
+#[derive(Clone, Copy, Debug)]
+pub struct FunctionRange {
+    /// First byte, from the start of the unit.
+    pub offset: u32,
+    /// Bytes.
+    pub len: u32,
+    /// The function's index in its module, or `None` for a trampoline.
+    pub func: Option<u32>,
+}
+
+/// No offset of the module is known for this code.
+const NO_ADDRESS: u32 = u32::MAX;
+
+impl CodeUnit {
+    /// What the unit's builder said who owns it.
+    pub fn owner(&self) -> usize {
+        self.owner
+    }
+
+    /// The function that the code at `pc` belongs to.
+    pub fn function_at(&self, pc: usize) -> Option<FunctionRange> {
+        let offset = self.offset(pc)?;
+        let after = self.functions.partition_point(|function| function.offset <= offset);
+        let function = self.functions[after.checked_sub(1)?];
+        (offset - function.offset < function.len).then_some(function)
+    }
+
+    /// Why the instruction at `pc` traps, if it is one that can.
+    pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
+        let offset = self.offset(pc)?;
+        let at = self.traps.binary_search_by_key(&offset, |trap| trap.0).ok()?;
+        Some(self.traps[at].1)
+    }
+
+    /// The byte offset in the module that the code at `pc` was generated for.
+    pub fn module_offset_at(&self, pc: usize) -> Option<u32> {
+        let offset = self.offset(pc)?;
+        let after = self.addresses.partition_point(|address| address.0 <= offset);
+        let (_, module_offset) = self.addresses[after.checked_sub(1)?];
+        (module_offset != NO_ADDRESS).then_some(module_offset)
+    }
+
+    fn offset(&self, pc: usize) -> Option<u32> {
+        u32::try_from(pc.checked_sub(self.start)?).ok()
+    }
+}
+
+/// Collects compiled functions to publish them together.
+#[derive(Debug, Default)]
+pub struct UnitBuilder {
+    functions: Vec<(Option<u32>, CompiledFunction)>,
+    size: usize,
+}
+
+/// Where a function starts within its unit.
+const FUNCTION_ALIGN: usize = 16;
+
+impl UnitBuilder {
+    /// An empty unit.
+    pub fn new() -> UnitBuilder {
+        UnitBuilder::default()
+    }
+
+    /// Adds a function; `func` is its index in the module, `None` for a trampoline.
+    pub fn push(&mut self, func: Option<u32>, compiled: CompiledFunction) {
+        self.size = self.size.next_multiple_of(FUNCTION_ALIGN) + compiled.code.len();
+        self.functions.push((func, compiled));
+    }
+
+    /// Bytes of code so far.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Puts the code where it can run. `owner` is what [`CodeUnit::owner`] will say.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::CodeSpace`] when no room is left.
+    pub fn publish(self, owner: usize) -> Result<PublishedUnit, CompileError> {
+        let pages = CodePages::take(self.size)?;
+        let mut functions = Vec::with_capacity(self.functions.len());
+        let mut traps = Vec::new();
+        let mut addresses = Vec::new();
+        let mut at = 0;
+        for (func, compiled) in &self.functions {
+            at = usize::next_multiple_of(at, FUNCTION_ALIGN);
+            // The code space is smaller than 4 GiB, so offsets within it fit.
+            let (offset, len) = (at as u32, compiled.code.len() as u32);
+            functions.push(FunctionRange { offset, len, func: *func });
+            traps.extend(compiled.traps.iter().map(|&(site, code)| (offset + site, code)));
+            for &(site, address) in &compiled.addresses {
+                addresses.push((offset + site, address.unwrap_or(NO_ADDRESS)));
+            }
+            at += compiled.code.len();
+        }
+        pages.fill(|memory| {
+            for ((_, compiled), range) in self.functions.iter().zip(&functions) {
+                let offset = range.offset as usize;
+                memory[offset..offset + compiled.code.len()].copy_from_slice(&compiled.code);
+            }
+        })?;
+        let unit = CodeUnit {
+            start: pages.start(),
+            functions: functions.into(),
+            traps: traps.into(),
+            addresses: addresses.into(),
+            owner,
+        };
+        Ok(PublishedUnit::new(unit, pages))
+    }
+}
+
+/// Code that can run; taken back when dropped, so it must outlive every use of its addresses.
+#[derive(Debug)]
+pub struct PublishedUnit {
+    // A raw pointer, because the map of the code space refers to it as well.
+    unit: *mut CodeUnit,
+    pages: CodePages,
+}
+
+impl PublishedUnit {
+    pub(super) fn new(unit: CodeUnit, pages: CodePages) -> PublishedUnit {
+        let unit = Box::into_raw(Box::new(unit));
+        pages.set_unit(unit);
+        PublishedUnit { unit, pages }
+    }
+
+    /// A unit of `len` bytes without tables, for code that neither traps nor has frames.
+    pub(super) fn plain(pages: CodePages) -> PublishedUnit {
+        let start = pages.start();
+        let none = CodeUnit {
+            start,
+            functions: Box::default(),
+            traps: Box::default(),
+            addresses: Box::default(),
+            owner: 0,
+        };
+        PublishedUnit::new(none, pages)
+    }
+
+    /// What is known about the unit's addresses.
+    pub fn unit(&self) -> &CodeUnit {
+        // SAFETY: allocated in `new`, freed in `drop`, never written in between.
+        unsafe { &*self.unit }
+    }
+
+    /// The address of the first byte.
+    pub fn start(&self) -> *const u8 {
+        self.pages.start() as *const u8
+    }
+
+    /// The address of each function, in the order in which they were pushed.
+    pub fn function_starts(&self) -> impl ExactSizeIterator<Item = *const u8> {
+        let start = self.start();
+        self.unit().functions.iter().map(move |function| start.wrapping_add(function.offset as usize))
+    }
+}
+
+impl Drop for PublishedUnit {
+    fn drop(&mut self) {
+        self.pages.set_unit(std::ptr::null_mut());
+        // SAFETY: allocated in `new`; the map does not refer to it any more, and whoever drops the
+        // owner of code promises that nothing runs in it.
+        drop(unsafe { Box::from_raw(self.unit) });
+    }
+}
+
+// SAFETY: the unit is immutable and owned; the pages are owned.
+unsafe impl Send for PublishedUnit {}
+// SAFETY: as above; all access through a shared reference is reading.
+unsafe impl Sync for PublishedUnit {}

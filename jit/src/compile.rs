@@ -1,0 +1,238 @@
+//! One function at a time: from the module's bytes to machine code as plain data.
+//!
+//! A [`Compiler`] is made once per engine and shared by all threads; what a thread reuses from one
+//! function to the next is in its [`CompileScratch`].
+
+use crate::error::CompileError;
+use crate::libcalls;
+use crate::module::{ModuleInfo, function_body};
+use crate::trampoline;
+use crate::translate::{self, FunctionInput};
+use crate::trap::TrapCode;
+use crate::tunables::{OptLevel, Tunables};
+use crate::types::FuncType;
+use crate::vm::VMOffsets;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::UserFuncName;
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::unwind::UnwindInfo;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_frontend::FunctionBuilderContext;
+use wasmparser::WasmFeatures;
+
+/// Generates code for one target with one set of choices.
+pub struct Compiler {
+    isa: OwnedTargetIsa,
+    tunables: Tunables,
+}
+
+impl std::fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiler").field("tunables", &self.tunables).finish_non_exhaustive()
+    }
+}
+
+/// Memory that compilations on one thread reuse, one after the other.
+pub struct CompileScratch {
+    context: cranelift_codegen::Context,
+    builder: FunctionBuilderContext,
+}
+
+impl Default for CompileScratch {
+    fn default() -> CompileScratch {
+        CompileScratch {
+            context: cranelift_codegen::Context::new(),
+            builder: FunctionBuilderContext::new(),
+        }
+    }
+}
+
+impl std::fmt::Debug for CompileScratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CompileScratch")
+    }
+}
+
+/// The machine code of one function; positions are byte offsets from its start.
+#[derive(Clone, Debug)]
+pub struct CompiledFunction {
+    /// The code; it runs at any address.
+    pub code: Vec<u8>,
+    /// The instructions that can trap, ascending.
+    pub traps: Vec<(u32, TrapCode)>,
+    /// From each position on, the byte offset in the module that the code stands for, ascending.
+    pub addresses: Vec<(u32, Option<u32>)>,
+    /// How to unwind its frame with native tools, if the tunables ask for it.
+    pub unwind: Option<UnwindInfo>,
+}
+
+/// One module, as the compiler needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct ModuleSource<'a> {
+    /// What the module declares.
+    pub info: &'a ModuleInfo,
+    /// The layout of its instances' context.
+    pub offsets: &'a VMOffsets,
+    /// The whole module, in the binary format; its bodies have been validated.
+    pub bytes: &'a [u8],
+    /// The features it was validated with.
+    pub features: WasmFeatures,
+}
+
+impl Compiler {
+    /// A compiler for the machine that this runs on.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::Unsupported`] on a machine that Cranelift has no code generator for.
+    pub fn new(tunables: Tunables) -> Result<Compiler, CompileError> {
+        let builder = cranelift_native::builder()
+            .map_err(|error| CompileError::Unsupported(format!("this machine: {error}")))?;
+        let isa = builder
+            .finish(settings::Flags::new(flags(&tunables)))
+            .map_err(|error| CompileError::Unsupported(format!("this machine: {error}")))?;
+        Ok(Compiler { isa, tunables })
+    }
+
+    /// The choices it was made with.
+    pub fn tunables(&self) -> &Tunables {
+        &self.tunables
+    }
+
+    /// Compiles the function with index `func` (imports counted) of a module.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::Codegen`] when the function is too large for the code generator.
+    pub fn compile_function(
+        &self,
+        scratch: &mut CompileScratch,
+        module: ModuleSource<'_>,
+        func: u32,
+    ) -> Result<CompiledFunction, CompileError> {
+        let defined = module.info.defined_function(func).expect("imports are not compiled");
+        let range = module.info.bodies[defined].clone();
+        let input = FunctionInput {
+            module: module.info,
+            offsets: module.offsets,
+            tunables: &self.tunables,
+            func,
+            body: function_body(module.bytes, range, module.features),
+        };
+        scratch.context.clear();
+        translate::translate(input, &mut scratch.builder, &mut scratch.context.func)?;
+        self.finish(&mut scratch.context, func)
+    }
+
+    /// Compiles the way from the host into functions of type `ty`: an [`EntryTrampoline`].
+    ///
+    /// [`EntryTrampoline`]: crate::vm::EntryTrampoline
+    pub fn compile_entry(
+        &self,
+        scratch: &mut CompileScratch,
+        ty: &FuncType,
+    ) -> Result<CompiledFunction, CompileError> {
+        scratch.context.clear();
+        trampoline::build_entry(ty, &*self.isa, &mut scratch.builder, &mut scratch.context.func);
+        self.finish(&mut scratch.context, u32::MAX)
+    }
+
+    /// Compiles the way from wasm to host functions of type `ty`: called like a wasm function with
+    /// a [`VMHostContext`] first.
+    ///
+    /// [`VMHostContext`]: crate::vm::VMHostContext
+    pub fn compile_exit(
+        &self,
+        scratch: &mut CompileScratch,
+        ty: &FuncType,
+    ) -> Result<CompiledFunction, CompileError> {
+        scratch.context.clear();
+        trampoline::build_exit(ty, &*self.isa, &mut scratch.builder, &mut scratch.context.func);
+        self.finish(&mut scratch.context, u32::MAX)
+    }
+
+    fn finish(
+        &self,
+        context: &mut cranelift_codegen::Context,
+        func: u32,
+    ) -> Result<CompiledFunction, CompileError> {
+        let failed = |message: String| CompileError::Codegen { func, message };
+        debug_assert!(
+            func == u32::MAX || context.func.name == UserFuncName::user(0, func),
+            "the translator names its function"
+        );
+        context
+            .compile(&*self.isa, &mut ControlPlane::default())
+            .map_err(|error| failed(error.inner.to_string()))?;
+        let compiled = context.compiled_code().expect("just compiled");
+        let mut code = compiled.buffer.data().to_vec();
+        for reloc in compiled.buffer.relocs() {
+            libcalls::resolve(&mut code, reloc).map_err(failed)?;
+        }
+        let unwind = match self.tunables.unwind_info {
+            true => compiled
+                .create_unwind_info(&*self.isa)
+                .map_err(|error| failed(error.to_string()))?,
+            false => None,
+        };
+        Ok(CompiledFunction { traps: traps(compiled), addresses: addresses(compiled), code, unwind })
+    }
+}
+
+fn traps(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, TrapCode)> {
+    let sites = compiled.buffer.traps().iter();
+    sites
+        .map(|trap| {
+            let code = TrapCode::from_clif(trap.code).expect("only our codes are ever emitted");
+            (trap.offset, code)
+        })
+        .collect()
+}
+
+/// One entry for each change of the source position; gaps have none.
+fn addresses(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, Option<u32>)> {
+    let mut addresses: Vec<(u32, Option<u32>)> = Vec::new();
+    let mut push = |offset: u32, address: Option<u32>| match addresses.last_mut() {
+        Some(last) if last.0 == offset => last.1 = address,
+        Some(last) if last.1 == address => {}
+        _ => addresses.push((offset, address)),
+    };
+    let mut end = 0;
+    for range in compiled.buffer.get_srclocs_sorted() {
+        if range.start != end {
+            push(end, None);
+        }
+        push(range.start, (!range.loc.is_default()).then(|| range.loc.bits()));
+        end = range.end;
+    }
+    push(end, None);
+    addresses
+}
+
+/// Cranelift's settings for `tunables`.
+fn flags(tunables: &Tunables) -> settings::Builder {
+    let mut flags = settings::builder();
+    let mut set = |name: &str, value: &str| {
+        flags.set(name, value).expect("a setting of this version of Cranelift");
+    };
+    let on_off = |on: bool| if on { "true" } else { "false" };
+    set(
+        "opt_level",
+        match tunables.opt_level {
+            OptLevel::None => "none",
+            OptLevel::Speed => "speed",
+            OptLevel::SpeedAndSize => "speed_and_size",
+        },
+    );
+    set("enable_verifier", on_off(tunables.verifier));
+    set("enable_nan_canonicalization", on_off(tunables.nan_canonicalization));
+    set("unwind_info", on_off(tunables.unwind_info));
+    // Backtraces and unwinding follow frame pointers.
+    set("preserve_frame_pointers", "true");
+    // Functions may have more results than there are registers.
+    set("enable_multi_ret_implicit_sret", "true");
+    // A frame larger than a guard page must not step over it.
+    set("enable_probestack", "true");
+    set("probestack_strategy", "inline");
+    flags
+}
