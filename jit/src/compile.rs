@@ -116,6 +116,7 @@ impl Compiler {
             module: module.info,
             offsets: module.offsets,
             tunables: &self.tunables,
+            target: self.isa.frontend_config(),
             func,
             body: function_body(module.bytes, range, module.features),
         };

@@ -1,1 +1,87 @@
 //! From a validated function body to CLIF.
+//!
+//! One pass over the operators, no recursion: a value stack of CLIF values and a control stack of
+//! [`control::Frame`]s mirror the specification's. Wasm locals become frontend variables, from which
+//! the frontend builds SSA form.
+//!
+//! | file | what |
+//! |---|---|
+//! | `function` | [`function::FuncTranslator`]: prologue, the loop over the operators, epilogue |
+//! | `dispatch` | the table from operators to methods; `simd` continues it for vectors |
+//! | `stack`, `control` | values, branches, merges, unreachable code |
+//! | `variable`, `numeric`, `convert` | locals and globals, arithmetic, conversions |
+//! | `memory`, `bulk`, `table`, `reference`, `call` | what works on the instance |
+//! | `env`, `region` | loads from the context, calls of builtins, flags of memory accesses |
+//! | `epoch` | checks that interrupt runaway code |
+//! | `limits` | what keeps time and memory in proportion to the body |
+//!
+//! Invariants:
+//! * The body has been validated: what validation rules out is an internal error here.
+//! * Nothing a guest may write costs more than it is long, apart from what `limits` caps.
+//! * Vectors are `i8x16` wherever two paths can meet: block parameters, locals, globals, arguments
+//!   and results. Between operators they keep the type that the last operator gave them.
+
+#![deny(unsafe_code)]
+
+mod bulk;
+mod call;
+mod control;
+mod convert;
+mod dispatch;
+mod env;
+mod epoch;
+mod function;
+mod limits;
+mod memory;
+mod numeric;
+mod reference;
+mod region;
+mod simd;
+mod stack;
+mod table;
+#[cfg(test)]
+mod tests;
+mod variable;
+
+use crate::error::CompileError;
+use crate::module::ModuleInfo;
+use crate::tunables::Tunables;
+use crate::vm::VMOffsets;
+use cranelift_codegen::ir;
+use cranelift_codegen::isa::TargetFrontendConfig;
+use cranelift_frontend::FunctionBuilderContext;
+
+type Result<T = (), E = CompileError> = std::result::Result<T, E>;
+
+/// One function to translate, and what it refers to.
+pub(crate) struct FunctionInput<'a> {
+    /// The module it belongs to.
+    pub(crate) module: &'a ModuleInfo,
+    /// Where things lie in that module's contexts.
+    pub(crate) offsets: &'a VMOffsets,
+    /// Choices that change the code.
+    pub(crate) tunables: &'a Tunables,
+    /// What the target prescribes: the convention of builtins, the width of addresses.
+    pub(crate) target: TargetFrontendConfig,
+    /// Its index in the module, imports included.
+    pub(crate) func: u32,
+    /// Its validated body.
+    pub(crate) body: wasmparser::FunctionBody<'a>,
+}
+
+/// Fills `func`, which the caller has cleared, with the CLIF of a function: its name
+/// (`UserFuncName::user(0, index)`), its signature and its body.
+///
+/// After an error `func` holds a part of the function; clear it before its next use.
+///
+/// # Errors
+///
+/// [`CompileError::Unsupported`] for an operator that this engine does not provide, and
+/// [`CompileError::Codegen`] for a function beyond the limits of [`limits`].
+pub(crate) fn translate(
+    input: FunctionInput<'_>,
+    context: &mut FunctionBuilderContext,
+    func: &mut ir::Function,
+) -> Result {
+    function::translate(input, context, func)
+}

@@ -1,0 +1,125 @@
+//! Calls.
+//!
+//! First a callee is resolved to code, context and signature ([`Callee`]), then it is called; other
+//! ways to call (tail calls, calls with handlers) only differ in the second step, other callees
+//! (references) only in the first.
+//!
+//! Code is always reached through a slot: it first leads to the compiler, later to the code.
+
+use super::Result;
+use super::function::FuncTranslator;
+use super::region::Region;
+use crate::abi;
+use crate::trap::TrapCode;
+use crate::types::FuncType;
+use crate::vm::{VMContext, VMFuncRef, VMFunctionImport, VMSlot, VMStoreContext};
+use cranelift_codegen::ir::{InstBuilder, SigRef, Value, condcodes::IntCC, types};
+use smallvec::SmallVec;
+use std::mem::offset_of;
+
+/// What is called: where its code starts, its first argument, and its signature.
+struct Callee<'a> {
+    code: Value,
+    vmctx: Value,
+    signature: SigRef,
+    ty: &'a FuncType,
+}
+
+impl<'a> FuncTranslator<'a, '_> {
+    pub(super) fn call(&mut self, func: u32) -> Result {
+        let callee = match self.env.module.defined_function(func) {
+            Some(defined) => self.defined_callee(func, defined),
+            None => self.imported_callee(func),
+        };
+        self.emit_call(&callee)
+    }
+
+    pub(super) fn call_indirect(&mut self, type_index: u32, table: u32) -> Result {
+        let index = self.stack.pop();
+        let func_ref = self.load_element(table, index, TrapCode::UndefinedElement);
+        self.check_type(func_ref, type_index);
+        let callee = self.reference_callee(func_ref, type_index);
+        self.emit_call(&callee)
+    }
+
+    // Resolving.
+
+    /// A function of this module: the context is our own.
+    fn defined_callee(&mut self, func: u32, defined: usize) -> Callee<'a> {
+        let type_index = self.env.module.functions[func as usize];
+        let slots = self.context_pointer(offset_of!(VMContext, slots) as u32);
+        let code = self.load_code(slots, defined * size_of::<VMSlot>());
+        self.callee(code, self.env.vmctx, type_index)
+    }
+
+    fn imported_callee(&mut self, func: u32) -> Callee<'a> {
+        let type_index = self.env.module.functions[func as usize];
+        let import = self.env.offsets.function_import(func);
+        let slot = self.context_pointer(import + offset_of!(VMFunctionImport, slot) as u32);
+        let vmctx = self.context_pointer(import + offset_of!(VMFunctionImport, vmctx) as u32);
+        self.record_caller();
+        let code = self.load_code(slot, 0);
+        self.callee(code, vmctx, type_index)
+    }
+
+    /// A function reference that is not null and has the right type.
+    fn reference_callee(&mut self, func_ref: Value, type_index: u32) -> Callee<'a> {
+        let flags = Region::Context.trusted(self.builder.func).with_readonly();
+        let mut field =
+            |offset: usize| self.builder.ins().load(abi::POINTER, flags, func_ref, offset as i32);
+        let slot = field(offset_of!(VMFuncRef, slot));
+        let vmctx = field(offset_of!(VMFuncRef, vmctx));
+        self.record_caller();
+        let code = self.load_code(slot, 0);
+        self.callee(code, vmctx, type_index)
+    }
+
+    fn callee(&mut self, code: Value, vmctx: Value, type_index: u32) -> Callee<'a> {
+        let ty = &self.env.module.types[type_index as usize];
+        Callee { code, vmctx, signature: self.signature(type_index), ty }
+    }
+
+    /// Traps unless `func_ref` has the type `type_index`. A null reference faults, as a trap of its
+    /// own kind.
+    fn check_type(&mut self, func_ref: Value, type_index: u32) {
+        let flags = Region::Context.trapping(self.builder.func, TrapCode::IndirectCallToNull);
+        let offset = offset_of!(VMFuncRef, type_id) as i32;
+        let found = self.builder.ins().load(types::I32, flags.with_readonly(), func_ref, offset);
+        let type_ids = self.context_pointer(offset_of!(VMContext, type_ids) as u32);
+        let flags = Region::Context.constant(self.builder.func);
+        let offset = type_index as usize * size_of::<u32>();
+        let wanted = self.builder.ins().load(types::I32, flags, type_ids, offset as i32);
+        let same = self.builder.ins().icmp(IntCC::Equal, found, wanted);
+        self.builder.ins().trapz(same, TrapCode::BadSignature.to_clif());
+    }
+
+    /// Loads an address of code. It may be another one after the next call.
+    fn load_code(&mut self, slot: Value, offset: usize) -> Value {
+        let flags = Region::Slot.trusted(self.builder.func);
+        self.builder.ins().load(abi::POINTER, flags, slot, offset as i32)
+    }
+
+    /// Notes who calls, for callees that may be functions of the host.
+    fn record_caller(&mut self) {
+        let store = self.store_context();
+        let flags = Region::Store.trusted(self.builder.func);
+        let offset = offset_of!(VMStoreContext, caller_vmctx) as i32;
+        self.builder.ins().store(flags, self.env.vmctx, store, offset);
+    }
+
+    // Calling.
+
+    /// Calls with the newest operands as arguments and leaves the results in their place.
+    fn emit_call(&mut self, callee: &Callee<'_>) -> Result {
+        let (params, results) = (callee.ty.params().len(), callee.ty.results().len());
+        self.limits.list_values(params + results)?;
+        self.canonicalize_top(params);
+        let mut args: SmallVec<[Value; 16]> = SmallVec::with_capacity(1 + params);
+        args.push(callee.vmctx);
+        args.extend_from_slice(self.stack.top(params));
+        self.stack.drop_top(params);
+        let call = self.builder.ins().call_indirect(callee.signature, callee.code, &args);
+        self.stack.extend(self.builder.inst_results(call));
+        Ok(())
+    }
+}

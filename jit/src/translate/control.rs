@@ -1,0 +1,363 @@
+//! Blocks, loops, ifs and branches; code that cannot be reached.
+//!
+//! The block that follows a `block` or `if` is made by the first branch to it: nesting alone makes
+//! no blocks. Its parameters are the results. A loop's header is made at once; its parameters are the
+//! loop's.
+//!
+//! After a branch that is always taken, `dead` is set and operators are skipped (see `dispatch`)
+//! until an `else` or `end` that another path leads to. Blocks opened meanwhile are only counted.
+
+use super::Result;
+use super::function::{FuncTranslator, read_error};
+use crate::abi;
+use crate::module::{ModuleInfo, convert};
+use crate::trap::TrapCode;
+use crate::types::{FuncType, HeapType, RefType, ValType};
+use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, Value};
+use smallvec::SmallVec;
+use std::collections::HashMap;
+use wasmparser::{BlockType, BrTable};
+
+/// The values that a branch passes.
+type BranchArgs = SmallVec<[BlockArg; 8]>;
+
+/// A block, loop or if that is open.
+pub(super) struct Frame<'a> {
+    kind: FrameKind,
+    params: &'a [ValType],
+    results: &'a [ValType],
+    /// How many operands lie below its own.
+    height: usize,
+    /// The block after its end, once something has branched there. Loops have none.
+    exit: Option<Block>,
+}
+
+enum FrameKind {
+    /// `block`, or the function's body.
+    Block,
+    /// `loop`.
+    Loop { header: Block },
+    /// `if`, before an `else`. Its parameters stay on the stack, once more, below its operands.
+    If { otherwise: Block },
+    /// `if`, after its `else`.
+    Else,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame of a function's body.
+    pub(super) fn body(ty: &'a FuncType) -> Frame<'a> {
+        Frame { kind: FrameKind::Block, params: &[], results: ty.results(), height: 0, exit: None }
+    }
+
+    /// The values that a branch to it passes.
+    fn branch_arity(&self) -> usize {
+        match self.kind {
+            FrameKind::Loop { .. } => self.params.len(),
+            _ => self.results.len(),
+        }
+    }
+
+    /// How many parameters of an `if` are kept for its `else`.
+    fn kept_params(&self) -> usize {
+        match self.kind {
+            FrameKind::If { .. } | FrameKind::Else => self.params.len(),
+            FrameKind::Block | FrameKind::Loop { .. } => 0,
+        }
+    }
+}
+
+impl<'a> FuncTranslator<'a, '_> {
+    // Opening and closing.
+
+    pub(super) fn block(&mut self, ty: BlockType) -> Result {
+        let (params, results) = block_signature(self.env.module, ty)?;
+        let height = self.stack.len() - params.len();
+        self.frames.push(Frame { kind: FrameKind::Block, params, results, height, exit: None });
+        Ok(())
+    }
+
+    pub(super) fn loop_(&mut self, ty: BlockType) -> Result {
+        let (params, results) = block_signature(self.env.module, ty)?;
+        let header = self.block_with_params(params)?;
+        let args = self.branch_args(params.len())?;
+        self.builder.ins().jump(header, &args);
+        self.builder.switch_to_block(header);
+        let height = self.stack.len() - params.len();
+        self.stack.truncate(height);
+        self.stack.extend(self.builder.block_params(header));
+        let kind = FrameKind::Loop { header };
+        self.frames.push(Frame { kind, params, results, height, exit: None });
+        self.epoch_check();
+        Ok(())
+    }
+
+    pub(super) fn if_(&mut self, ty: BlockType) -> Result {
+        let condition = self.stack.pop();
+        let (params, results) = block_signature(self.env.module, ty)?;
+        let then = self.builder.create_block();
+        let otherwise = self.builder.create_block();
+        self.builder.ins().brif(condition, then, &[], otherwise, &[]);
+        self.enter_sealed(then);
+        let height = self.stack.len() - params.len();
+        self.stack.duplicate_top(params.len());
+        let kind = FrameKind::If { otherwise };
+        self.frames.push(Frame { kind, params, results, height, exit: None });
+        Ok(())
+    }
+
+    pub(super) fn else_(&mut self) -> Result {
+        let innermost = self.frames.len() - 1;
+        if self.dead.is_none() {
+            self.jump_to_exit(innermost)?;
+        }
+        let frame = &mut self.frames[innermost];
+        let FrameKind::If { otherwise } = std::mem::replace(&mut frame.kind, FrameKind::Else)
+        else {
+            unreachable!("validation pairs each `else` with an `if`")
+        };
+        self.stack.truncate(frame.height + frame.params.len());
+        self.stack.duplicate_top(frame.params.len());
+        self.enter_sealed(otherwise);
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self) -> Result {
+        let innermost = self.frames.len() - 1;
+        match self.frames[innermost].kind {
+            FrameKind::If { otherwise } => self.implied_else(innermost, otherwise)?,
+            FrameKind::Loop { header } => self.builder.seal_block(header),
+            FrameKind::Block | FrameKind::Else => {}
+        }
+        if self.frames[innermost].exit.is_some() && self.dead.is_none() {
+            self.jump_to_exit(innermost)?;
+        }
+        let frame = self.frames.pop().expect("validation pairs each `end` with an opening");
+        if let Some(exit) = frame.exit {
+            self.enter_sealed(exit);
+            self.stack.truncate(frame.height);
+            self.stack.extend(self.builder.block_params(exit));
+        } else if self.dead.is_some() {
+            self.stack.truncate(frame.height);
+        } else {
+            self.stack.remove_below(frame.height, frame.kept_params());
+        }
+        if self.frames.is_empty() {
+            self.end_function(frame.results.len())?;
+        }
+        Ok(())
+    }
+
+    /// An `if` that ends without an `else` passes its parameters on as its results.
+    fn implied_else(&mut self, innermost: usize, otherwise: Block) -> Result {
+        let frame = &self.frames[innermost];
+        let (height, arity) = (frame.height, frame.results.len());
+        if frame.exit.is_none() && arity == 0 {
+            // The usual case: the block for "otherwise" is the one after the end.
+            if self.dead.is_none() {
+                self.builder.ins().jump(otherwise, &[]);
+            }
+            self.stack.truncate(height);
+            self.enter_sealed(otherwise);
+            return Ok(());
+        }
+        if self.dead.is_none() {
+            self.jump_to_exit(innermost)?;
+        }
+        self.stack.truncate(height + arity);
+        self.enter_sealed(otherwise);
+        self.jump_to_exit(innermost)
+    }
+
+    fn end_function(&mut self, arity: usize) -> Result {
+        if self.dead.is_none() {
+            self.return_values(arity)?;
+        }
+        Ok(())
+    }
+
+    // Branches.
+
+    pub(super) fn unreachable(&mut self) {
+        self.builder.ins().trap(TrapCode::Unreachable.to_clif());
+        self.dead = Some(0);
+    }
+
+    pub(super) fn return_(&mut self) -> Result {
+        self.return_values(self.frames[0].results.len())?;
+        self.dead = Some(0);
+        Ok(())
+    }
+
+    pub(super) fn br(&mut self, depth: u32) -> Result {
+        let (target, arity) = self.branch_target(depth)?;
+        let args = self.branch_args(arity)?;
+        self.builder.ins().jump(target, &args);
+        self.dead = Some(0);
+        Ok(())
+    }
+
+    pub(super) fn br_if(&mut self, depth: u32) -> Result {
+        let condition = self.stack.pop();
+        let (target, arity) = self.branch_target(depth)?;
+        let args = self.branch_args(arity)?;
+        let next = self.builder.create_block();
+        self.builder.ins().brif(condition, target, &args, next, &[]);
+        self.enter_sealed(next);
+        Ok(())
+    }
+
+    pub(super) fn br_table(&mut self, targets: &BrTable<'_>) -> Result {
+        let selector = self.stack.pop();
+        let (_, arity) = self.branch_target(targets.default())?;
+        let mut edges = TableEdges { arity, blocks: HashMap::new() };
+        let mut entries = Vec::with_capacity(targets.len() as usize);
+        for target in targets.targets() {
+            let block = self.table_edge(&mut edges, target.map_err(read_error)?)?;
+            entries.push(self.block_call(block));
+        }
+        let default = self.table_edge(&mut edges, targets.default())?;
+        let default = self.block_call(default);
+        self.limits.list_values(entries.len())?;
+        let table = self.builder.create_jump_table(JumpTableData::new(default, &entries));
+        self.builder.ins().br_table(selector, table);
+        if arity > 0 {
+            self.fill_table_edges(edges)?;
+        }
+        self.dead = Some(0);
+        Ok(())
+    }
+
+    /// The block to which a jump table leads for a branch to `depth`.
+    ///
+    /// A branch that passes values goes through a block of its own, one for each target and not
+    /// for each entry, so that a long table does not list its values over and over.
+    fn table_edge(&mut self, edges: &mut TableEdges, depth: u32) -> Result<Block> {
+        if edges.arity == 0 {
+            return Ok(self.branch_target(depth)?.0);
+        }
+        Ok(*edges.blocks.entry(depth).or_insert_with(|| self.builder.create_block()))
+    }
+
+    fn block_call(&mut self, block: Block) -> BlockCall {
+        BlockCall::new(block, [], &mut self.builder.func.dfg.value_lists)
+    }
+
+    /// Has the blocks between a jump table and its targets pass on the newest operands.
+    fn fill_table_edges(&mut self, edges: TableEdges) -> Result {
+        // In a fixed order: the same body always becomes the same code.
+        let mut blocks: Vec<(u32, Block)> = edges.blocks.into_iter().collect();
+        blocks.sort_unstable();
+        for (depth, edge) in blocks {
+            self.enter_sealed(edge);
+            let (target, arity) = self.branch_target(depth)?;
+            let args = self.branch_args(arity)?;
+            self.builder.ins().jump(target, &args);
+        }
+        Ok(())
+    }
+
+    // Parts.
+
+    /// Where a branch to `depth` goes, and how many values it passes.
+    fn branch_target(&mut self, depth: u32) -> Result<(Block, usize)> {
+        let index = self.frames.len() - 1 - depth as usize;
+        let frame = &self.frames[index];
+        let arity = frame.branch_arity();
+        let target = match frame.kind {
+            FrameKind::Loop { header } => header,
+            _ => self.exit_block(index)?,
+        };
+        Ok((target, arity))
+    }
+
+    /// The block after the end of a frame.
+    fn exit_block(&mut self, index: usize) -> Result<Block> {
+        if let Some(exit) = self.frames[index].exit {
+            return Ok(exit);
+        }
+        let exit = self.block_with_params(self.frames[index].results)?;
+        self.frames[index].exit = Some(exit);
+        Ok(exit)
+    }
+
+    /// Ends the current block with the newest operands as the results of a frame.
+    fn jump_to_exit(&mut self, index: usize) -> Result {
+        let exit = self.exit_block(index)?;
+        let args = self.branch_args(self.frames[index].results.len())?;
+        self.builder.ins().jump(exit, &args);
+        Ok(())
+    }
+
+    fn return_values(&mut self, arity: usize) -> Result {
+        self.limits.list_values(arity)?;
+        self.canonicalize_top(arity);
+        self.builder.ins().return_(self.stack.top(arity));
+        Ok(())
+    }
+
+    /// The newest operands, as a branch passes them. They stay on the stack.
+    fn branch_args(&mut self, arity: usize) -> Result<BranchArgs> {
+        self.limits.list_values(arity)?;
+        self.canonicalize_top(arity);
+        Ok(self.stack.top(arity).iter().map(|&value: &Value| BlockArg::Value(value)).collect())
+    }
+
+    fn block_with_params(&mut self, types: &[ValType]) -> Result<Block> {
+        self.limits.list_values(types.len())?;
+        let block = self.builder.create_block();
+        for &ty in types {
+            self.builder.append_block_param(block, abi::value_type(ty));
+        }
+        Ok(block)
+    }
+
+    /// Goes on in a block that nothing will branch to from here on.
+    fn enter_sealed(&mut self, block: Block) {
+        self.builder.seal_block(block);
+        self.builder.switch_to_block(block);
+        self.dead = None;
+    }
+}
+
+/// The blocks between a jump table and its targets, by depth.
+struct TableEdges {
+    arity: usize,
+    blocks: HashMap<u32, Block>,
+}
+
+/// The parameters and results of a block.
+fn block_signature(module: &ModuleInfo, ty: BlockType) -> Result<(&[ValType], &[ValType])> {
+    Ok(match ty {
+        BlockType::Empty => (&[], &[]),
+        BlockType::Type(ty) => (&[], one_type(convert::val_type(ty)?)),
+        BlockType::FuncType(index) => {
+            let ty = &module.types[index as usize];
+            (ty.params(), ty.results())
+        }
+    })
+}
+
+/// A list with one type, for ever: so that frames can borrow it as they borrow a module's types.
+fn one_type(ty: ValType) -> &'static [ValType] {
+    use HeapType::{Extern, Func};
+    const fn reference(nullable: bool, heap: HeapType) -> ValType {
+        ValType::Ref(RefType { nullable, heap })
+    }
+    match ty {
+        ValType::I32 => &[ValType::I32],
+        ValType::I64 => &[ValType::I64],
+        ValType::F32 => &[ValType::F32],
+        ValType::F64 => &[ValType::F64],
+        ValType::V128 => &[ValType::V128],
+        ValType::Ref(RefType { nullable: true, heap: Func }) => &const { [reference(true, Func)] },
+        ValType::Ref(RefType { nullable: false, heap: Func }) => {
+            &const { [reference(false, Func)] }
+        }
+        ValType::Ref(RefType { nullable: true, heap: Extern }) => {
+            &const { [reference(true, Extern)] }
+        }
+        ValType::Ref(RefType { nullable: false, heap: Extern }) => {
+            &const { [reference(false, Extern)] }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! [`Env`]: what a function's code knows of its instance.
+//!
+//! Everything hangs from the context, the first parameter. What never changes there is loaded in the
+//! entry block, once for the function: such loads are free to move, so the code generator drops
+//! those that a path does not need and takes them out of loops.
+
+use super::FunctionInput;
+use super::function::FuncTranslator;
+use super::region::{self, Region};
+use crate::abi;
+use crate::module::ModuleInfo;
+use crate::tunables::Tunables;
+use crate::vm::{BuiltinSignature, BuiltinType, VMBuiltins, VMContext, VMOffsets, VMStoreContext};
+use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::ir::{
+    self, AbiParam, Block, GlobalValueData, Inst, InstBuilder, SigRef, Signature, Value, types,
+};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::FunctionBuilder;
+use smallvec::SmallVec;
+use std::collections::HashMap;
+use std::mem::offset_of;
+
+const NUM_BUILTINS: usize = size_of::<VMBuiltins>() / size_of::<*const u8>();
+
+/// The module and context of a function, and what has been made of them so far.
+pub(super) struct Env<'a> {
+    pub(super) module: &'a ModuleInfo,
+    pub(super) offsets: &'a VMOffsets,
+    pub(super) tunables: &'a Tunables,
+    /// How builtins, `extern "C"` functions of the host, are called.
+    builtin_call_conv: CallConv,
+    /// The entry block, to which loads from the context are added.
+    pub(super) entry: Block,
+    /// The context of the instance.
+    pub(super) vmctx: Value,
+    /// Constant pointers in the context, by their offset.
+    pointers: HashMap<u32, Value>,
+    /// The signature of each function type, by its index.
+    signatures: HashMap<u32, SigRef>,
+    builtins: [Option<SigRef>; NUM_BUILTINS],
+}
+
+impl<'a> Env<'a> {
+    pub(super) fn new(input: &FunctionInput<'a>, entry: Block, vmctx: Value) -> Env<'a> {
+        Env {
+            module: input.module,
+            offsets: input.offsets,
+            tunables: input.tunables,
+            builtin_call_conv: input.target.default_call_conv,
+            entry,
+            vmctx,
+            pointers: HashMap::new(),
+            signatures: HashMap::new(),
+            builtins: [None; NUM_BUILTINS],
+        }
+    }
+
+    /// Has the prologue compare the stack pointer with the store's limit.
+    pub(super) fn declare_stack_limit(&mut self, builder: &mut FunctionBuilder<'_>) {
+        let flags = Region::Context.constant(builder.func);
+        let constant = region::intern(builder.func, flags);
+        let flags = Region::Store.trusted(builder.func);
+        let changing = region::intern(builder.func, flags);
+        let load = |base, offset: usize, flags| GlobalValueData::Load {
+            base,
+            offset: (offset as i32).into(),
+            global_type: abi::POINTER,
+            flags,
+        };
+        let vmctx = builder.create_global_value(GlobalValueData::VMContext);
+        let store = builder.create_global_value(load(
+            vmctx,
+            offset_of!(VMContext, store_context),
+            constant,
+        ));
+        let limit = builder.create_global_value(load(
+            store,
+            offset_of!(VMStoreContext, stack_limit),
+            changing,
+        ));
+        builder.func.stack_limit = Some(limit);
+    }
+}
+
+impl FuncTranslator<'_, '_> {
+    /// A pointer that the context holds at `offset` and that never changes.
+    pub(super) fn context_pointer(&mut self, offset: u32) -> Value {
+        if let Some(&value) = self.env.pointers.get(&offset) {
+            return value;
+        }
+        let func = &mut *self.builder.func;
+        let flags = Region::Context.constant(func);
+        let mut cursor = FuncCursor::new(func).at_first_insertion_point(self.env.entry);
+        let value = cursor.ins().load(abi::POINTER, flags, self.env.vmctx, offset as i32);
+        self.env.pointers.insert(offset, value);
+        value
+    }
+
+    /// The store's context.
+    pub(super) fn store_context(&mut self) -> Value {
+        self.context_pointer(offset_of!(VMContext, store_context) as u32)
+    }
+
+    /// Loads a pointer that never changes from `base`, which must be good to read here.
+    pub(super) fn constant_pointer(&mut self, base: Value, offset: usize) -> Value {
+        let flags = Region::Context.constant(self.builder.func);
+        self.builder.ins().load(abi::POINTER, flags, base, offset as i32)
+    }
+
+    /// The signature of a function type.
+    pub(super) fn signature(&mut self, type_index: u32) -> SigRef {
+        let module = self.env.module;
+        *self.env.signatures.entry(type_index).or_insert_with(|| {
+            let ty = &module.types[type_index as usize];
+            self.builder.import_signature(abi::wasm_signature(ty))
+        })
+    }
+
+    /// Calls a builtin; the context goes before `args`.
+    fn call_builtin(&mut self, builtin: &BuiltinSignature, args: &[Value]) -> Inst {
+        debug_assert_eq!(builtin.params.len(), args.len(), "{}", builtin.name);
+        let table = self.context_pointer(offset_of!(VMContext, builtins) as u32);
+        let code = self.constant_pointer(table, builtin.offset);
+        let signature = self.builtin_signature(builtin);
+        let mut all: SmallVec<[Value; 8]> = SmallVec::new();
+        all.push(self.env.vmctx);
+        all.extend_from_slice(args);
+        self.builder.ins().call_indirect(signature, code, &all)
+    }
+
+    /// Calls a builtin without a result.
+    pub(super) fn builtin(&mut self, builtin: &BuiltinSignature, args: &[Value]) {
+        debug_assert!(builtin.result.is_none(), "{}", builtin.name);
+        self.call_builtin(builtin, args);
+    }
+
+    /// Calls a builtin for its result.
+    pub(super) fn builtin_result(&mut self, builtin: &BuiltinSignature, args: &[Value]) -> Value {
+        let call = self.call_builtin(builtin, args);
+        self.builder.inst_results(call)[0]
+    }
+
+    fn builtin_signature(&mut self, builtin: &BuiltinSignature) -> SigRef {
+        let known = &mut self.env.builtins[builtin.offset / size_of::<*const u8>()];
+        *known.get_or_insert_with(|| {
+            let mut signature = Signature::new(self.env.builtin_call_conv);
+            signature.params.push(AbiParam::new(abi::POINTER));
+            signature.params.extend(builtin.params.iter().map(|&ty| builtin_param(ty)));
+            signature.returns.extend(builtin.result.map(builtin_param));
+            self.builder.import_signature(signature)
+        })
+    }
+
+    /// A 32-bit constant, such as an index for a builtin.
+    pub(super) fn index(&mut self, index: u32) -> Value {
+        self.builder.ins().iconst(types::I32, i64::from(index))
+    }
+}
+
+fn builtin_param(ty: BuiltinType) -> AbiParam {
+    let ty: ir::Type = match ty {
+        BuiltinType::i32 => types::I32,
+        BuiltinType::i64 => types::I64,
+    };
+    AbiParam::new(ty)
+}

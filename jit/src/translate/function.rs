@@ -1,0 +1,154 @@
+//! [`FuncTranslator`]: the state of one translation, its prologue, main loop and epilogue.
+
+use super::control::Frame;
+use super::env::Env;
+use super::limits::Limits;
+use super::stack::ValueStack;
+use super::{FunctionInput, Result};
+use crate::abi;
+use crate::error::CompileError;
+use crate::module::convert;
+use crate::types::{FuncType, HeapType, ValType};
+use cranelift_codegen::ir::{self, InstBuilder, SourceLoc, UserFuncName, Value, types};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use wasmparser::FunctionBody;
+
+/// The translation of one function.
+///
+/// `'a` is the life of the module, `'f` that of the CLIF being built.
+pub(super) struct FuncTranslator<'a, 'f> {
+    pub(super) builder: FunctionBuilder<'f>,
+    pub(super) env: Env<'a>,
+    pub(super) stack: ValueStack,
+    /// Blocks, loops and ifs around the current operator; the first is the function's body.
+    pub(super) frames: Vec<Frame<'a>>,
+    /// In unreachable code, how many blocks have been opened since it began. They get no frame.
+    pub(super) dead: Option<u32>,
+    pub(super) limits: Limits,
+}
+
+pub(super) fn translate(
+    input: FunctionInput<'_>,
+    context: &mut FunctionBuilderContext,
+    func: &mut ir::Function,
+) -> Result {
+    let result = fill(&input, context, func);
+    if result.is_err() {
+        // What is left of the function would otherwise get into the next one.
+        *context = FunctionBuilderContext::new();
+    }
+    result
+}
+
+fn fill(
+    input: &FunctionInput<'_>,
+    context: &mut FunctionBuilderContext,
+    func: &mut ir::Function,
+) -> Result {
+    let ty = input.module.func_type(input.func);
+    func.name = UserFuncName::user(0, input.func);
+    func.signature = abi::wasm_signature(ty);
+    let mut translator = FuncTranslator::new(input, ty, context, func);
+    translator.declare_locals(ty, &input.body)?;
+    translator.epoch_check();
+    translator.translate_operators(&input.body)?;
+    translator.builder.finalize(input.target);
+    Ok(())
+}
+
+impl<'a, 'f> FuncTranslator<'a, 'f> {
+    /// Opens the entry block and the frame of the body.
+    fn new(
+        input: &FunctionInput<'a>,
+        ty: &'a FuncType,
+        context: &'f mut FunctionBuilderContext,
+        func: &'f mut ir::Function,
+    ) -> Self {
+        let mut builder = FunctionBuilder::new(func, context);
+        let entry = builder.create_block();
+        builder.append_block_params_for_function_params(entry);
+        builder.switch_to_block(entry);
+        builder.seal_block(entry);
+        // Loads from the context are added to the entry block at any time, even when nothing else
+        // ever is: it has to be in the layout.
+        builder.ensure_inserted_block();
+        let vmctx = builder.block_params(entry)[0];
+        let mut env = Env::new(input, entry, vmctx);
+        env.declare_stack_limit(&mut builder);
+        FuncTranslator {
+            builder,
+            env,
+            stack: ValueStack::default(),
+            frames: vec![Frame::body(ty)],
+            dead: None,
+            limits: Limits::new(input.func),
+        }
+    }
+
+    /// Declares a variable for each local: parameters hold their arguments, the others zero.
+    fn declare_locals(&mut self, ty: &FuncType, body: &FunctionBody<'_>) -> Result {
+        for (index, &param) in ty.params().iter().enumerate() {
+            let value = self.builder.block_params(self.env.entry)[1 + index];
+            self.declare_local(abi::value_type(param), value);
+        }
+        for declaration in body.get_locals_reader().map_err(read_error)? {
+            let (count, ty) = declaration.map_err(read_error)?;
+            if count == 0 {
+                continue;
+            }
+            let ty = convert::val_type(ty)?;
+            let zero = self.zero(ty);
+            for _ in 0..count {
+                self.declare_local(abi::value_type(ty), zero);
+            }
+        }
+        Ok(())
+    }
+
+    /// Declares the variable of the next local. Variables are numbered as locals are.
+    fn declare_local(&mut self, ty: ir::Type, value: Value) {
+        let variable: Variable = self.builder.declare_var(ty);
+        self.builder.def_var(variable, value);
+        self.limits.declare_local();
+    }
+
+    /// The value that a local of this type has at first.
+    fn zero(&mut self, ty: ValType) -> Value {
+        let ins = self.builder.ins();
+        match ty {
+            ValType::I32 => ins.iconst(types::I32, 0),
+            ValType::I64 => ins.iconst(types::I64, 0),
+            ValType::F32 => ins.f32const(0.0),
+            ValType::F64 => ins.f64const(0.0),
+            ValType::V128 => self.vector_constant([0; 16]),
+            ValType::Ref(ty) => self.null(ty.heap),
+        }
+    }
+
+    /// The null reference.
+    pub(super) fn null(&mut self, heap: HeapType) -> Value {
+        let ty = match heap {
+            HeapType::Func => abi::POINTER,
+            HeapType::Extern => types::I32,
+        };
+        self.builder.ins().iconst(ty, 0)
+    }
+
+    fn translate_operators(&mut self, body: &FunctionBody<'_>) -> Result {
+        let mut reader = body.get_operators_reader().map_err(read_error)?;
+        while !reader.eof() {
+            let position = reader.original_position();
+            let operator = reader.read().map_err(read_error)?;
+            // A module is smaller than 4 GiB; the position of one that is not would be of no use.
+            self.builder.set_srcloc(SourceLoc::new(position as u32));
+            self.operator(&operator)?;
+        }
+        debug_assert!(self.frames.is_empty(), "the body's own `end` closes the last frame");
+        Ok(())
+    }
+}
+
+/// A body that cannot be read was never validated.
+pub(super) fn read_error(error: wasmparser::Error) -> CompileError {
+    CompileError::Malformed { message: error.message().to_owned(), offset: error.offset() as usize }
+}

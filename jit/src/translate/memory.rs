@@ -1,0 +1,132 @@
+//! Loads and stores of linear memory, `memory.size` and `memory.grow`.
+//!
+//! A 32-bit memory is followed by address space that nothing else lives in, so far that an index and
+//! an offset of 32 bits each cannot leave it: an access outside the memory faults, and its fault is
+//! the trap. No code checks bounds.
+
+use super::Result;
+use super::function::FuncTranslator;
+use super::region::Region;
+use crate::abi;
+use crate::error::CompileError;
+use crate::trap::TrapCode;
+use crate::types::WASM_PAGE_SIZE;
+use crate::vm::{BuiltinSignature, VMMemory, VMMemoryRef};
+use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_frontend::FuncInstBuilder;
+use std::mem::offset_of;
+use wasmparser::{MemArg, MemArgTarget};
+
+/// Where an access goes: an address, a constant to add to it, and how it behaves.
+pub(super) struct Place {
+    pub(super) address: Value,
+    pub(super) offset: i32,
+    pub(super) flags: MemFlagsData,
+}
+
+impl<'f> FuncTranslator<'_, 'f> {
+    /// Loads a whole value.
+    pub(super) fn load(&mut self, memarg: &MemArg, ty: Type) -> Result {
+        self.load_with(memarg, |ins, place| ins.load(ty, place.flags, place.address, place.offset))
+    }
+
+    /// Loads through an instruction of the caller's choice.
+    pub(super) fn load_with(
+        &mut self,
+        memarg: &MemArg,
+        op: impl FnOnce(FuncInstBuilder<'_, 'f>, Place) -> Value,
+    ) -> Result {
+        let index = self.stack.pop();
+        let place = self.effective_address(memarg, index)?;
+        let value = op(self.builder.ins(), place);
+        self.stack.push(value);
+        Ok(())
+    }
+
+    /// Stores a whole value.
+    pub(super) fn store(&mut self, memarg: &MemArg) -> Result {
+        let (index, value) = self.stack.pop2();
+        let place = self.effective_address(memarg, index)?;
+        self.builder.ins().store(place.flags, value, place.address, place.offset);
+        Ok(())
+    }
+
+    /// Stores the low bits of an integer.
+    pub(super) fn store_low(&mut self, memarg: &MemArg, ty: Type) -> Result {
+        let (index, value) = self.stack.pop2();
+        let place = self.effective_address(memarg, index)?;
+        let (flags, address, offset) = (place.flags, place.address, place.offset);
+        let ins = self.builder.ins();
+        match ty {
+            types::I8 => ins.istore8(flags, value, address, offset),
+            types::I16 => ins.istore16(flags, value, address, offset),
+            _ => ins.istore32(flags, value, address, offset),
+        };
+        Ok(())
+    }
+
+    /// Where an access with this immediate and index goes.
+    ///
+    /// Memories that need an explicit check of their bounds would have it here.
+    pub(super) fn effective_address(&mut self, memarg: &MemArg, index: Value) -> Result<Place> {
+        let MemArgTarget::Memory(memory) = memarg.target else {
+            return Err(CompileError::Unsupported("memory instructions on arrays".into()));
+        };
+        let base = self.memory_base(memory);
+        let index = self.builder.ins().uextend(abi::POINTER, index);
+        let mut address = self.builder.ins().iadd(base, index);
+        let offset = match i32::try_from(memarg.offset) {
+            Ok(offset) => offset,
+            Err(_) => {
+                address = self.builder.ins().iadd_imm_u(address, memarg.offset as i64);
+                0
+            }
+        };
+        Ok(Place { address, offset, flags: self.heap_flags() })
+    }
+
+    /// The first byte of a memory. Memories do not move.
+    fn memory_base(&mut self, memory: u32) -> Value {
+        let at = self.env.offsets.memory(memory) + offset_of!(VMMemoryRef, base) as u32;
+        self.context_pointer(at)
+    }
+
+    fn heap_flags(&mut self) -> MemFlagsData {
+        MemFlagsData::new()
+            .with_endianness(Endianness::Little)
+            .with_trap_code(Some(TrapCode::MemoryOutOfBounds.to_clif()))
+            .with_alias_region(Some(Region::Heap.of(self.builder.func)))
+    }
+
+    pub(super) fn memory_size(&mut self, memory: u32) {
+        let at = self.env.offsets.memory(memory) + offset_of!(VMMemoryRef, definition) as u32;
+        let definition = self.context_pointer(at);
+        let offset = offset_of!(VMMemory, len);
+        let flags = Region::MemoryLength.trusted(self.builder.func);
+        let bytes = if self.env.module.memories[memory as usize].shared {
+            // Another thread may grow it, which a loop that waits for that has to notice: an
+            // atomic load is never replaced by an earlier one.
+            let address = self.builder.ins().iadd_imm_u(definition, offset as i64);
+            self.builder.ins().atomic_load(abi::POINTER, flags, address)
+        } else {
+            self.builder.ins().load(abi::POINTER, flags, definition, offset as i32)
+        };
+        let pages = self.builder.ins().ushr_imm_u(bytes, i64::from(WASM_PAGE_SIZE.ilog2()));
+        let pages = self.builder.ins().ireduce(types::I32, pages);
+        self.stack.push(pages);
+    }
+
+    pub(super) fn memory_grow(&mut self, memory: u32) {
+        let delta = self.pop_index();
+        let memory = self.index(memory);
+        let old = self.builtin_result(&BuiltinSignature::memory_grow, &[memory, delta]);
+        let old = self.builder.ins().ireduce(types::I32, old);
+        self.stack.push(old);
+    }
+
+    /// A 32-bit index or length, as builtins take it.
+    pub(super) fn pop_index(&mut self) -> Value {
+        let index = self.stack.pop();
+        self.builder.ins().uextend(types::I64, index)
+    }
+}

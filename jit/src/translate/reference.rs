@@ -1,0 +1,22 @@
+//! References.
+
+use super::Result;
+use super::function::FuncTranslator;
+use crate::module::convert;
+use cranelift_codegen::ir::InstBuilder;
+
+impl FuncTranslator<'_, '_> {
+    pub(super) fn ref_null(&mut self, heap: wasmparser::HeapType) -> Result {
+        let null = self.null(convert::heap_type(heap)?);
+        self.stack.push(null);
+        Ok(())
+    }
+
+    pub(super) fn ref_func(&mut self, func: u32) {
+        let place = self.env.module.escaped_index(func);
+        let place = place.expect("validation admits `ref.func` only for functions that escape");
+        let offset = self.env.offsets.func_ref(place);
+        let address = self.builder.ins().iadd_imm_u(self.env.vmctx, i64::from(offset));
+        self.stack.push(address);
+    }
+}

@@ -1,0 +1,78 @@
+//! Alias regions and flags of memory accesses that are not the guest's own.
+//!
+//! Accesses in different regions never meet, so a store in one leaves what was loaded from another
+//! known. A store without a region would count as a store to all of them: every store has one.
+//! Calls end what is known of all regions.
+
+use crate::trap::TrapCode;
+use cranelift_codegen::ir::{
+    AliasRegion, AliasRegionData, Endianness, Function, MemFlags, MemFlagsData,
+};
+
+/// A part of memory that no other part overlaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Region {
+    /// Contexts, imports, builtins, type ids, function references: written before code runs.
+    Context,
+    /// The store's context.
+    Store,
+    /// Addresses of code. Any thread may change them while code runs, always to another address
+    /// of the same function.
+    Slot,
+    /// Where tables lie and how long they are.
+    Table,
+    /// The elements of tables.
+    Element,
+    /// Globals; two imports may be the same one.
+    Global,
+    /// The lengths of linear memories.
+    MemoryLength,
+    /// The contents of linear memories; two imports may be the same one.
+    Heap,
+}
+
+/// All regions, in the order of their numbers.
+const REGIONS: [(Region, &str); 8] = [
+    (Region::Context, "context"),
+    (Region::Store, "store context"),
+    (Region::Slot, "slot"),
+    (Region::Table, "table"),
+    (Region::Element, "table element"),
+    (Region::Global, "global"),
+    (Region::MemoryLength, "memory length"),
+    (Region::Heap, "linear memory"),
+];
+
+impl Region {
+    /// The region in `func`, which learns of it at its first use.
+    pub(super) fn of(self, func: &mut Function) -> AliasRegion {
+        let (region, name) = REGIONS[self as usize];
+        debug_assert_eq!(region, self);
+        func.dfg
+            .alias_regions
+            .insert(AliasRegionData { user_id: region as u32, description: name.into() })
+    }
+
+    /// An access that is aligned and never traps.
+    pub(super) fn trusted(self, func: &mut Function) -> MemFlagsData {
+        MemFlagsData::trusted()
+            .with_endianness(Endianness::Little)
+            .with_alias_region(Some(self.of(func)))
+    }
+
+    /// A load, wherever it stands, of what does not change while the function runs.
+    pub(super) fn constant(self, func: &mut Function) -> MemFlagsData {
+        self.trusted(func).with_readonly().with_can_move()
+    }
+
+    /// An aligned access whose fault is the trap `code`.
+    pub(super) fn trapping(self, func: &mut Function, code: TrapCode) -> MemFlagsData {
+        self.trusted(func).with_trap_code(Some(code.to_clif()))
+    }
+}
+
+/// Enters flags into a function, for what wants them by number.
+pub(super) fn intern(func: &mut Function, flags: MemFlagsData) -> MemFlags {
+    func.dfg.mem_flags.insert_unchecked(flags)
+}

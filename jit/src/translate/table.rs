@@ -1,0 +1,77 @@
+//! Reading and writing elements of tables, `table.size`.
+//!
+//! The bound is checked without a branch: outside of it the address is replaced by null, whose fault
+//! is the trap. That also keeps speculation inside the table.
+
+use super::function::FuncTranslator;
+use super::region::Region;
+use crate::abi;
+use crate::trap::TrapCode;
+use crate::vm::VMTable;
+use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC, types};
+use std::mem::offset_of;
+
+/// log2 of the bytes in an element.
+const ELEMENT_SIZE_LOG2: i64 = 3;
+
+impl FuncTranslator<'_, '_> {
+    pub(super) fn table_get(&mut self, table: u32) {
+        let index = self.stack.pop();
+        let value = self.load_element(table, index, TrapCode::TableOutOfBounds);
+        self.stack.push(value);
+    }
+
+    pub(super) fn table_set(&mut self, table: u32) {
+        let value = self.pop_element(table);
+        let index = self.stack.pop();
+        let address = self.element_address(table, index);
+        let flags = Region::Element.trapping(self.builder.func, TrapCode::TableOutOfBounds);
+        self.builder.ins().store(flags, value, address, 0);
+    }
+
+    /// Loads an element; traps with `code` when there is none at `index`.
+    pub(super) fn load_element(&mut self, table: u32, index: Value, code: TrapCode) -> Value {
+        let ty = abi::reference_type(self.env.module.tables[table as usize].ty.element);
+        let address = self.element_address(table, index);
+        let flags = Region::Element.trapping(self.builder.func, code);
+        // Little-endian: a host reference is in the first half of its element.
+        self.builder.ins().load(ty, flags, address, 0)
+    }
+
+    /// The address of an element, or null when it is out of bounds.
+    fn element_address(&mut self, table: u32, index: Value) -> Value {
+        let len = self.table_len(table);
+        let base = self.table_base(table);
+        let index = self.builder.ins().uextend(abi::POINTER, index);
+        let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
+        let offset = self.builder.ins().ishl_imm_u(index, ELEMENT_SIZE_LOG2);
+        let address = self.builder.ins().iadd(base, offset);
+        let null = self.builder.ins().iconst(abi::POINTER, 0);
+        self.builder.ins().select_spectre_guard(outside, null, address)
+    }
+
+    pub(super) fn table_size(&mut self, table: u32) {
+        let len = self.table_len(table);
+        let len = self.builder.ins().ireduce(types::I32, len);
+        self.stack.push(len);
+    }
+
+    fn table_base(&mut self, table: u32) -> Value {
+        let pointer = self.context_pointer(self.env.offsets.table(table));
+        let flags = Region::Table.trusted(self.builder.func);
+        let offset = offset_of!(VMTable, base) as i32;
+        self.builder.ins().load(abi::POINTER, flags, pointer, offset)
+    }
+
+    fn table_len(&mut self, table: u32) -> Value {
+        let ty = self.env.module.tables[table as usize].ty;
+        if ty.maximum == Some(ty.minimum) {
+            // It cannot grow. (Nor can one that is imported under this type.)
+            return self.builder.ins().iconst(abi::POINTER, ty.minimum as i64);
+        }
+        let pointer = self.context_pointer(self.env.offsets.table(table));
+        let flags = Region::Table.trusted(self.builder.func);
+        let offset = offset_of!(VMTable, len) as i32;
+        self.builder.ins().load(abi::POINTER, flags, pointer, offset)
+    }
+}

@@ -1,0 +1,66 @@
+//! Locals and globals, `drop` and `select`.
+
+use super::Result;
+use super::function::FuncTranslator;
+use super::region::Region;
+use crate::abi;
+use cranelift_codegen::ir::{InstBuilder, Type, Value};
+use cranelift_frontend::Variable;
+
+impl FuncTranslator<'_, '_> {
+    pub(super) fn local_get(&mut self, local: u32) -> Result {
+        self.limits.touch_local(local, self.builder.func.dfg.num_blocks())?;
+        let value = self.builder.use_var(Variable::from_u32(local));
+        self.stack.push(value);
+        Ok(())
+    }
+
+    pub(super) fn local_set(&mut self, local: u32) -> Result {
+        let value = self.pop_canonical();
+        self.define_local(local, value)
+    }
+
+    pub(super) fn local_tee(&mut self, local: u32) -> Result {
+        self.canonicalize_top(1);
+        self.define_local(local, self.stack.top(1)[0])
+    }
+
+    fn define_local(&mut self, local: u32, value: Value) -> Result {
+        self.limits.touch_local(local, self.builder.func.dfg.num_blocks())?;
+        self.builder.def_var(Variable::from_u32(local), value);
+        Ok(())
+    }
+
+    pub(super) fn global_get(&mut self, global: u32) {
+        let (base, offset, ty) = self.global_place(global);
+        let flags = Region::Global.trusted(self.builder.func);
+        let value = self.builder.ins().load(ty, flags, base, offset);
+        self.stack.push(value);
+    }
+
+    pub(super) fn global_set(&mut self, global: u32) {
+        let value = self.pop_canonical();
+        let (base, offset, _) = self.global_place(global);
+        let flags = Region::Global.trusted(self.builder.func);
+        self.builder.ins().store(flags, value, base, offset);
+    }
+
+    /// Where a global's value lies, and its type. Our own globals are part of the context.
+    fn global_place(&mut self, global: u32) -> (Value, i32, Type) {
+        let ty = abi::value_type(self.env.module.globals[global as usize].content);
+        if self.env.module.is_imported_global(global) {
+            let global = self.context_pointer(self.env.offsets.imported_global(global));
+            (global, 0, ty)
+        } else {
+            (self.env.vmctx, self.env.offsets.defined_global(global) as i32, ty)
+        }
+    }
+
+    pub(super) fn select(&mut self) {
+        // Both values have to look the same: a vector may be in any lane type.
+        self.canonicalize_below(1, 2);
+        let (first, second, condition) = self.stack.pop3();
+        let value = self.builder.ins().select(condition, first, second);
+        self.stack.push(value);
+    }
+}
