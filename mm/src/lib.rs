@@ -1,1 +1,79 @@
-//! mm
+//! Address space whose first touches are resolved in user space, on the faulting thread, speculatively.
+//!
+//! A [`Region`] is a reservation of address space. Its pages come when they are touched: the touch raises a signal, the
+//! handler finds the region and its VMA *without a lock*, checks what it read by sequence counts, claims the pages,
+//! checks again, and commits them, while other threads grow, discard and protect the same region. When the counts
+//! say that something moved, the fault falls back to the same steps under the region's lock.
+//!
+//! The idea is the kernel's speculative page fault; what a user-space library adds is that it knows the bounds, the
+//! contents and the intent of every region. Nothing here knows what the memory is for: a language runtime, a database
+//! or an emulator can put its memory into regions.
+//!
+//! ```
+//! use seqfault_mm::RegionOptions;
+//!
+//! let region = RegionOptions::new(1 << 30).accessible(1 << 20).build()?;
+//! assert_eq!(region.resident(), 0);
+//! region.write(4096, b"hello").unwrap();
+//! assert!(region.resident() > 0);
+//! region.discard(0..1 << 20)?;
+//! assert_eq!(region.resident(), 0);
+//! # Ok::<(), seqfault_mm::Error>(())
+//! ```
+
+mod abort;
+mod arch;
+mod copy;
+mod error;
+mod options;
+mod pager;
+mod primitive;
+mod record;
+mod region;
+mod registry;
+pub mod signal;
+mod space;
+mod stack;
+mod sys;
+
+pub use error::{Error, Fault, FaultKind};
+pub use options::RegionOptions;
+pub use pager::PagerKind;
+pub use region::Region;
+pub use space::Counters;
+pub use stack::{ensure_alt_stack, stack_bounds};
+
+/// Bytes in a host page: the unit of `discard`, `protect` and of accessible lengths.
+pub const PAGE_SIZE: usize = space::PAGE;
+/// Bytes in a granule: what a first fault brings at most, and the unit that maximum sizes are rounded up to.
+pub const GRANULE_SIZE: usize = space::PAGE * space::GRANULE_PAGES;
+
+/// How memory is touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// A load.
+    Read,
+    /// A store.
+    Write,
+}
+
+/// What a range allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protection {
+    /// Every access is denied; contents stay.
+    NoAccess,
+    /// Stores are denied.
+    ReadOnly,
+    /// Loads and stores.
+    ReadWrite,
+}
+
+/// What all regions of this process counted, those gone included.
+pub fn counters() -> Counters {
+    record::counters()
+}
+
+/// Whether the crate was built with speculation.
+pub const fn speculates() -> bool {
+    cfg!(feature = "speculation")
+}

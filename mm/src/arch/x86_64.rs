@@ -1,0 +1,186 @@
+//! x86-64 Linux: the layout of `ucontext_t`, and the copy routines.
+
+use std::ffi::c_int;
+
+use libc::{
+    REG_EFL, REG_ERR, REG_RAX, REG_RBP, REG_RDI, REG_RDX, REG_RIP, REG_RSI, REG_RSP, ucontext_t,
+};
+
+use crate::Access;
+
+/// What the processor was doing when it faulted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// A load or a store.
+    Data(Access),
+    /// An instruction fetch: never resolved by bringing a page.
+    Fetch,
+}
+
+/// Page-fault error code bits (Intel SDM, volume 3, 4.7).
+const ERR_WRITE: i64 = 1 << 1;
+const ERR_FETCH: i64 = 1 << 4;
+/// Direction flag.
+const EFLAGS_DF: i64 = 1 << 10;
+
+fn get(context: &ucontext_t, register: c_int) -> usize {
+    context.uc_mcontext.gregs[register as usize] as usize
+}
+
+fn set(context: &mut ucontext_t, register: c_int, value: u64) {
+    context.uc_mcontext.gregs[register as usize] = value.cast_signed();
+}
+
+/// What a page fault was about.
+pub(crate) fn cause(context: &ucontext_t) -> Cause {
+    let code = context.uc_mcontext.gregs[REG_ERR as usize];
+    if code & ERR_FETCH != 0 {
+        Cause::Fetch
+    } else if code & ERR_WRITE != 0 {
+        Cause::Data(Access::Write)
+    } else {
+        Cause::Data(Access::Read)
+    }
+}
+
+/// The program counter.
+pub(crate) fn pc(context: &ucontext_t) -> usize {
+    get(context, REG_RIP)
+}
+
+/// The stack pointer.
+pub(crate) fn sp(context: &ucontext_t) -> usize {
+    get(context, REG_RSP)
+}
+
+/// The frame pointer.
+pub(crate) fn fp(context: &ucontext_t) -> usize {
+    get(context, REG_RBP)
+}
+
+/// Continues at `pc`.
+pub(crate) fn set_pc(context: &mut ucontext_t, pc: usize) {
+    set(context, REG_RIP, pc as u64);
+}
+
+/// Continues with stack pointer `sp`.
+pub(crate) fn set_sp(context: &mut ucontext_t, sp: usize) {
+    set(context, REG_RSP, sp as u64);
+}
+
+/// Continues with frame pointer `fp`.
+pub(crate) fn set_fp(context: &mut ucontext_t, fp: usize) {
+    set(context, REG_RBP, fp as u64);
+}
+
+/// Passes two integer arguments as a call by the C convention would.
+pub(crate) fn set_args(context: &mut ucontext_t, args: [u64; 2]) {
+    set(context, REG_RDI, args[0]);
+    set(context, REG_RSI, args[1]);
+    // The convention wants it clear at every call.
+    context.uc_mcontext.gregs[REG_EFL as usize] &= !EFLAGS_DF;
+}
+
+/// Makes a routine of this file return `code` and `addr`.
+pub(crate) fn stop_copy(context: &mut ucontext_t, code: u64, addr: u64) {
+    set(context, REG_RAX, code);
+    set(context, REG_RDX, addr);
+    set_pc(context, (&raw const seqfault_mm_copy_stop).addr());
+}
+
+/// Whether `pc` is inside a routine of this file.
+pub(crate) fn in_copy(pc: usize) -> bool {
+    ((&raw const seqfault_mm_copy_begin).addr()..(&raw const seqfault_mm_copy_stop).addr())
+        .contains(&pc)
+}
+
+/// What the copy routines return: `code` is zero, or what `stop_copy` was given.
+#[repr(C)]
+pub(crate) struct Verdict {
+    /// Zero for success.
+    pub(crate) code: u64,
+    /// The address of the fault.
+    pub(crate) addr: u64,
+}
+
+unsafe extern "C" {
+    static seqfault_mm_copy_begin: u8;
+    static seqfault_mm_copy_stop: u8;
+
+    /// Copies upwards; overlapping ranges are right when `dst < src`.
+    pub(crate) fn seqfault_mm_copy_forward(dst: *mut u8, src: *const u8, len: usize) -> Verdict;
+    /// Copies downwards; overlapping ranges are right when `dst > src`.
+    pub(crate) fn seqfault_mm_copy_backward(dst: *mut u8, src: *const u8, len: usize) -> Verdict;
+    /// Fills.
+    pub(crate) fn seqfault_mm_fill(dst: *mut u8, byte: u64, len: usize) -> Verdict;
+}
+
+// One block, so that one range of program counters covers it. No routine touches the stack: a fault can leave through
+// `seqfault_mm_copy_stop`, whose `ret` is theirs. Small sizes copy words, because `rep` is slow to start.
+std::arch::global_asm!(
+    ".pushsection .text.seqfault_mm_copy,\"ax\",@progbits",
+    ".p2align 4",
+    ".globl seqfault_mm_copy_begin",
+    ".hidden seqfault_mm_copy_begin",
+    "seqfault_mm_copy_begin:",
+    ".globl seqfault_mm_copy_forward",
+    ".hidden seqfault_mm_copy_forward",
+    "seqfault_mm_copy_forward:",
+    "    mov rcx, rdx",
+    "    cmp rcx, 512",
+    "    jae 30f",
+    "20: cmp rcx, 8",
+    "    jb 21f",
+    "    mov rax, qword ptr [rsi]",
+    "    mov qword ptr [rdi], rax",
+    "    add rsi, 8",
+    "    add rdi, 8",
+    "    sub rcx, 8",
+    "    jmp 20b",
+    "21: test rcx, rcx",
+    "    jz 31f",
+    "22: mov al, byte ptr [rsi]",
+    "    mov byte ptr [rdi], al",
+    "    inc rsi",
+    "    inc rdi",
+    "    dec rcx",
+    "    jnz 22b",
+    "    jmp 31f",
+    "30: rep movsb",
+    "31: xor eax, eax",
+    "    xor edx, edx",
+    "    ret",
+    ".p2align 4",
+    ".globl seqfault_mm_copy_backward",
+    ".hidden seqfault_mm_copy_backward",
+    "seqfault_mm_copy_backward:",
+    "40: cmp rdx, 8",
+    "    jb 41f",
+    "    mov rax, qword ptr [rsi + rdx - 8]",
+    "    mov qword ptr [rdi + rdx - 8], rax",
+    "    sub rdx, 8",
+    "    jmp 40b",
+    "41: test rdx, rdx",
+    "    jz 43f",
+    "42: mov al, byte ptr [rsi + rdx - 1]",
+    "    mov byte ptr [rdi + rdx - 1], al",
+    "    dec rdx",
+    "    jnz 42b",
+    "43: xor eax, eax",
+    "    ret",
+    ".p2align 4",
+    ".globl seqfault_mm_fill",
+    ".hidden seqfault_mm_fill",
+    "seqfault_mm_fill:",
+    "    mov eax, esi",
+    "    mov rcx, rdx",
+    "    rep stosb",
+    "    xor eax, eax",
+    "    xor edx, edx",
+    "    ret",
+    ".globl seqfault_mm_copy_stop",
+    ".hidden seqfault_mm_copy_stop",
+    "seqfault_mm_copy_stop:",
+    "    ret",
+    ".popsection",
+);

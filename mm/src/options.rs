@@ -1,0 +1,113 @@
+//! `RegionOptions`: what a region is to be.
+
+use crate::error::{Error, Result};
+use crate::space::{Blueprint, PAGE};
+use crate::sys::LINUX;
+use crate::{GRANULE_SIZE, PagerKind, Region, record, registry, signal};
+
+/// Builder of a [`Region`].
+#[derive(Clone, Debug)]
+pub struct RegionOptions {
+    maximum: usize,
+    guard: usize,
+    accessible: usize,
+    pager: PagerKind,
+    resident_limit: Option<usize>,
+    speculation: bool,
+    shards: usize,
+}
+
+impl RegionOptions {
+    /// A region of which `maximum` bytes (rounded up to a granule) may ever become accessible.
+    pub fn new(maximum: usize) -> Self {
+        Self {
+            maximum,
+            guard: 0,
+            accessible: 0,
+            pager: PagerKind::Auto,
+            resident_limit: None,
+            speculation: true,
+            shards: 64,
+        }
+    }
+
+    /// Reserves `bytes` more behind the maximum, never accessible: accesses there are faults of this region.
+    #[must_use]
+    pub fn guard(self, bytes: usize) -> Self {
+        Self { guard: bytes, ..self }
+    }
+
+    /// The first `bytes` are accessible from the start (default: none).
+    #[must_use]
+    pub fn accessible(self, bytes: usize) -> Self {
+        Self { accessible: bytes, ..self }
+    }
+
+    /// How pages come (default: [`PagerKind::Auto`]).
+    #[must_use]
+    pub fn pager(self, pager: PagerKind) -> Self {
+        Self { pager, ..self }
+    }
+
+    /// At most so many bytes are ever resident; a touch beyond is denied (default: no limit).
+    #[must_use]
+    pub fn resident_limit(self, bytes: Option<usize>) -> Self {
+        Self { resident_limit: bytes, ..self }
+    }
+
+    /// Whether faults try without the lock first (default: they do).
+    #[must_use]
+    pub fn speculation(self, on: bool) -> Self {
+        Self { speculation: on, ..self }
+    }
+
+    /// How many sequence counts the page states have (default 64, the most; rounded up to a power of two). One is the
+    /// classic design: every discard aborts every speculative fault.
+    #[must_use]
+    pub fn shards(self, count: usize) -> Self {
+        Self { shards: count, ..self }
+    }
+
+    /// Reserves the address space.
+    ///
+    /// # Errors
+    /// When the sizes fit no address space, the accessible length exceeds the maximum or is not a multiple of the page
+    /// size, the pager is not to be had, or the system refuses the reservation.
+    pub fn build(&self) -> Result<Region> {
+        let host = region::page::size();
+        if host != PAGE {
+            return Err(Error::PageSize { bytes: host });
+        }
+        signal::ensure_installed()?;
+        let too_large = || Error::TooLarge { bytes: self.maximum };
+        let maximum = self.maximum.checked_next_multiple_of(GRANULE_SIZE).ok_or_else(too_large)?;
+        let total = maximum
+            .checked_add(self.guard)
+            .and_then(|bytes| bytes.max(1).checked_next_multiple_of(registry::SLOT))
+            .ok_or_else(too_large)?;
+        let kind = self.pager.resolve()?;
+
+        let base = LINUX.reserve(total, registry::SLOT)?;
+        if !registry::covers(base, total) {
+            LINUX.release(base, total)?;
+            return Err(too_large());
+        }
+        let record = record::take(kind);
+        record.space.create(
+            &Blueprint {
+                base,
+                maximum: maximum / PAGE,
+                total: total / PAGE,
+                limit: self.resident_limit.map_or(usize::MAX, |bytes| bytes / PAGE),
+                shards: self.shards,
+                speculation: self.speculation,
+            },
+            &record::POOL,
+        );
+        registry::insert(base, total, record);
+        // From here on dropping the region cleans up.
+        let region = Region::adopt(record, base, maximum, total);
+        region.grow(self.accessible)?;
+        Ok(region)
+    }
+}

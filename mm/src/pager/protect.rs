@@ -1,0 +1,50 @@
+//! `Protect`: pages are inaccessible until touched, and `mprotect` makes them present.
+//!
+//! Works wherever there is `mmap`. Its price: `mprotect` takes the kernel's address-space lock for writing, and a sparse
+//! pattern splits the kernel's mappings.
+
+use super::{Commit, Mapped, Pager};
+use crate::Protection;
+use crate::sys::{Sys, SysError};
+
+/// A range of this size or more is emptied before it is closed, so that the kernel's lock is held for writing only
+/// over page tables that are empty already.
+const LARGE: usize = 256 << 10;
+
+/// The pager, over any system.
+pub(crate) struct Protect<S> {
+    sys: S,
+}
+
+impl<S> Protect<S> {
+    /// Over `sys`.
+    pub(crate) const fn new(sys: S) -> Self {
+        Self { sys }
+    }
+}
+
+impl<S: Sys> Pager for Protect<S> {
+    fn populate(&self, commit: &Commit) -> Result<(), SysError> {
+        // Contents, zero or image, are the mapping's own: the kernel brings them when the page is used.
+        self.sys.protect(commit.addr, commit.len, commit.protection)
+    }
+
+    fn protect(&self, addr: usize, len: usize, _to: Protection) -> Result<Mapped, SysError> {
+        // One call that cannot make more mappings than it must, whatever mixture of pages is inside. Faults open again
+        // what the new protection allows.
+        self.sys.protect(addr, len, Protection::NoAccess).map(|()| Mapped::NotAtAll)
+    }
+
+    fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        if len >= LARGE {
+            self.sys.zap(addr, len)?;
+        }
+        // After this nobody writes any more, so the pages dropped next (few, when they were dropped above) stay dropped.
+        self.sys.protect(addr, len, Protection::NoAccess)?;
+        self.sys.zap(addr, len)
+    }
+
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.sys.map_zero(addr, len, Protection::NoAccess)
+    }
+}

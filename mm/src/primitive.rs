@@ -1,0 +1,167 @@
+//! Every atomic, fence and wait of the lock-free part comes from here.
+//!
+//! `space` (and all below it) names `super::primitive` only, so that the model tests can compile the same files a
+//! second time against loom's atomics. The fences are named ([`Fence`]): a test takes one away at a time and must
+//! see the model checker find the bug that this makes.
+
+use rustix::thread::futex;
+use std::sync::atomic::AtomicU32;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+/// Sequence counts for page states in one space, at most.
+pub(crate) const MAX_SHARDS: usize = 64;
+/// Copies of the counters and fault patterns in one space, so that threads do not share a line.
+pub(crate) const LANES: usize = 4;
+/// VMAs that fit the table inside a space; larger tables come from the pool.
+pub(crate) const INLINE_VMAS: usize = 8;
+
+/// The fences of the protocol, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fence {
+    /// After the count turned odd, before the first write of the payload.
+    WriteBegin,
+    /// After the last read of the payload, before the count is read again.
+    ReadRetry,
+    /// A committer's: after its claim, before it re-checks the counts.
+    ClaimThenCheck,
+    /// A writer's: after its counts turned odd, before it looks for claims.
+    MarkThenLook,
+}
+
+/// The steps whose place in the protocol the model tests move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "every variant is named in the model build only")]
+pub(crate) enum Step {
+    /// The re-check of the counts between claim and populate.
+    Recheck,
+    /// The writer's wait for claims to settle.
+    WaitForClaims,
+    /// The owner check of a VMA's snapshot.
+    CheckOwner,
+    /// The validation of a snapshot that denies the access.
+    ValidateDenial,
+}
+
+/// A memory fence of the protocol.
+#[inline(always)]
+pub(crate) fn fence(_name: Fence, order: Ordering) {
+    std::sync::atomic::fence(order);
+}
+
+/// Whether the protocol takes `step`: always, but for the mutants of the model tests.
+#[inline(always)]
+pub(crate) const fn takes(_step: Step) -> bool {
+    true
+}
+
+/// One round of waiting for another thread: spins at first, then gives the processor away.
+///
+/// Safe in a signal handler.
+pub(crate) fn relax(round: u32) {
+    if round < 32 {
+        std::hint::spin_loop();
+    } else {
+        rustix::thread::sched_yield();
+    }
+}
+
+/// Zeroed words whose pages the system gives lazily.
+pub(crate) fn zeroed_words(count: usize) -> Box<[AtomicU64]> {
+    // SAFETY: an `AtomicU64` of zero bits is a valid one.
+    unsafe { Box::<[AtomicU64]>::new_zeroed_slice(count).assume_init() }
+}
+
+/// This thread's lane. Plain thread-local word without destructor: safe in a signal handler.
+pub(crate) fn lane() -> usize {
+    use std::cell::Cell;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    LANE.with(|lane| {
+        if lane.get() == usize::MAX {
+            lane.set(NEXT.fetch_add(1, Ordering::Relaxed) % LANES);
+        }
+        lane.get()
+    })
+}
+
+/// The calling thread, as a number that is never zero.
+fn this_thread() -> u32 {
+    use std::cell::Cell;
+    thread_local! {
+        static TID: Cell<u32> = const { Cell::new(0) };
+    }
+    TID.with(|tid| {
+        if tid.get() == 0 {
+            tid.set(rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned());
+        }
+        tid.get()
+    })
+}
+
+/// A lock that may be taken in a signal handler: no allocation, no thread-local destructor, and a thread that waits
+/// for itself is told instead of hanging.
+///
+/// `state` is 0 (free), 1 (held) or 2 (held, somebody may sleep).
+pub(crate) struct Lock {
+    state: AtomicU32,
+    owner: AtomicU32,
+}
+
+impl Lock {
+    /// A free lock.
+    pub(crate) const fn new() -> Self {
+        Self { state: AtomicU32::new(0), owner: AtomicU32::new(0) }
+    }
+
+    /// Takes the lock, sleeping while another thread holds it.
+    ///
+    /// A caller that holds it already is a bug in this crate (a writer touched guest memory inside its section): the
+    /// process ends with a message, because a signal handler can neither return nor unwind from that.
+    pub(crate) fn lock(&self) -> LockGuard<'_> {
+        let me = this_thread();
+        if self.owner.load(Ordering::Relaxed) == me {
+            crate::abort::abort(
+                "seqfault-mm: a thread faulted on a region whose writer lock it holds\n",
+            );
+        }
+        // Acquire pairs with the Release in `drop`: the last holder's writes are seen.
+        if self.state.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            self.lock_contended();
+        }
+        self.owner.store(me, Ordering::Relaxed);
+        LockGuard { lock: self }
+    }
+
+    #[cold]
+    fn lock_contended(&self) {
+        for _ in 0..100 {
+            if self.state.load(Ordering::Relaxed) == 0
+                && self.state.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        while self.state.swap(2, Ordering::Acquire) != 0 {
+            // An error means "not 2 any more" or an interruption: look again.
+            let _ = futex::wait(&self.state, futex::Flags::PRIVATE, 2, None);
+        }
+    }
+}
+
+/// Proof that the writer lock is held; releases it.
+pub(crate) struct LockGuard<'a> {
+    lock: &'a Lock,
+}
+
+impl Drop for LockGuard<'_> {
+    fn drop(&mut self) {
+        self.lock.owner.store(0, Ordering::Relaxed);
+        // Release pairs with the Acquire of the next holder.
+        if self.lock.state.swap(0, Ordering::Release) == 2 {
+            let _ = futex::wake(&self.lock.state, futex::Flags::PRIVATE, 1);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! `Region`: one reservation of address space, for callers. Units here are bytes; the core counts pages.
+
+use std::ops::Range;
+use std::ptr;
+
+use crate::error::{Error, Fault, FaultKind, Result};
+use crate::record::{self, POOL, Record};
+use crate::space::{Counters, PAGE, PageRange};
+use crate::sys::LINUX;
+use crate::{Access, PagerKind, Protection, copy, registry};
+
+/// A reservation of address space whose pages come when they are touched.
+///
+/// All methods take `&self` and may be called from any thread, at the same time, while others touch the memory.
+/// Dropping it gives everything back; nothing may touch the memory then.
+#[derive(Debug)]
+pub struct Region {
+    record: &'static Record,
+    base: usize,
+    maximum: usize,
+    total: usize,
+    /// What the record had counted in earlier lives.
+    before: Counters,
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Whole pages of `range`, which must be aligned.
+fn whole_pages(range: &Range<usize>) -> Result<PageRange> {
+    for offset in [range.start, range.end] {
+        if !offset.is_multiple_of(PAGE) {
+            return Err(Error::Misaligned { offset });
+        }
+    }
+    if range.start > range.end {
+        return Err(Error::OutOfRange);
+    }
+    Ok(PageRange::new(range.start / PAGE, range.end / PAGE))
+}
+
+impl Region {
+    pub(crate) fn adopt(
+        record: &'static Record,
+        base: usize,
+        maximum: usize,
+        total: usize,
+    ) -> Self {
+        Self { record, base, maximum, total, before: record.space.counters() }
+    }
+
+    /// Where it starts. Never moves.
+    pub fn base(&self) -> *mut u8 {
+        ptr::with_exposed_provenance_mut(self.base)
+    }
+
+    /// Bytes that are accessible now. Only rises, but for [`reset`](Self::reset). Takes no lock.
+    pub fn accessible(&self) -> usize {
+        self.record.space.accessible() * PAGE
+    }
+
+    /// Bytes that may become accessible.
+    pub fn maximum(&self) -> usize {
+        self.maximum
+    }
+
+    /// Bytes reserved, guard included.
+    pub fn reserved(&self) -> usize {
+        self.total
+    }
+
+    /// How pages come.
+    pub fn pager(&self) -> PagerKind {
+        self.record.kind
+    }
+
+    /// Bytes that are committed: what may be touched without asking, prefetched pages included. O(1).
+    pub fn resident(&self) -> usize {
+        self.record.space.resident() * PAGE
+    }
+
+    /// What happened in this region so far.
+    pub fn counters(&self) -> Counters {
+        self.record.space.counters().since(&self.before)
+    }
+
+    /// Switches speculation on or off, at any time.
+    pub fn set_speculation(&self, on: bool) {
+        self.record.space.set_speculation(on);
+    }
+
+    /// Makes the first `accessible` bytes accessible. Never shrinks. No system call, unless the pager commits ahead.
+    ///
+    /// # Errors
+    /// When it exceeds the maximum, is no multiple of the page size, or a pager that commits ahead is refused.
+    pub fn grow(&self, accessible: usize) -> Result<()> {
+        if !accessible.is_multiple_of(PAGE) {
+            return Err(Error::Misaligned { offset: accessible });
+        }
+        self.record.space.grow(accessible / PAGE, &POOL, self.record.pager)
+    }
+
+    /// Makes `range` (offsets, page-aligned) read zero and gives its memory back to the system.
+    ///
+    /// Accesses that race with it see old bytes or zero. An initial image never comes back.
+    ///
+    /// # Errors
+    /// When the range is not aligned or not accessible, or the system refuses; a part may have been discarded then.
+    pub fn discard(&self, range: Range<usize>) -> Result<()> {
+        self.record.space.discard(whole_pages(&range)?, &POOL, self.record.pager)
+    }
+
+    /// Discards everything, forgets images and protections, and makes the first `accessible` bytes accessible.
+    ///
+    /// # Errors
+    /// As for [`grow`](Self::grow) and [`discard`](Self::discard).
+    pub fn reset(&self, accessible: usize) -> Result<()> {
+        if !accessible.is_multiple_of(PAGE) {
+            return Err(Error::Misaligned { offset: accessible });
+        }
+        self.record.space.reset(accessible / PAGE, &POOL, self.record.pager)
+    }
+
+    /// Sets what `range` (offsets, page-aligned, accessible) allows. Contents stay.
+    ///
+    /// # Errors
+    /// When the range is not aligned or not accessible, there are too many pieces, or the system refuses.
+    pub fn protect(&self, range: Range<usize>, to: Protection) -> Result<()> {
+        self.record.space.protect(whole_pages(&range)?, to, &POOL, self.record.pager)
+    }
+
+    /// Makes every page of `range` present for accesses that raise no signal, like those of a system call.
+    ///
+    /// A discard by another thread may take the pages away again; the system call then says `EFAULT`.
+    ///
+    /// # Errors
+    /// All or nothing: if any byte may not be accessed, or the resident limit is in the way, nothing is committed.
+    pub fn fault_in(&self, range: Range<usize>, access: Access) -> std::result::Result<(), Fault> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.check(range.start, range.len())?;
+        let pages = PageRange::new(range.start / PAGE, range.end.div_ceil(PAGE));
+        self.record
+            .space
+            .fault_in(pages, access, self.record.pager)
+            .map_err(|(kind, page)| self.fault(kind, range.start.max(page * PAGE)))
+    }
+
+    /// Copies bytes out of the region.
+    ///
+    /// # Errors
+    /// When a byte may not be read; `dst` may hold a part of the bytes then.
+    pub fn read(&self, offset: usize, dst: &mut [u8]) -> std::result::Result<(), Fault> {
+        self.check(offset, dst.len())?;
+        // SAFETY: `dst` is exclusive, the source lies inside the reservation, and they cannot overlap.
+        unsafe { copy::forward(dst.as_mut_ptr(), self.at(offset), dst.len()) }
+            .map_err(|stop| self.stopped(stop))
+    }
+
+    /// Copies bytes into the region.
+    ///
+    /// # Errors
+    /// When a byte may not be written; a part may have been written then, unless the range is out of bounds.
+    pub fn write(&self, offset: usize, src: &[u8]) -> std::result::Result<(), Fault> {
+        self.check(offset, src.len())?;
+        // SAFETY: the destination lies inside the reservation, outside of every Rust object.
+        unsafe { copy::forward(self.at(offset), src.as_ptr(), src.len()) }
+            .map_err(|stop| self.stopped(stop))
+    }
+
+    /// Sets `len` bytes to `byte`.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    pub fn fill(&self, offset: usize, byte: u8, len: usize) -> std::result::Result<(), Fault> {
+        self.check(offset, len)?;
+        // SAFETY: as in `write`.
+        unsafe { copy::fill(self.at(offset), byte, len) }.map_err(|stop| self.stopped(stop))
+    }
+
+    /// Copies bytes between regions, or within one; the ranges may overlap.
+    ///
+    /// # Errors
+    /// When a byte may not be read or written; the fault's offset is in the region that it happened in.
+    pub fn copy(
+        dst: (&Self, usize),
+        src: (&Self, usize),
+        len: usize,
+    ) -> std::result::Result<(), Fault> {
+        dst.0.check(dst.1, len)?;
+        src.0.check(src.1, len)?;
+        let (to, from) = (dst.0.at(dst.1), src.0.at(src.1));
+        // Regions never overlap, so an overlap is one of offsets.
+        let backward = from.addr() < to.addr() && to.addr() < from.addr() + len;
+        // SAFETY: both ranges lie inside reservations, outside of every Rust object; the direction suits the overlap.
+        let done = unsafe {
+            if backward { copy::backward(to, from, len) } else { copy::forward(to, from, len) }
+        };
+        done.map_err(|stop| {
+            let in_dst = stop.addr.wrapping_sub(dst.0.base) < dst.0.total;
+            if in_dst { dst.0.stopped(stop) } else { src.0.stopped(stop) }
+        })
+    }
+
+    /// Refuses ranges outside of the accessible part before any byte moves.
+    fn check(&self, offset: usize, len: usize) -> std::result::Result<(), Fault> {
+        let accessible = self.accessible();
+        match offset.checked_add(len) {
+            Some(end) if end <= accessible => Ok(()),
+            _ => Err(self.fault(FaultKind::OutOfBounds, offset.max(accessible))),
+        }
+    }
+
+    fn at(&self, offset: usize) -> *mut u8 {
+        self.base().wrapping_add(offset)
+    }
+
+    fn fault(&self, kind: FaultKind, offset: usize) -> Fault {
+        Fault { kind, offset, addr: self.base.wrapping_add(offset) }
+    }
+
+    fn stopped(&self, stop: copy::Stop) -> Fault {
+        self.fault(stop.kind, stop.addr.wrapping_sub(self.base))
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        registry::remove(self.base, self.total);
+        let released = self.record.space.destroy(&POOL, |base, len| Ok(LINUX.release(base, len)?));
+        // A refused munmap leaves an inaccessible range behind; nothing a destructor could do would help.
+        drop(released);
+        record::give(self.record);
+    }
+}

@@ -1,0 +1,49 @@
+//! The registry: from any address to the region it lies in, in two loads, in a signal handler.
+//!
+//! User addresses have 47 bits. One pointer for each 64 MiB of them is a table of 2^21 entries, 16 MiB of `.bss`
+//! that becomes real only where regions are. Regions begin at, and are sized in, slots, so an entry has one owner at
+//! most. Entries point to records that are never freed (`record`), so a stale one is harmless.
+
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use crate::record::Record;
+
+/// log2 of the bytes that one entry covers.
+const SLOT_SHIFT: u32 = 26;
+/// Bytes that one entry covers; regions are multiples of it.
+pub(crate) const SLOT: usize = 1 << SLOT_SHIFT;
+/// User addresses on this architecture.
+const ADDRESS_BITS: u32 = 47;
+const SLOTS: usize = 1 << (ADDRESS_BITS - SLOT_SHIFT);
+
+static TABLE: [AtomicPtr<Record>; SLOTS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS];
+
+/// The record of the region that `addr` lies in, or lay in a moment ago.
+pub(crate) fn find(addr: usize) -> Option<&'static Record> {
+    // Acquire pairs with the Release in `insert`: the record is seen as it was registered.
+    let record = TABLE.get(addr >> SLOT_SHIFT)?.load(Ordering::Acquire);
+    // SAFETY: null or a record, and records are never freed.
+    unsafe { record.as_ref() }
+}
+
+/// Whether a region at `base` of `len` bytes has slots in the table.
+pub(crate) fn covers(base: usize, len: usize) -> bool {
+    base.checked_add(len).is_some_and(|end| end >> SLOT_SHIFT <= SLOTS)
+}
+
+/// Registers `record` for `[base, base + len)`, whole slots.
+pub(crate) fn insert(base: usize, len: usize, record: &'static Record) {
+    set(base, len, std::ptr::from_ref(record).cast_mut());
+}
+
+/// Unregisters the range.
+pub(crate) fn remove(base: usize, len: usize) {
+    set(base, len, std::ptr::null_mut());
+}
+
+fn set(base: usize, len: usize, record: *mut Record) {
+    for slot in &TABLE[base >> SLOT_SHIFT..(base + len) >> SLOT_SHIFT] {
+        // Release pairs with the Acquire in `find`.
+        slot.store(record, Ordering::Release);
+    }
+}

@@ -1,0 +1,87 @@
+//! `adjust`: changing the VMAs of a range, in three phases.
+//!
+//! 1. *Prepare*: plan the new extents, take VMAs and table slots. All that can fail for want of memory fails here,
+//!    with nothing changed.
+//! 2. *Mark*: turn the `bounds` counts of every VMA concerned odd, the neighbours' too, in address order, and make the
+//!    change true in the system. If that fails, unmark: the layout is as it was.
+//! 3. *Commit*: write the payloads and the table (nothing here can fail), then unmark.
+//!
+//! The counts stay odd across phases 2 and 3 as a whole, system calls included: a fault never sees a layout whose
+//! mappings are not true yet.
+
+use super::Space;
+use super::pool::Pool;
+use super::primitive::LockGuard;
+use super::types::{Extent, PageRange};
+use super::vma::Vma;
+use crate::error::{Error, Result};
+
+impl Space {
+    /// Lets `plan` (see [`plan`](super::plan)) rearrange the extents that `range` touches.
+    ///
+    /// `make_true` runs inside the write section, once nothing else can fail; its error undoes everything.
+    pub(super) fn adjust(
+        &self,
+        _held: &LockGuard<'_>,
+        pool: &Pool,
+        range: PageRange,
+        plan: impl FnOnce(&[Extent]) -> Vec<Extent>,
+        make_true: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let (first, old) = self.span(range);
+        let extents: Vec<Extent> = old.iter().map(|vma| vma.extent()).collect();
+        let new = plan(&extents);
+        if new == extents {
+            return make_true();
+        }
+        if !self.table.reserve(self.table.len() + new.len() - old.len().min(new.len()), pool) {
+            return Err(Error::TooManyVmas);
+        }
+        let spares = pool.take_vmas(new.len().saturating_sub(old.len()));
+
+        old.iter().for_each(|vma| vma.bounds.raw_write_begin());
+        if let Err(error) = make_true() {
+            old.iter().for_each(|vma| vma.bounds.raw_write_end());
+            pool.give_vmas(spares);
+            return Err(error);
+        }
+        spares.iter().for_each(|vma| vma.bounds.raw_write_begin());
+
+        let all: Vec<&Vma> = old.iter().chain(&spares).copied().collect();
+        let (kept, removed) = all.split_at(new.len());
+        for (vma, extent) in kept.iter().zip(&new) {
+            vma.set(self.address(), *extent);
+        }
+        removed.iter().for_each(|vma| vma.clear());
+        if kept.len() != old.len() {
+            self.table.splice(first, old.len(), kept);
+        }
+        all.iter().for_each(|vma| vma.bounds.raw_write_end());
+        pool.give_vmas(removed.iter().copied());
+        Ok(())
+    }
+
+    /// The VMAs that `range` touches and their neighbours, with the table index of the first.
+    fn span(&self, range: PageRange) -> (usize, Vec<&Vma>) {
+        let first = self.table.find(range.start).unwrap_or(0).saturating_sub(1);
+        let last = self.table.find(range.end - 1).unwrap_or(0) + 1;
+        (first, (first..=last).map_while(|index| self.table.get(index)).collect())
+    }
+
+    /// Moves the boundary between the VMA at `index` and its next neighbour: what a grow is, nearly always.
+    pub(super) fn move_boundary(&self, _held: &LockGuard<'_>, index: usize, to: usize) -> bool {
+        let (Some(vma), Some(next)) = (self.table.get(index), self.table.get(index + 1)) else {
+            return false;
+        };
+        let (mut low, mut high) = (vma.extent(), next.extent());
+        low.range.end = to;
+        high.range.start = to;
+        vma.bounds.raw_write_begin();
+        next.bounds.raw_write_begin();
+        vma.set(self.address(), low);
+        next.set(self.address(), high);
+        next.bounds.raw_write_end();
+        vma.bounds.raw_write_end();
+        true
+    }
+}

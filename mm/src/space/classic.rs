@@ -1,0 +1,111 @@
+//! The fault under the writer lock: the same steps, plainly. Always correct, always available.
+//!
+//! No count can move here, but claims of faults that speculate are about, so pages are claimed in this path, too. What
+//! the lock adds is patience: smaller windows when the limit or the system refuses the large one, and windows that
+//! grow towards a neighbour when the system has run out of mappings.
+
+use super::commit::Refusal;
+use super::pagemap::{Lost, PageMap};
+use super::policy::Window;
+use super::types::{Extent, PageRange};
+use super::{Outcome, Space};
+use crate::pager::Pager;
+use crate::{Access, FaultKind};
+
+/// How far away a neighbour may be that a window is widened to, in pages (64 MiB).
+const WIDEN_PAGES: usize = 16_384;
+
+impl Space {
+    /// Decides a fault under the lock.
+    pub(super) fn handle_classic_fault(
+        &self,
+        addr: usize,
+        access: Access,
+        pager: &dyn Pager,
+    ) -> Outcome {
+        let _held = self.lock.lock();
+        let geometry = self.geometry();
+        let found = geometry.page_of(addr).zip(geometry.map()).and_then(|(page, map)| {
+            let vma = self.table.find(page).and_then(|index| self.table.get(index))?;
+            let extent = vma.extent();
+            extent.range.contains(page).then_some((page, map, extent))
+        });
+        let Some((page, map, extent)) = found else {
+            self.lane().counters.not_ours();
+            return Outcome::NotOurs;
+        };
+        self.lane().counters.classic();
+        let denial = extent
+            .denies(access)
+            .or_else(|| self.commit_patiently(page, map, &extent, geometry.base, pager).err());
+        match denial {
+            None => Outcome::Resolved,
+            Some(kind) => {
+                self.lane().counters.denied();
+                Outcome::Denied(kind)
+            }
+        }
+    }
+
+    fn commit_patiently(
+        &self,
+        page: usize,
+        map: &PageMap,
+        extent: &Extent,
+        base: usize,
+        pager: &dyn Pager,
+    ) -> Result<(), FaultKind> {
+        let attempt = |window: PageRange| match map.claim(page, window.intersect(extent.range)) {
+            Ok(claim) => self.commit(claim, extent.attrs, base, pager),
+            // Somebody brings it, or has brought it: the instruction will tell.
+            Err(Lost::Taken | Lost::Stale) => {
+                self.lane().counters.claim_lost();
+                Ok(())
+            }
+        };
+        let pattern = &self.lane().pattern;
+        let mut refusal = Refusal::Limit;
+        for window in [pattern.window(page), Window::granule(page)] {
+            match attempt(window.pages) {
+                Ok(()) => {
+                    pattern.record(window, window.pages);
+                    return Ok(());
+                }
+                Err(again) => refusal = again,
+            }
+        }
+        match attempt(PageRange::new(page, page + 1)) {
+            Ok(()) => return Ok(()),
+            Err(again) => refusal = again,
+        }
+        if let Refusal::Limit = refusal {
+            return Err(FaultKind::ResidentLimit);
+        }
+        // Out of mappings, perhaps: a window that ends at memory that is mapped already moves a boundary between two
+        // of the system's mappings instead of making new ones.
+        for window in widened(page, map, extent.range) {
+            match attempt(window) {
+                Ok(()) => return Ok(()),
+                Err(again) => refusal = again,
+            }
+        }
+        match refusal {
+            Refusal::Limit => Err(FaultKind::ResidentLimit),
+            Refusal::System(_) => Err(FaultKind::OutOfMemory),
+        }
+    }
+}
+
+/// Windows from `page` to the nearest present page below and above.
+fn widened(page: usize, map: &PageMap, bounds: PageRange) -> impl Iterator<Item = PageRange> {
+    let low = bounds.start.max(page.saturating_sub(WIDEN_PAGES));
+    let high = bounds.end.min(page.saturating_add(WIDEN_PAGES));
+    let below = (low..page)
+        .rev()
+        .find(|&other| map.is_present(other))
+        .map(|other| PageRange::new(other + 1, page + 1));
+    let above = (page + 1..high)
+        .find(|&other| map.is_present(other))
+        .map(|other| PageRange::new(page, other));
+    below.into_iter().chain(above)
+}

@@ -1,0 +1,166 @@
+//! Making claimed pages present: charge, populate, publish. The last step of both paths.
+
+use super::Space;
+use super::pagemap::{Claim, PageMap, Prior};
+use super::primitive::Ordering;
+use super::types::{Attrs, Backing, PAGE, PageRange};
+use crate::pager::{Commit, Pager};
+use crate::sys::SysError;
+use crate::{Access, FaultKind, Protection};
+
+/// Why a commit did not happen.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Refusal {
+    /// It would exceed the resident limit.
+    Limit,
+    /// The system refused.
+    System(SysError),
+}
+
+impl Space {
+    /// Populates what is claimed and publishes it. On failure the pages are as they were.
+    pub(super) fn commit(
+        &self,
+        claim: Claim<'_>,
+        attrs: Attrs,
+        base: usize,
+        pager: &dyn Pager,
+    ) -> Result<(), Refusal> {
+        let fresh = if claim.prior() == Prior::Absent { claim.range().len() } else { 0 };
+        if !self.charge(fresh) {
+            return Err(Refusal::Limit);
+        }
+        self.commit_charged(claim, attrs, base, pager).map(drop).map_err(|error| {
+            self.uncharge(fresh);
+            Refusal::System(error)
+        })
+    }
+
+    /// `commit` for pages that are already counted; returns how many hold contents that did not before.
+    fn commit_charged(
+        &self,
+        claim: Claim<'_>,
+        attrs: Attrs,
+        base: usize,
+        pager: &dyn Pager,
+    ) -> Result<usize, SysError> {
+        let range = claim.range();
+        let fresh = if claim.prior() == Prior::Absent { range.len() } else { 0 };
+        let order = Commit {
+            addr: base + range.start * PAGE,
+            len: range.len() * PAGE,
+            protection: attrs.protection.unwrap_or(Protection::NoAccess),
+            source: match attrs.backing {
+                Backing::Zero => None,
+                Backing::Image { delta } => Some((base + range.start * PAGE).wrapping_add(delta)),
+            },
+            resident: claim.prior() == Prior::Parked,
+            remap: self.doubtful.load(Ordering::Relaxed),
+        };
+        if let Err(error) = pager.populate(&order) {
+            if range.len() > 1 {
+                // The system may have done a part of it: from now on nothing is skipped because it seems untouched.
+                self.doubtful.store(true, Ordering::Relaxed);
+            }
+            return Err(error);
+        }
+        self.lane().counters.committed(fresh);
+        claim.publish();
+        Ok(fresh)
+    }
+
+    /// Counts `pages` as resident, unless that exceeds the limit.
+    pub(super) fn charge(&self, pages: usize) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if limit == usize::MAX {
+            self.resident.fetch_add(pages, Ordering::Relaxed);
+            return true;
+        }
+        // Relaxed: the counter orders nothing; that it is one location makes the limit exact.
+        self.resident
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+                now.checked_add(pages).filter(|&sum| sum <= limit)
+            })
+            .is_ok()
+    }
+
+    /// Takes `pages` off the resident count.
+    pub(super) fn uncharge(&self, pages: usize) {
+        self.resident.fetch_sub(pages, Ordering::Relaxed);
+    }
+
+    /// Makes every page of `range` present, for an access that will come without a fault (by the kernel).
+    ///
+    /// All or nothing where it matters: a denial or the limit is found before the first page is committed.
+    pub(crate) fn fault_in(
+        &self,
+        range: PageRange,
+        access: Access,
+        pager: &dyn Pager,
+    ) -> Result<(), (FaultKind, usize)> {
+        let _held = self.lock.lock();
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return Err((FaultKind::OutOfBounds, range.start)) };
+        self.check_access(range, access)?;
+        let absent = range.len() - map.count_resident(range);
+        if !self.charge(absent) {
+            return Err((FaultKind::ResidentLimit, range.start));
+        }
+        let mut used = 0;
+        let result = self.commit_range(range, map, geometry.base, pager, &mut used);
+        // What others committed meanwhile, or what failed, was charged here for nothing.
+        self.uncharge(absent - used);
+        result
+    }
+
+    /// Whether `access` is allowed to all of `range`; the caller holds the lock.
+    pub(super) fn check_access(
+        &self,
+        range: PageRange,
+        access: Access,
+    ) -> Result<(), (FaultKind, usize)> {
+        let mut page = range.start;
+        while page < range.end {
+            let vma = self.table.find(page).and_then(|index| self.table.get(index));
+            let extent = vma.ok_or((FaultKind::OutOfBounds, page))?.extent();
+            if let Some(kind) = extent.denies(access) {
+                return Err((kind, page));
+            }
+            page = extent.range.end;
+        }
+        Ok(())
+    }
+
+    fn commit_range(
+        &self,
+        range: PageRange,
+        map: &PageMap,
+        base: usize,
+        pager: &dyn Pager,
+        used: &mut usize,
+    ) -> Result<(), (FaultKind, usize)> {
+        let mut page = range.start;
+        while page < range.end {
+            if map.is_present(page) {
+                page += 1;
+                continue;
+            }
+            let Some(vma) = self.table.find(page).and_then(|index| self.table.get(index)) else {
+                return Err((FaultKind::OutOfBounds, page));
+            };
+            let extent = vma.extent();
+            match map.claim(page, extent.range.intersect(range)) {
+                Ok(claim) => {
+                    let end = claim.range().end;
+                    *used += self
+                        .commit_charged(claim, extent.attrs, base, pager)
+                        .map_err(|_| (FaultKind::OutOfMemory, page))?;
+                    page = end;
+                }
+                // A committer that speculates has it: it waits for nobody, so it will be done.
+                Err(_) => map.wait_for_claims(PageRange::new(page, page + 1)),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! What happened, counted: cheap enough to be always on, exact enough to tune by.
+
+use super::primitive::{AtomicU64, Ordering};
+
+/// Why a speculative fault gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Abort {
+    /// A writer is inside the VMA's bounds.
+    BoundsOdd,
+    /// The VMA's bounds moved meanwhile.
+    BoundsChanged,
+    /// A writer is changing what is present.
+    PagesOdd,
+    /// What is present changed meanwhile.
+    PagesChanged,
+    /// The table of VMAs, or the whole space, changed meanwhile.
+    StructureChanged,
+    /// The pager could not do it.
+    PagerRefused,
+    /// The commit would exceed the resident limit.
+    ResidentLimit,
+}
+
+const ABORTS: usize = 7;
+
+/// A snapshot of what happened in a region, or in all of them.
+///
+/// Taken without stopping anyone: the numbers are each exact, their sum may be of slightly different moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Faults that tried without a lock: all that follow but `classic` and `not_ours`.
+    pub attempts: u64,
+    /// Faults decided without a lock (a page brought, or a denial found).
+    pub speculative: u64,
+    /// Faults decided under the writer lock.
+    pub classic: u64,
+    /// Of the speculative ones, those that found another thread at work on the page, or done with it.
+    pub claim_lost: u64,
+    /// Given up: a writer was inside the bounds.
+    pub bounds_odd: u64,
+    /// Given up: the bounds moved.
+    pub bounds_changed: u64,
+    /// Given up: a writer was changing what is present.
+    pub pages_odd: u64,
+    /// Given up: what is present changed.
+    pub pages_changed: u64,
+    /// Given up: the VMAs were rearranged, or the region went away.
+    pub structure_changed: u64,
+    /// Given up: the pager refused.
+    pub pager_refused: u64,
+    /// Given up: the resident limit was in the way.
+    pub resident_limit: u64,
+    /// Faults that turned out to be in no living region.
+    pub not_ours: u64,
+    /// Accesses found to be denied, with or without a lock.
+    pub denied: u64,
+    /// Pages ever committed.
+    pub pages_committed: u64,
+}
+
+impl Counters {
+    /// All speculative faults that were given up.
+    pub fn aborts(&self) -> u64 {
+        self.bounds_odd
+            + self.bounds_changed
+            + self.pages_odd
+            + self.pages_changed
+            + self.structure_changed
+            + self.pager_refused
+            + self.resident_limit
+    }
+
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        self.combine(earlier, u64::wrapping_sub)
+    }
+
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.combine(other, u64::wrapping_add)
+    }
+
+    fn combine(&self, other: &Self, by: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            attempts: by(self.attempts, other.attempts),
+            speculative: by(self.speculative, other.speculative),
+            classic: by(self.classic, other.classic),
+            claim_lost: by(self.claim_lost, other.claim_lost),
+            bounds_odd: by(self.bounds_odd, other.bounds_odd),
+            bounds_changed: by(self.bounds_changed, other.bounds_changed),
+            pages_odd: by(self.pages_odd, other.pages_odd),
+            pages_changed: by(self.pages_changed, other.pages_changed),
+            structure_changed: by(self.structure_changed, other.structure_changed),
+            pager_refused: by(self.pager_refused, other.pager_refused),
+            resident_limit: by(self.resident_limit, other.resident_limit),
+            not_ours: by(self.not_ours, other.not_ours),
+            denied: by(self.denied, other.denied),
+            pages_committed: by(self.pages_committed, other.pages_committed),
+        }
+    }
+}
+
+/// One lane's share. Relaxed everywhere: nothing is ordered by a statistic.
+pub(crate) struct Lane {
+    aborts: [AtomicU64; ABORTS],
+    speculative: AtomicU64,
+    classic: AtomicU64,
+    claim_lost: AtomicU64,
+    not_ours: AtomicU64,
+    denied: AtomicU64,
+    committed: AtomicU64,
+}
+
+impl Lane {
+    /// All zero.
+    pub(crate) fn new() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            aborts: std::array::from_fn(|_| zero()),
+            speculative: zero(),
+            classic: zero(),
+            claim_lost: zero(),
+            not_ours: zero(),
+            denied: zero(),
+            committed: zero(),
+        }
+    }
+
+    /// A speculative fault gave up.
+    pub(crate) fn abort(&self, reason: Abort) {
+        self.aborts[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A fault was decided without a lock.
+    pub(crate) fn speculative(&self) {
+        self.speculative.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A fault was decided under the lock.
+    pub(crate) fn classic(&self) {
+        self.classic.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A fault met another one at the same page.
+    pub(crate) fn claim_lost(&self) {
+        self.claim_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A fault was on a space that is gone.
+    pub(crate) fn not_ours(&self) {
+        self.not_ours.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An access was denied.
+    pub(crate) fn denied(&self) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Pages were committed.
+    pub(crate) fn committed(&self, pages: usize) {
+        self.committed.fetch_add(pages as u64, Ordering::Relaxed);
+    }
+
+    /// Adds this lane to a snapshot.
+    pub(crate) fn add_to(&self, sum: &mut Counters) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let abort = |reason: Abort| get(&self.aborts[reason as usize]);
+        let mut lane = Counters {
+            attempts: 0,
+            speculative: get(&self.speculative),
+            classic: get(&self.classic),
+            claim_lost: get(&self.claim_lost),
+            bounds_odd: abort(Abort::BoundsOdd),
+            bounds_changed: abort(Abort::BoundsChanged),
+            pages_odd: abort(Abort::PagesOdd),
+            pages_changed: abort(Abort::PagesChanged),
+            structure_changed: abort(Abort::StructureChanged),
+            pager_refused: abort(Abort::PagerRefused),
+            resident_limit: abort(Abort::ResidentLimit),
+            not_ours: get(&self.not_ours),
+            denied: get(&self.denied),
+            pages_committed: get(&self.committed),
+        };
+        lane.attempts = lane.speculative + lane.aborts();
+        *sum = sum.plus(&lane);
+    }
+}

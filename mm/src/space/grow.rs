@@ -1,0 +1,80 @@
+//! `grow`: making more of the reservation accessible. It never shrinks and never moves anything.
+
+use super::primitive::{LockGuard, Ordering};
+use super::types::{Attrs, PageRange};
+use super::unmap::Unmap;
+use super::{Pool, Space, plan};
+use crate::error::{Error, Result};
+use crate::pager::Pager;
+
+impl Space {
+    /// Makes the first `pages` pages accessible. Does nothing when they are.
+    pub(crate) fn grow(&self, pages: usize, pool: &Pool, pager: &dyn Pager) -> Result<()> {
+        let held = self.lock.lock();
+        let old = self.accessible.load(Ordering::Relaxed);
+        if pages <= old {
+            return Ok(());
+        }
+        if pages > self.maximum.load(Ordering::Relaxed) {
+            return Err(Error::BeyondMaximum);
+        }
+        let added = PageRange::new(old, pages);
+        let done = self.commit_ahead(added, pager).and_then(|()| {
+            if self.extend_last(&held, old, pages) {
+                return Ok(());
+            }
+            self.adjust(
+                &held,
+                pool,
+                added,
+                |old| plan::change(old, added, |_| Attrs::FRESH),
+                || Ok(()),
+            )
+        });
+        if let Err(error) = done {
+            // What was committed ahead goes back. Should that fail, too, the pages stay counted, until they are reset.
+            let _ = self.unmap_page_range(&held, added, Unmap::Zap, pager);
+            return Err(error);
+        }
+        // Release pairs with the Acquire in `accessible()`.
+        self.accessible.store(pages, Ordering::Release);
+        Ok(())
+    }
+
+    /// The common case: the last accessible VMA simply becomes longer, without a system call or an allocation.
+    fn extend_last(&self, held: &LockGuard<'_>, old: usize, new: usize) -> bool {
+        if old == 0 {
+            return false;
+        }
+        let Some(index) = self.table.find(old - 1) else { return false };
+        let fresh = self.table.get(index).is_some_and(|vma| vma.extent().attrs == Attrs::FRESH);
+        let remains = self.table.get(index + 1).is_some_and(|tail| tail.extent().range.end > new);
+        fresh && remains && self.move_boundary(held, index, new)
+    }
+
+    /// Commits pages that are about to become accessible, as far as the limit allows; the rest comes by faults.
+    fn commit_ahead(&self, added: PageRange, pager: &dyn Pager) -> Result<()> {
+        if !pager.commits_at_grow() {
+            return Ok(());
+        }
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return Ok(()) };
+        let room = self.limit.load(Ordering::Relaxed).saturating_sub(self.resident());
+        let end = added.end.min(added.start.saturating_add(room));
+        let mut page = added.start;
+        while page < end {
+            // Nobody else commits beyond the accessible part: a page that is taken here is there already.
+            let Ok(claim) = map.claim(page, PageRange::new(page, end)) else {
+                page += 1;
+                continue;
+            };
+            page = claim.range().end;
+            match self.commit(claim, Attrs::FRESH, geometry.base, pager) {
+                Ok(()) => {}
+                Err(super::commit::Refusal::Limit) => break,
+                Err(super::commit::Refusal::System(error)) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! A space's lives: `create` puts an unused one to use, `destroy` ends that use.
+
+use super::primitive::Ordering;
+use super::types::{Attrs, Extent, PAGE, PageRange};
+use super::vma::Vma;
+use super::{Pool, Space};
+use crate::error::Result;
+
+/// What a space is to become.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blueprint {
+    /// First byte of the reservation.
+    pub(crate) base: usize,
+    /// Pages that may become accessible.
+    pub(crate) maximum: usize,
+    /// Pages of the whole reservation, guard included.
+    pub(crate) total: usize,
+    /// Most pages that may be resident.
+    pub(crate) limit: usize,
+    /// How many `pages` counts to use.
+    pub(crate) shards: usize,
+    /// Whether faults speculate.
+    pub(crate) speculation: bool,
+}
+
+impl Space {
+    /// Puts an unused space to use: nothing accessible, everything reserved.
+    pub(crate) fn create(&self, blueprint: &Blueprint, pool: &Pool) {
+        let _held = self.lock.lock();
+        let map = pool.take_map(blueprint.maximum);
+        let vmas = pool.take_vmas(1);
+        self.shards.all().for_each(|count| count.raw_write_begin());
+        self.base.store(blueprint.base, Ordering::Relaxed);
+        self.maximum.store(blueprint.maximum, Ordering::Relaxed);
+        self.shards.set_count(blueprint.shards);
+        // Release pairs with the Acquire in `geometry`.
+        self.pages.store(map, Ordering::Release);
+        self.accessible.store(0, Ordering::Relaxed);
+        self.limit.store(blueprint.limit, Ordering::Relaxed);
+        self.speculation.store(blueprint.speculation, Ordering::Relaxed);
+        self.doubtful.store(false, Ordering::Relaxed);
+        let whole = Extent { range: PageRange::new(0, blueprint.total), attrs: Attrs::RESERVED };
+        for vma in &vmas {
+            vma.bounds.raw_write_begin();
+            vma.set(self.address(), whole);
+            vma.bounds.raw_write_end();
+        }
+        self.table.splice(0, 0, &vmas);
+        self.shards.all().for_each(|count| count.raw_write_end());
+    }
+
+    /// Ends the space's use. `release` gives the address range back, inside the write sections: no claim on it is
+    /// left, and none that comes later will hold.
+    pub(crate) fn destroy(
+        &self,
+        pool: &Pool,
+        release: impl FnOnce(usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let _held = self.lock.lock();
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return Ok(()) };
+        let vmas: Vec<&Vma> = self.table.iter().collect();
+        let total = vmas.last().map_or(0, |vma| vma.extent().range.end);
+        let all = PageRange::new(0, geometry.maximum);
+
+        vmas.iter().for_each(|vma| vma.bounds.raw_write_begin());
+        self.shards.all().for_each(|count| count.raw_write_begin());
+        Self::mark_then_look();
+        map.wait_for_claims(all);
+        let result = release(geometry.base, total * PAGE);
+        self.uncharge(map.set_absent(all));
+        map.forget_touched();
+        self.base.store(0, Ordering::Relaxed);
+        self.accessible.store(0, Ordering::Release);
+        let map = self.pages.swap(std::ptr::null_mut(), Ordering::Release);
+        vmas.iter().for_each(|vma| vma.clear());
+        self.table.clear(pool);
+        self.shards.all().for_each(|count| count.raw_write_end());
+        vmas.iter().for_each(|vma| vma.bounds.raw_write_end());
+
+        pool.give_map(map, geometry.maximum);
+        pool.give_vmas(vmas);
+        result
+    }
+}

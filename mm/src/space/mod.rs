@@ -1,0 +1,177 @@
+//! The pure core: one address space of VMAs, page states and sequence counts.
+//!
+//! A [`Space`] knows ranges, not mappings: what must happen to the real address space it asks of a
+//! [`Pager`](crate::pager::Pager). So all of it runs on a simulated system in tests, and, because every atomic comes
+//! from `super::primitive`, under a model checker.
+//!
+//! # Who may do what
+//!
+//! * Anyone, anywhere, a signal handler included, may call [`Space::handle_fault`]: `speculate` looks at the space
+//!   without a lock, `classic` takes the writer lock.
+//! * Writers (`adjust`, `unmap`, `grow`, `discard`, `protect`, `reset`, `life`) take the writer lock, mark the counts of what they
+//!   change, wait until claimed pages in that range have settled, make it true in the system, and only then unmark.
+//!
+//! Order of locks and counts: writer lock, then `bounds` counts by address, then `pages` counts by shard, then the
+//! table's `structure` count. Faults that speculate hold none of these, only claims; writers wait for claims,
+//! claimers never wait.
+
+mod adjust;
+mod classic;
+mod commit;
+mod counters;
+mod discard;
+mod grow;
+mod life;
+mod pagemap;
+mod plan;
+mod policy;
+mod pool;
+mod protect;
+mod seqcount;
+mod shards;
+mod speculate;
+mod table;
+mod types;
+mod unmap;
+mod validate;
+mod vma;
+
+use super::primitive;
+use primitive::{AtomicBool, AtomicPtr, AtomicUsize, LANES, Lock, Ordering};
+
+use crate::pager::Pager;
+
+pub use counters::Counters;
+pub(crate) use life::Blueprint;
+pub(crate) use pool::Pool;
+pub(crate) use types::{GRANULE_PAGES, PAGE, PageRange};
+
+use counters::Lane;
+use pagemap::PageMap;
+use policy::Pattern;
+use shards::Shards;
+use table::Table;
+
+/// One address space: a reservation's VMAs, page states and counts.
+///
+/// Type-stable: spaces are never freed, and are used again only with all counts still rising, so a stale reference
+/// (a fault that raced a teardown) is harmless and found out by its counts.
+pub(crate) struct Space {
+    /// Serialises writers and the classic path.
+    lock: Lock,
+    /// The VMAs, sorted; written under `lock`.
+    table: Table,
+    /// The `pages` counts.
+    shards: Shards,
+    /// First byte of the reservation, 0 while unused. Written in a write section of all shards.
+    base: AtomicUsize,
+    /// Pages that may ever become accessible. Written like `base`.
+    maximum: AtomicUsize,
+    /// Page states; null while unused. Written like `base`.
+    pages: AtomicPtr<PageMap>,
+    /// Pages below this one are inside the accessible part. Written under `lock`.
+    accessible: AtomicUsize,
+    /// Pages that hold contents or may be touched without asking us.
+    resident: AtomicUsize,
+    /// `resident` never exceeds this. Written under `lock`.
+    limit: AtomicUsize,
+    /// Whether faults speculate. Any value is correct at any time.
+    speculation: AtomicBool,
+    /// Whether the system may protect pages more strictly than their VMA says, so that every commit must say it again.
+    /// Only ever rises while the space lives. Written under `lock`.
+    doubtful: AtomicBool,
+    lanes: [PaddedLane; LANES],
+}
+
+/// What one lane of threads writes while it faults, on lines of its own.
+#[repr(align(128))]
+struct PaddedLane {
+    counters: Lane,
+    pattern: Pattern,
+}
+
+/// Whether a fault is to be retried by the hardware or reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The page is there now (or somebody is about to bring it): run the instruction again.
+    Resolved,
+    /// The access is not allowed, says a validated snapshot.
+    Denied(crate::FaultKind),
+    /// The page belongs to no living space (a stale fault on one torn down).
+    NotOurs,
+}
+
+impl Space {
+    /// An unused space.
+    pub(crate) fn new() -> Self {
+        Self {
+            lock: Lock::new(),
+            table: Table::new(),
+            shards: Shards::new(),
+            base: AtomicUsize::new(0),
+            maximum: AtomicUsize::new(0),
+            pages: AtomicPtr::new(std::ptr::null_mut()),
+            accessible: AtomicUsize::new(0),
+            resident: AtomicUsize::new(0),
+            limit: AtomicUsize::new(usize::MAX),
+            speculation: AtomicBool::new(true),
+            doubtful: AtomicBool::new(false),
+            lanes: std::array::from_fn(|_| PaddedLane {
+                counters: Lane::new(),
+                pattern: Pattern::new(),
+            }),
+        }
+    }
+
+    /// Resolves a fault at host address `addr`: the way of every first touch.
+    ///
+    /// Async-signal-safe; must not be called by a thread that holds the writer lock.
+    pub(crate) fn handle_fault(
+        &self,
+        addr: usize,
+        access: crate::Access,
+        pager: &dyn Pager,
+    ) -> Outcome {
+        if cfg!(feature = "speculation") && self.speculation.load(Ordering::Relaxed) {
+            match self.handle_speculative_fault(addr, access, pager) {
+                Ok(outcome) => return outcome,
+                Err(reason) => self.lane().counters.abort(reason),
+            }
+        }
+        self.handle_classic_fault(addr, access, pager)
+    }
+
+    /// First byte of the reservation.
+    pub(crate) fn base(&self) -> usize {
+        self.base.load(Ordering::Relaxed)
+    }
+
+    /// Pages that are committed now.
+    pub(crate) fn resident(&self) -> usize {
+        self.resident.load(Ordering::Relaxed)
+    }
+
+    /// Pages in the accessible part.
+    pub(crate) fn accessible(&self) -> usize {
+        // Acquire pairs with the Release in `grow`: who sees the new size may touch the new pages.
+        self.accessible.load(Ordering::Acquire)
+    }
+
+    /// Everything this space ever counted; rises over all its lives.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for lane in &self.lanes {
+            lane.counters.add_to(&mut sum);
+        }
+        sum
+    }
+
+    /// Switches speculation.
+    pub(crate) fn set_speculation(&self, on: bool) {
+        self.speculation.store(on, Ordering::Relaxed);
+    }
+
+    fn lane(&self) -> &PaddedLane {
+        &self.lanes[primitive::lane()]
+    }
+}

@@ -1,0 +1,346 @@
+//! Page states: one word per granule, three bits a page, and the claim, which is this crate's page-table lock.
+//!
+//! ```text
+//!  63      48 47       32 31      16 15        0
+//! +----------+-----------+----------+-----------+
+//! |  unused  |  claimed  |  mapped  | resident  |   bit i of each field: page i of the granule
+//! +----------+-----------+----------+-----------+
+//! ```
+//!
+//! * Absent: none. Committing: claimed. Present: resident and mapped.
+//! * Parked: resident but not mapped: the page keeps its contents, but the system may deny accesses that its VMA allows
+//!   (after a change of protection); a fault maps it again without touching the contents.
+//!
+//! A claim sets and clears nothing but its own bit, so that a claimer that comes too late (it will find its counts
+//! changed) and a writer that empties the page cannot undo each other's work. The granule is the unit of the words
+//! and of the policy; VMAs, claims and discards may begin and end at any page.
+
+use super::primitive::{self, AtomicU64, Ordering, Step};
+use super::types::{GRANULE_PAGES, PageRange};
+
+const MAPPED: u32 = 16;
+const CLAIMED: u32 = 32;
+const FIELD: u64 = 0xffff;
+/// Granules per bit of the summary: one host page of words.
+const CHUNK: usize = 512;
+
+/// The states of all pages of a space. Type-stable: pooled by size, used again with all words zero.
+pub(crate) struct PageMap {
+    words: Box<[AtomicU64]>,
+    /// One bit per chunk that a claim ever entered, so that sweeps skip what was never used.
+    touched: Box<[AtomicU64]>,
+}
+
+/// Why a page could not be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Another committer has it, or has just published it.
+    Taken,
+    /// The map is too small for the page: a stale map.
+    Stale,
+}
+
+/// What claimed pages were before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prior {
+    /// They hold nothing.
+    Absent,
+    /// They hold contents and need only be mapped.
+    Parked,
+}
+
+/// A run of pages that this thread alone may populate. Dropping it releases them as they were.
+pub(crate) struct Claim<'a> {
+    map: &'a PageMap,
+    range: PageRange,
+    prior: Prior,
+}
+
+/// Bits of the pages of `range` inside granule `granule`.
+fn mask_in(granule: usize, range: PageRange) -> u64 {
+    let first = granule * GRANULE_PAGES;
+    let part = range.intersect(PageRange::new(first, first + GRANULE_PAGES));
+    if part.is_empty() {
+        return 0;
+    }
+    let low = part.start - first;
+    (FIELD >> (GRANULE_PAGES - part.len())) << low
+}
+
+/// Granules that `range` touches.
+fn granules(range: PageRange) -> std::ops::Range<usize> {
+    if range.is_empty() {
+        0..0
+    } else {
+        range.start / GRANULE_PAGES..range.end.div_ceil(GRANULE_PAGES)
+    }
+}
+
+/// The run of set bits in `bits` that holds bit `at` (which is set).
+fn run_around(bits: u64, at: usize) -> u64 {
+    let above = bits >> at;
+    let up = (!above).trailing_zeros() as usize;
+    let below = bits << (63 - at);
+    let down = (!below).leading_zeros() as usize;
+    let low = at + 1 - down;
+    (u64::MAX >> (64 - (up + down - 1))) << low
+}
+
+/// Pages of word `word` that are in the state `prior`.
+fn in_state(word: u64, prior: Prior) -> u64 {
+    let free = !(word >> MAPPED) & !(word >> CLAIMED) & FIELD;
+    match prior {
+        Prior::Absent => free & !word,
+        Prior::Parked => free & word,
+    }
+}
+
+impl PageMap {
+    /// All pages absent, for at least `pages` pages.
+    pub(crate) fn new(pages: usize) -> Self {
+        let words = pages.div_ceil(GRANULE_PAGES);
+        Self {
+            words: primitive::zeroed_words(words),
+            touched: primitive::zeroed_words(words.div_ceil(CHUNK).div_ceil(64)),
+        }
+    }
+
+    /// Pages it has room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.words.len() * GRANULE_PAGES
+    }
+
+    /// Claims a run of pages around `page`, all in `page`'s state, none outside `window`.
+    pub(crate) fn claim(&self, page: usize, window: PageRange) -> Result<Claim<'_>, Lost> {
+        if window.end > self.capacity() || !window.contains(page) {
+            return Err(Lost::Stale);
+        }
+        let granule = page / GRANULE_PAGES;
+        let bit = page % GRANULE_PAGES;
+        self.touch(granule);
+        let mut word = self.words[granule].load(Ordering::Relaxed);
+        let (prior, run) = loop {
+            let prior = if word & (1 << bit) == 0 { Prior::Absent } else { Prior::Parked };
+            let free = in_state(word, prior) & mask_in(granule, window);
+            if free & (1 << bit) == 0 {
+                return Err(Lost::Taken);
+            }
+            let run = run_around(free, bit);
+            match self.try_claim(granule, word, run) {
+                Ok(()) => break (prior, run),
+                Err(now) => word = now,
+            }
+        };
+        let first = granule * GRANULE_PAGES;
+        let start = first + run.trailing_zeros() as usize;
+        let end = first + 64 - run.leading_zeros() as usize;
+        let mut claim = Claim { map: self, range: PageRange::new(start, end), prior };
+        claim.extend_up(window);
+        claim.extend_down(window);
+        Ok(claim)
+    }
+
+    fn try_claim(&self, granule: usize, word: u64, run: u64) -> Result<(), u64> {
+        // Acquire pairs with the Release of whoever put the page into this state, so that its work on the page comes
+        // before ours. What orders the claim before our look at the counts is the caller's fence.
+        self.words[granule]
+            .compare_exchange(word, word | run << CLAIMED, Ordering::Acquire, Ordering::Relaxed)
+            .map(drop)
+    }
+
+    /// Tells sweeps to visit the granule. Set before a claim; the caller's fence after the claim covers it too.
+    fn touch(&self, granule: usize) {
+        let chunk = granule / CHUNK;
+        let (word, bit) = (&self.touched[chunk / 64], 1 << (chunk % 64));
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    fn is_touched(&self, granule: usize) -> bool {
+        let chunk = granule / CHUNK;
+        self.touched[chunk / 64].load(Ordering::Relaxed) & (1 << (chunk % 64)) != 0
+    }
+
+    /// Granules of `range` that may be anything but absent.
+    fn sweep(&self, range: PageRange) -> impl Iterator<Item = usize> {
+        let mut at = granules(range);
+        std::iter::from_fn(move || {
+            loop {
+                let granule = at.next()?;
+                if self.is_touched(granule) {
+                    return Some(granule);
+                }
+                at.start = (granule / CHUNK + 1) * CHUNK;
+            }
+        })
+    }
+
+    /// Waits until no page of `range` is claimed.
+    ///
+    /// The caller has marked the counts that cover the range and passed its fence: claims that come later will find
+    /// the counts moved and release without touching the page.
+    pub(crate) fn wait_for_claims(&self, range: PageRange) {
+        if !primitive::takes(Step::WaitForClaims) {
+            return;
+        }
+        for granule in self.sweep(range) {
+            let mask = mask_in(granule, range) << CLAIMED;
+            let mut round = 0;
+            // Acquire pairs with the Release in `publish`: what the committer did to the page is done.
+            while self.words[granule].load(Ordering::Acquire) & mask != 0 {
+                primitive::relax(round);
+                round = round.saturating_add(1);
+            }
+        }
+    }
+
+    /// Makes all pages of `range` absent; returns how many held contents.
+    pub(crate) fn set_absent(&self, range: PageRange) -> usize {
+        self.clear(range, |mask| mask | mask << MAPPED)
+    }
+
+    /// Makes the present pages of `range` parked.
+    pub(crate) fn park(&self, range: PageRange) {
+        self.clear(range, |mask| mask << MAPPED);
+    }
+
+    fn clear(&self, range: PageRange, bits: impl Fn(u64) -> u64) -> usize {
+        let mut resident = 0;
+        for granule in self.sweep(range) {
+            let mask = mask_in(granule, range);
+            // Release pairs with the Acquire of the next claim: the system's work on the page comes first.
+            let old = self.words[granule].fetch_and(!bits(mask), Ordering::Release);
+            resident += (old & mask).count_ones() as usize;
+        }
+        resident
+    }
+
+    /// The smallest range that holds all pages of `range` with contents; empty when there are none.
+    pub(crate) fn resident_hull(&self, range: PageRange) -> PageRange {
+        let mut hull = PageRange::new(range.end, range.start);
+        for granule in self.sweep(range) {
+            let bits = self.words[granule].load(Ordering::Relaxed) & mask_in(granule, range);
+            if bits != 0 {
+                let first = granule * GRANULE_PAGES;
+                hull.start = hull.start.min(first + bits.trailing_zeros() as usize);
+                hull.end = hull.end.max(first + 64 - bits.leading_zeros() as usize);
+            }
+        }
+        if hull.is_empty() { PageRange::new(range.start, range.start) } else { hull }
+    }
+
+    /// Whether `page` holds contents and is mapped.
+    pub(crate) fn is_present(&self, page: usize) -> bool {
+        let word = self.words[page / GRANULE_PAGES].load(Ordering::Acquire);
+        let bit = page % GRANULE_PAGES;
+        word >> bit & 1 == 1 && word >> MAPPED >> bit & 1 == 1
+    }
+
+    /// Pages of `range` with contents.
+    pub(crate) fn count_resident(&self, range: PageRange) -> usize {
+        let count =
+            |granule: usize| self.words[granule].load(Ordering::Relaxed) & mask_in(granule, range);
+        self.sweep(range).map(|granule| count(granule).count_ones() as usize).sum()
+    }
+
+    /// Whether any page is claimed, for oracles.
+    pub(crate) fn any_claimed(&self, range: PageRange) -> bool {
+        self.sweep(range).any(|granule| self.words[granule].load(Ordering::Relaxed) >> CLAIMED != 0)
+    }
+
+    /// Forgets which chunks were touched, when all pages are absent and the space goes out of use.
+    pub(crate) fn forget_touched(&self) {
+        for word in &self.touched {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Claim<'_> {
+    /// The claimed pages.
+    pub(crate) fn range(&self) -> PageRange {
+        self.range
+    }
+
+    /// What they were.
+    pub(crate) fn prior(&self) -> Prior {
+        self.prior
+    }
+
+    fn extend_up(&mut self, window: PageRange) {
+        while self.range.end < window.end && self.range.end.is_multiple_of(GRANULE_PAGES) {
+            let granule = self.range.end / GRANULE_PAGES;
+            self.map.touch(granule);
+            let word = self.map.words[granule].load(Ordering::Relaxed);
+            let free = in_state(word, self.prior) & mask_in(granule, window);
+            let run = if free & 1 == 0 { 0 } else { run_around(free, 0) };
+            if run == 0 || self.map.try_claim(granule, word, run).is_err() {
+                return;
+            }
+            self.range.end += run.count_ones() as usize;
+        }
+    }
+
+    fn extend_down(&mut self, window: PageRange) {
+        const LAST: usize = GRANULE_PAGES - 1;
+        while self.range.start > window.start && self.range.start.is_multiple_of(GRANULE_PAGES) {
+            let granule = self.range.start / GRANULE_PAGES - 1;
+            self.map.touch(granule);
+            let word = self.map.words[granule].load(Ordering::Relaxed);
+            let free = in_state(word, self.prior) & mask_in(granule, window);
+            let run = if free >> LAST == 0 { 0 } else { run_around(free, LAST) };
+            if run == 0 || self.map.try_claim(granule, word, run).is_err() {
+                return;
+            }
+            self.range.start -= run.count_ones() as usize;
+        }
+    }
+
+    /// Makes the pages present: they are populated and mapped.
+    pub(crate) fn publish(self) {
+        let prior = self.prior;
+        // Absent: claimed -> resident, mapped. Parked: claimed, resident -> resident, mapped. The claim excludes every
+        // other change of these bits: writers that have not seen their counts respected wait for it.
+        self.flip(|mask| match prior {
+            Prior::Absent => mask | mask << MAPPED | mask << CLAIMED,
+            Prior::Parked => mask << MAPPED | mask << CLAIMED,
+        });
+        std::mem::forget(self);
+    }
+
+    fn flip(&self, bits: impl Fn(u64) -> u64) {
+        for granule in granules(self.range) {
+            // Release pairs with the Acquire in `wait_for_claims` and in the next claim.
+            self.map.words[granule]
+                .fetch_xor(bits(mask_in(granule, self.range)), Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.flip(|mask| mask << CLAIMED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_found_around_any_bit() {
+        assert_eq!(run_around(0b0111_0110, 1), 0b110);
+        assert_eq!(run_around(0b0111_0110, 5), 0b111_0000);
+        assert_eq!(run_around(FIELD, 15), FIELD);
+        assert_eq!(run_around(1 << 15, 15), 1 << 15);
+    }
+
+    #[test]
+    fn masks_cover_exactly_the_pages_of_the_range() {
+        assert_eq!(mask_in(0, PageRange::new(0, 16)), 0xffff);
+        assert_eq!(mask_in(1, PageRange::new(0, 16)), 0);
+        assert_eq!(mask_in(1, PageRange::new(18, 100)), 0xfffc);
+        assert_eq!(mask_in(2, PageRange::new(18, 35)), 0b111);
+    }
+}

@@ -1,0 +1,112 @@
+//! Which window to populate. Pure arithmetic on what a lane has seen: no system call, no clock, no address.
+//!
+//! A first fault brings one granule. A fault that continues where the last window ended (or, downwards, where it
+//! began) doubles the window, up to a stripe. Everything else starts over, so a sparse pattern never inflates what is
+//! resident. On one thread the same faults give the same windows, always.
+
+use super::primitive::{AtomicU64, Ordering};
+use super::types::{GRANULE_PAGES, PageRange, STRIPE_PAGES};
+
+const MAX_GRANULES: usize = STRIPE_PAGES / GRANULE_PAGES;
+const MASK: u64 = 0xff_ffff_ffff;
+
+/// A window to try.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// Inside one stripe; the caller clips it to the VMA.
+    pub(crate) pages: PageRange,
+    /// Its size before it was clipped to the stripe: what doubling goes on from.
+    granules: usize,
+}
+
+impl Window {
+    /// The granule that holds `page`.
+    pub(crate) fn granule(page: usize) -> Self {
+        let first = page / GRANULE_PAGES * GRANULE_PAGES;
+        Self { pages: PageRange::new(first, first + GRANULE_PAGES), granules: 1 }
+    }
+}
+
+/// What a lane remembers of its last window: first granule (40 bits) and granules asked for (24 bits).
+///
+/// Relaxed: a torn pattern (two threads in one lane) costs a window of another size, nothing else.
+pub(crate) struct Pattern {
+    first: AtomicU64,
+    end: AtomicU64,
+}
+
+impl Pattern {
+    /// Nothing seen.
+    pub(crate) fn new() -> Self {
+        Self { first: AtomicU64::new(MASK), end: AtomicU64::new(MASK) }
+    }
+
+    /// The window to try for a fault at `page`.
+    pub(crate) fn window(&self, page: usize) -> Window {
+        let first = self.first.load(Ordering::Relaxed);
+        let asked = (first >> 40) as usize;
+        let first = (first & MASK) as usize;
+        let end = self.end.load(Ordering::Relaxed) as usize;
+        next_window(first, end, asked, page)
+    }
+
+    /// Remembers that `window` was asked for and `got` was brought.
+    pub(crate) fn record(&self, window: Window, got: PageRange) {
+        let asked = window.granules as u64;
+        let first = (got.start / GRANULE_PAGES) as u64;
+        self.first.store((asked << 40) | (first & MASK), Ordering::Relaxed);
+        self.end.store(got.end.div_ceil(GRANULE_PAGES) as u64, Ordering::Relaxed);
+    }
+}
+
+fn next_window(first: usize, end: usize, asked: usize, page: usize) -> Window {
+    let granule = page / GRANULE_PAGES;
+    let doubled = (asked * 2).clamp(1, MAX_GRANULES);
+    let (from, count) = if granule == end {
+        (granule, doubled)
+    } else if granule + 1 == first {
+        ((granule + 1).saturating_sub(doubled), doubled)
+    } else {
+        (granule, 1)
+    };
+    let whole = PageRange::new(from * GRANULE_PAGES, (from + count) * GRANULE_PAGES);
+    Window { pages: whole.intersect(PageRange::stripe_of(page)), granules: count }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(pages: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let pattern = Pattern::new();
+        let mut sizes = Vec::new();
+        let mut brought = PageRange::default();
+        for page in pages {
+            if brought.contains(page) {
+                continue;
+            }
+            let window = pattern.window(page);
+            brought = window.pages;
+            assert!(brought.contains(page));
+            pattern.record(window, brought);
+            sizes.push(brought.len() / GRANULE_PAGES);
+        }
+        sizes
+    }
+
+    #[test]
+    fn a_sequential_touch_doubles_the_window_up_to_a_stripe() {
+        assert_eq!(run(0..STRIPE_PAGES * 3), [1, 2, 4, 8, 16, 1, 32, 32]);
+    }
+
+    #[test]
+    fn a_downward_touch_doubles_too() {
+        let sizes = run((0..STRIPE_PAGES).rev());
+        assert_eq!(&sizes[..4], [1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn a_sparse_touch_brings_one_granule_each() {
+        assert!(run((0..1000).map(|n| n * 97 * GRANULE_PAGES)).iter().all(|&size| size == 1));
+    }
+}

@@ -1,0 +1,54 @@
+//! `protect`: read-only and no-access ranges. Contents stay; what a fault may do changes.
+
+use super::primitive::Ordering;
+use super::types::{Attrs, PAGE, PageRange};
+use super::{Pool, Space, plan};
+use crate::Protection;
+use crate::error::{Error, Result};
+use crate::pager::{Mapped, Pager};
+
+impl Space {
+    /// Gives all pages of `range` the protection `to`. Returns only when no thread can access them in another way.
+    pub(crate) fn protect(
+        &self,
+        range: PageRange,
+        to: Protection,
+        pool: &Pool,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let held = self.lock.lock();
+        if range.end > self.accessible.load(Ordering::Relaxed) || range.start > range.end {
+            return Err(Error::OutOfRange);
+        }
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return Err(Error::OutOfRange) };
+        if range.is_empty() {
+            return Ok(());
+        }
+        let change = |attrs| Attrs { protection: Some(to), ..attrs };
+        self.adjust(
+            &held,
+            pool,
+            range,
+            |old| plan::change(old, range, change),
+            || {
+                // Claims that were validated before the counts turned odd are about to map pages the old way.
+                Self::mark_then_look();
+                map.wait_for_claims(range);
+                let result =
+                    pager.protect(geometry.base + range.start * PAGE, range.len() * PAGE, to);
+                match result {
+                    Ok(Mapped::Exactly) => {}
+                    Ok(Mapped::NotAtAll) => map.park(range),
+                    Err(error) => {
+                        // A part may have been done. Faults put it right by the old layout.
+                        self.doubtful.store(true, Ordering::Relaxed);
+                        map.park(range);
+                        return Err(error.into());
+                    }
+                }
+                Ok(())
+            },
+        )
+    }
+}

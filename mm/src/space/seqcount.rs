@@ -1,0 +1,113 @@
+//! `SeqCount`: even at rest, odd while a writer is inside, never reset.
+//!
+//! # The protocol
+//!
+//! A reader takes the count (`try_begin`), reads the payload with relaxed loads, and asks whether the count moved
+//! (`retry`). It never waits: an odd count is an answer. A writer, alone by some lock outside, turns the count odd,
+//! writes the payload with relaxed stores, and turns it even.
+//!
+//! The count starts at zero once in its life. Storage that holds one is used again with the count still rising, so a
+//! reader that held on to it across the reuse sees a changed count and not a familiar one.
+//!
+//! With the feature `speculation` off there are no readers; the count is an empty type and all of this is nothing.
+
+use super::primitive::{self, Fence, Ordering};
+#[cfg(feature = "speculation")]
+use primitive::AtomicU64;
+
+/// A count seen at rest, for a later comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen(u64);
+
+/// The sequence count itself.
+pub(crate) struct SeqCount {
+    #[cfg(feature = "speculation")]
+    value: AtomicU64,
+}
+
+#[cfg(feature = "speculation")]
+impl SeqCount {
+    /// A count at rest: once per storage, never again on reuse.
+    pub(crate) fn new() -> Self {
+        Self { value: AtomicU64::new(0) }
+    }
+
+    /// The count, unless a writer is inside.
+    pub(crate) fn try_begin(&self) -> Option<Seen> {
+        // Acquire pairs with the Release in `raw_write_end`: the payload is at least as new as the count.
+        let value = self.value.load(Ordering::Acquire);
+        (value & 1 == 0).then_some(Seen(value))
+    }
+
+    /// Whether the count has moved since `seen`, so that what was read in between means nothing.
+    pub(crate) fn retry(&self, seen: Seen) -> bool {
+        // Pairs with the fence in `raw_write_begin`: a payload load that saw a writer's store makes the load below see
+        // that writer's odd count (or a later one).
+        primitive::fence(Fence::ReadRetry, Ordering::Acquire);
+        self.has_moved(seen)
+    }
+
+    /// Like `retry` for a caller that has just passed a stronger fence of its own.
+    pub(crate) fn has_moved(&self, seen: Seen) -> bool {
+        self.value.load(Ordering::Relaxed) != seen.0
+    }
+
+    /// Enters the write section without the lock-order check, for callers that mark many counts at once.
+    ///
+    /// The caller is the only writer (it holds the writer lock). A count that is odd already is caught: a second begin
+    /// would turn it even in mid-write.
+    pub(crate) fn raw_write_begin(&self) {
+        let value = self.value.load(Ordering::Relaxed);
+        assert!(value & 1 == 0, "write_begin on a sequence count that is in a write section");
+        self.value.store(value + 1, Ordering::Relaxed);
+        // Pairs with the fence in `retry`: the payload stores that follow do not become visible before the odd count.
+        primitive::fence(Fence::WriteBegin, Ordering::Release);
+    }
+
+    /// Leaves the write section.
+    pub(crate) fn raw_write_end(&self) {
+        let value = self.value.load(Ordering::Relaxed);
+        assert!(value & 1 == 1, "write_end on a sequence count that is at rest");
+        // Release pairs with the Acquire in `try_begin`.
+        self.value.store(value + 1, Ordering::Release);
+    }
+
+    /// Whether a writer is inside, for oracles.
+    pub(crate) fn in_write_section(&self) -> bool {
+        self.value.load(Ordering::Relaxed) & 1 == 1
+    }
+}
+
+#[cfg(not(feature = "speculation"))]
+impl SeqCount {
+    /// Nothing.
+    pub(crate) const fn new() -> Self {
+        Self {}
+    }
+
+    /// Always at rest: nobody asks but the lock's holder.
+    pub(crate) const fn try_begin(&self) -> Option<Seen> {
+        Some(Seen(0))
+    }
+
+    /// Never: see `try_begin`.
+    pub(crate) const fn retry(&self, _seen: Seen) -> bool {
+        false
+    }
+
+    /// Never: see `try_begin`.
+    pub(crate) const fn has_moved(&self, _seen: Seen) -> bool {
+        false
+    }
+
+    /// Nothing.
+    pub(crate) const fn raw_write_begin(&self) {}
+
+    /// Nothing.
+    pub(crate) const fn raw_write_end(&self) {}
+
+    /// Never.
+    pub(crate) const fn in_write_section(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,47 @@
+//! The `pages` counts: what is present, sharded by address.
+//!
+//! Stripe `s` of a space uses count `s & mask`, so that a discard in one stripe does not abort a fault in another. With
+//! one shard all stripes share one count: the design this crate started from, kept as a parameter for comparison.
+
+use super::primitive::{AtomicUsize, MAX_SHARDS, Ordering};
+use super::seqcount::SeqCount;
+use super::types::STRIPE_PAGES;
+
+/// A count on a line of its own.
+#[repr(align(64))]
+struct Padded(SeqCount);
+
+/// The `pages` counts of one space.
+pub(crate) struct Shards {
+    counts: [Padded; MAX_SHARDS],
+    /// Shards in use less one. Written in a write section of all counts.
+    mask: AtomicUsize,
+}
+
+impl Shards {
+    /// All at rest.
+    pub(crate) fn new() -> Self {
+        Self { counts: std::array::from_fn(|_| Padded(SeqCount::new())), mask: AtomicUsize::new(0) }
+    }
+
+    /// The selector, part of the geometry that a fault compares.
+    pub(crate) fn mask(&self) -> usize {
+        self.mask.load(Ordering::Relaxed)
+    }
+
+    /// Uses `count` shards (rounded up to a power of two); the caller is in a write section of all.
+    pub(crate) fn set_count(&self, count: usize) {
+        let count = count.clamp(1, MAX_SHARDS).next_power_of_two().min(MAX_SHARDS);
+        self.mask.store(count - 1, Ordering::Relaxed);
+    }
+
+    /// The count that covers `page` under `mask`.
+    pub(crate) fn of(&self, page: usize, mask: usize) -> &SeqCount {
+        &self.counts[(page / STRIPE_PAGES) & mask & (MAX_SHARDS - 1)].0
+    }
+
+    /// All counts, in lock order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SeqCount> {
+        self.counts.iter().map(|padded| &padded.0)
+    }
+}

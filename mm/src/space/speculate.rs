@@ -1,0 +1,175 @@
+//! The fault without a lock: look, claim, look again, and only then act.
+//!
+//! The steps are numbered as in the documentation (`docs/faults.md`). Nothing here waits, allocates, or writes anything shared before
+//! the claim. Every early return before step 9 leaves the space as it was.
+
+use super::counters::Abort;
+use super::pagemap::{Lost, PageMap};
+use super::primitive::{self, Fence, Ordering, Step};
+use super::seqcount::Seen;
+use super::types::{Extent, PAGE, PageRange};
+use super::vma::Vma;
+use super::{Outcome, Space, commit::Refusal};
+use crate::pager::Pager;
+use crate::{Access, FaultKind, Protection};
+
+/// Looks at a VMA that moved while it was looked up, this often.
+const LOOKUPS: usize = 3;
+
+/// Where a space is and what describes its pages; compared as a whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Geometry {
+    pub(super) base: usize,
+    pub(super) maximum: usize,
+    pub(super) mask: usize,
+    pages: *mut PageMap,
+}
+
+impl Geometry {
+    /// The page that holds host address `addr`, counted from the base; `None` when the space is unused.
+    pub(super) fn page_of(&self, addr: usize) -> Option<usize> {
+        if self.base == 0 { None } else { addr.checked_sub(self.base).map(|offset| offset / PAGE) }
+    }
+
+    /// The page states, unless the space is unused.
+    pub(super) fn map<'a>(&self) -> Option<&'a PageMap> {
+        // SAFETY: null or a map of the pool, which outlives the space and all faults on it.
+        unsafe { self.pages.as_ref() }
+    }
+}
+
+impl Extent {
+    /// Why an access is not allowed here; `None` when it is.
+    pub(super) fn denies(&self, access: Access) -> Option<FaultKind> {
+        match (self.attrs.protection, access) {
+            (None, _) => Some(FaultKind::OutOfBounds),
+            (Some(Protection::NoAccess), _) | (Some(Protection::ReadOnly), Access::Write) => {
+                Some(FaultKind::Protection)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Space {
+    /// Where the space is now: consistent under the lock, or when the `pages` count it was read under did not move.
+    pub(super) fn geometry(&self) -> Geometry {
+        Geometry {
+            base: self.base.load(Ordering::Relaxed),
+            maximum: self.maximum.load(Ordering::Relaxed),
+            mask: self.shards.mask(),
+            // Acquire pairs with the Release in `create`: the map's own fields are seen.
+            pages: self.pages.load(Ordering::Acquire),
+        }
+    }
+
+    /// Steps 2 to 9. The classifying first step is the signal handler's.
+    pub(super) fn handle_speculative_fault(
+        &self,
+        addr: usize,
+        access: Access,
+        pager: &dyn Pager,
+    ) -> Result<Outcome, Abort> {
+        let geometry = self.geometry();
+        let page = geometry.page_of(addr).ok_or(Abort::StructureChanged)?;
+        // 2, 3: the VMA, and a snapshot of it.
+        let (vma, bounds, extent) = self.find_vma(page)?;
+        // 4: a denial counts only when the snapshot it comes from holds.
+        if let Some(kind) = extent.denies(access) {
+            if primitive::takes(Step::ValidateDenial) && vma.bounds.retry(bounds) {
+                return Err(Abort::BoundsChanged);
+            }
+            self.lane().counters.denied();
+            self.lane().counters.speculative();
+            return Ok(Outcome::Denied(kind));
+        }
+        // 5: what is present. The geometry read again under this count is the one that it covers.
+        let shard = self.shards.of(page, geometry.mask);
+        let pages = shard.try_begin().ok_or(Abort::PagesOdd)?;
+        if self.geometry() != geometry {
+            return Err(Abort::StructureChanged);
+        }
+        let map = geometry.map().ok_or(Abort::StructureChanged)?;
+        // 6, 7: the window, claimed. Who has the page already is at work for us, too.
+        let lane = self.lane();
+        let window = lane.pattern.window(page);
+        let claim = match map.claim(page, window.pages.intersect(extent.range)) {
+            Ok(claim) => claim,
+            Err(Lost::Stale) => return Err(Abort::StructureChanged),
+            Err(Lost::Taken) => {
+                lane.counters.claim_lost();
+                lane.counters.speculative();
+                return Ok(Outcome::Resolved);
+            }
+        };
+        // 8: both counts again, under the claim. The fence pairs with the writers' (`mark_then_look`): either the writer
+        // sees this claim and waits for it, or the loads below see the writer's odd count (or a later one).
+        primitive::fence(Fence::ClaimThenCheck, Ordering::SeqCst);
+        let range = claim.range();
+        let recheck = || {
+            if shard.has_moved(pages) {
+                return Err(Abort::PagesChanged);
+            }
+            if vma.bounds.has_moved(bounds) {
+                self.vma_has_changed(vma, extent, range)
+            } else {
+                Ok(())
+            }
+        };
+        if primitive::takes(Step::Recheck) {
+            recheck()?;
+        }
+        // 9: populate, publish, account.
+        self.commit(claim, extent.attrs, geometry.base, pager).map_err(
+            |refusal| match refusal {
+                Refusal::Limit => Abort::ResidentLimit,
+                Refusal::System(_) => Abort::PagerRefused,
+            },
+        )?;
+        if !primitive::takes(Step::Recheck) {
+            // Where the mutant of the model tests looks: too late.
+            recheck()?;
+        }
+        lane.pattern.record(window, range);
+        lane.counters.speculative();
+        Ok(Outcome::Resolved)
+    }
+
+    /// The VMA that holds `page`, with a snapshot that was not checked yet (its count is returned for that).
+    fn find_vma(&self, page: usize) -> Result<(&Vma, Seen, Extent), Abort> {
+        let mut reason = Abort::StructureChanged;
+        for _ in 0..LOOKUPS {
+            let vma = match self.table.find_speculatively(page) {
+                Ok(vma) => vma,
+                Err(abort) => {
+                    reason = abort;
+                    continue;
+                }
+            };
+            let bounds = vma.bounds.try_begin().ok_or(Abort::BoundsOdd)?;
+            let extent = vma.extent();
+            let ours = !primitive::takes(Step::CheckOwner) || vma.owner() == self.address();
+            if ours && extent.range.contains(page) {
+                return Ok((vma, bounds, extent));
+            }
+            reason = if ours { Abort::BoundsChanged } else { Abort::StructureChanged };
+        }
+        Err(reason)
+    }
+
+    /// The bounds moved, the pages did not: go on if what we are about to do is still right.
+    fn vma_has_changed(&self, vma: &Vma, before: Extent, claimed: PageRange) -> Result<(), Abort> {
+        let bounds = vma.bounds.try_begin().ok_or(Abort::BoundsOdd)?;
+        let now = vma.extent();
+        let same = vma.owner() == self.address()
+            && now.attrs == before.attrs
+            && now.range.intersect(claimed) == claimed
+            && !vma.bounds.retry(bounds);
+        if same { Ok(()) } else { Err(Abort::BoundsChanged) }
+    }
+
+    /// What VMAs of this space carry as their owner.
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}

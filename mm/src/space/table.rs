@@ -1,0 +1,168 @@
+//! The sorted table of a space's VMAs: looked up without a lock, rewritten under it.
+//!
+//! The `structure` count covers which VMAs there are and in which order. It does not cover what is in them: a boundary
+//! that moves between neighbours changes two `bounds` counts and nothing here. A search that raced such a move may end
+//! at the neighbour, whose extent then does not hold the page: the caller looks again.
+
+use super::counters::Abort;
+use super::pool::Pool;
+use super::primitive::{AtomicPtr, AtomicUsize, INLINE_VMAS, Ordering};
+use super::seqcount::SeqCount;
+use super::vma::Vma;
+
+/// VMAs that one space may have. The system's own limit on mappings is of this size.
+pub(crate) const MAX_VMAS: usize = 65_536;
+
+/// The table.
+pub(crate) struct Table {
+    structure: SeqCount,
+    len: AtomicUsize,
+    inline: [AtomicPtr<Vma>; INLINE_VMAS],
+    /// Used instead of `inline` when not null.
+    spill: AtomicPtr<Spill>,
+}
+
+/// Slots outside of the space. Type-stable, pooled by capacity.
+pub(crate) struct Spill {
+    slots: Box<[AtomicPtr<Vma>]>,
+}
+
+impl Spill {
+    /// Empty slots.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { slots: (0..capacity).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect() }
+    }
+}
+
+/// The VMA at `slot`, if there is one.
+fn vma_at(slot: &AtomicPtr<Vma>) -> Option<&Vma> {
+    // Acquire pairs with the Release in `splice` so that a VMA that was just made is seen as made.
+    let vma = slot.load(Ordering::Acquire);
+    // SAFETY: slots hold null or a VMA of the pool, which is never freed while spaces are in use.
+    unsafe { vma.as_ref() }
+}
+
+impl Table {
+    /// An empty table.
+    pub(crate) fn new() -> Self {
+        Self {
+            structure: SeqCount::new(),
+            len: AtomicUsize::new(0),
+            inline: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())),
+            spill: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+
+    /// The VMA that seems to hold `page`, for a fault that speculates: the caller checks its extent.
+    pub(crate) fn find_speculatively(&self, page: usize) -> Result<&Vma, Abort> {
+        let seen = self.structure.try_begin().ok_or(Abort::StructureChanged)?;
+        let slots = self.slots();
+        let len = self.len().min(slots.len());
+        let found = search(&slots[..len], page).and_then(|index| vma_at(&slots[index]));
+        if self.structure.retry(seen) {
+            return Err(Abort::StructureChanged);
+        }
+        found.ok_or(Abort::StructureChanged)
+    }
+
+    /// Index of the VMA that holds `page`, for the holder of the writer lock.
+    pub(crate) fn find(&self, page: usize) -> Option<usize> {
+        search(&self.slots()[..self.len()], page)
+    }
+
+    /// The VMA at `index`, for the holder of the writer lock.
+    pub(crate) fn get(&self, index: usize) -> Option<&Vma> {
+        if index >= self.len() {
+            return None;
+        }
+        vma_at(&self.slots()[index])
+    }
+
+    /// How many VMAs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// All VMAs in address order, for the holder of the writer lock.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Vma> {
+        self.slots()[..self.len()].iter().filter_map(vma_at)
+    }
+
+    /// Makes room for `len` VMAs; false when a space may not have so many.
+    pub(crate) fn reserve(&self, len: usize, pool: &Pool) -> bool {
+        let old = self.slots();
+        if len <= old.len() {
+            return true;
+        }
+        if len > MAX_VMAS {
+            return false;
+        }
+        let spill = pool.take_spill(len);
+        // SAFETY: storage of the pool lives as long as the pool, which outlives the space.
+        let new = unsafe { &(*spill).slots };
+        for (to, from) in new.iter().zip(old) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Release);
+        }
+        self.structure.raw_write_begin();
+        let before = self.spill.swap(spill, Ordering::Release);
+        self.structure.raw_write_end();
+        self.give_back(before, pool);
+        true
+    }
+
+    /// Replaces `count` VMAs from `first` on; there is room.
+    pub(crate) fn splice(&self, first: usize, count: usize, with: &[&Vma]) {
+        let slots = self.slots();
+        let len = self.len();
+        let new_len = len - count + with.len();
+        self.structure.raw_write_begin();
+        let shift = |index: usize| {
+            let vma = slots[index].load(Ordering::Relaxed);
+            slots[index + with.len() - count].store(vma, Ordering::Release);
+        };
+        if with.len() > count {
+            (first + count..len).rev().for_each(shift);
+        } else if with.len() < count {
+            (first + count..len).for_each(shift);
+        }
+        for (slot, vma) in slots[first..].iter().zip(with) {
+            // Release pairs with the Acquire in `vma_at`.
+            slot.store(std::ptr::from_ref(*vma).cast_mut(), Ordering::Release);
+        }
+        self.len.store(new_len, Ordering::Relaxed);
+        self.structure.raw_write_end();
+    }
+
+    /// Back to an empty inline table.
+    pub(crate) fn clear(&self, pool: &Pool) {
+        self.structure.raw_write_begin();
+        self.len.store(0, Ordering::Relaxed);
+        let before = self.spill.swap(std::ptr::null_mut(), Ordering::Release);
+        self.structure.raw_write_end();
+        self.give_back(before, pool);
+    }
+
+    /// Whether the `structure` count is at rest, for oracles.
+    pub(crate) fn at_rest(&self) -> bool {
+        !self.structure.in_write_section()
+    }
+
+    fn slots(&self) -> &[AtomicPtr<Vma>] {
+        // Acquire pairs with the Release in `reserve`: the copied slots are seen.
+        let spill = self.spill.load(Ordering::Acquire);
+        // SAFETY: null or storage of the pool, which outlives the space.
+        unsafe { spill.as_ref() }.map_or(&self.inline[..], |spill| &spill.slots)
+    }
+
+    fn give_back(&self, spill: *mut Spill, pool: &Pool) {
+        // SAFETY: null or storage of the pool.
+        if let Some(old) = unsafe { spill.as_ref() } {
+            pool.give_spill(spill, old.slots.len());
+        }
+    }
+}
+
+/// Index of the last VMA that starts at or below `page`.
+fn search(slots: &[AtomicPtr<Vma>], page: usize) -> Option<usize> {
+    slots.partition_point(|slot| vma_at(slot).is_some_and(|vma| vma.start() <= page)).checked_sub(1)
+}

@@ -1,0 +1,82 @@
+//! `unmap_page_range`: making pages absent, piece by piece, under the `pages` counts.
+
+use super::Space;
+use super::pagemap::PageMap;
+use super::primitive::{self, Fence, LockGuard, Ordering};
+use super::types::{PAGE, PageRange};
+use crate::error::Result;
+use crate::pager::Pager;
+
+/// What an unmap does to the mappings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unmap {
+    /// Drops what is there; pages come back as their backing says.
+    Zap,
+    /// Replaces the mappings by fresh zero pages: the backing is about to become `Zero`.
+    Replace,
+}
+
+impl Space {
+    /// A writer's fence between marking its counts and looking for claims.
+    ///
+    /// Pairs with the fence in step 8 of a fault: either that fault sees our odd counts, or we see its claim.
+    pub(super) fn mark_then_look() {
+        primitive::fence(Fence::MarkThenLook, Ordering::SeqCst);
+    }
+
+    /// Makes all pages of `range` absent, each stripe in a write section of its own.
+    ///
+    /// On failure, pages of the stripes done are absent, the others keep their contents.
+    pub(super) fn unmap_page_range(
+        &self,
+        _held: &LockGuard<'_>,
+        range: PageRange,
+        how: Unmap,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return Ok(()) };
+        for piece in range.stripes() {
+            let count = self.shards.of(piece.start, geometry.mask);
+            count.raw_write_begin();
+            let result = self.unmap_piece(map, geometry.base, piece, how, pager);
+            count.raw_write_end();
+            result?;
+        }
+        Ok(())
+    }
+
+    fn unmap_piece(
+        &self,
+        map: &PageMap,
+        base: usize,
+        piece: PageRange,
+        how: Unmap,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        Self::mark_then_look();
+        map.wait_for_claims(piece);
+        let whole = how == Unmap::Replace || self.doubtful.load(Ordering::Relaxed);
+        let part = if whole { piece } else { map.resident_hull(piece) };
+        if part.is_empty() {
+            return Ok(());
+        }
+        let (addr, len) = (base + part.start * PAGE, part.len() * PAGE);
+        let result = match how {
+            Unmap::Zap => pager.zap(addr, len),
+            Unmap::Replace => pager.replace(addr, len),
+        };
+        match result {
+            Ok(()) => {
+                self.uncharge(map.set_absent(part));
+                Ok(())
+            }
+            Err(error) => {
+                // Contents may be there still, mappings may be gone: faults will map the pages again.
+                self.doubtful.store(true, Ordering::Relaxed);
+                map.park(part);
+                Err(error.into())
+            }
+        }
+    }
+}

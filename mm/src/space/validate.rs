@@ -1,0 +1,49 @@
+//! `validate`: the oracle of every test, after every step.
+
+#![cfg(test)]
+
+use super::Space;
+use super::primitive::Ordering;
+use super::types::PageRange;
+
+impl Space {
+    /// Panics unless the space is at rest and consistent. Call it while no fault and no writer is about.
+    pub(crate) fn validate(&self) {
+        let _held = self.lock.lock();
+        assert!(self.table.at_rest(), "structure count is odd");
+        assert!(self.shards.all().all(|count| !count.in_write_section()), "a pages count is odd");
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else {
+            assert_eq!(self.table.len(), 0, "an unused space has VMAs");
+            assert_eq!(self.resident(), 0, "an unused space has resident pages");
+            return;
+        };
+        let accessible = self.accessible.load(Ordering::Relaxed);
+        let mut end = 0;
+        let mut before = None;
+        for vma in self.table.iter() {
+            let extent = vma.extent();
+            assert!(!vma.bounds.in_write_section(), "a bounds count is odd");
+            assert_eq!(vma.owner(), self.address(), "a VMA has another owner");
+            assert_eq!(extent.range.start, end, "the VMAs leave a gap or overlap");
+            assert!(!extent.range.is_empty(), "a VMA is empty");
+            assert_ne!(Some(extent.attrs), before, "two equal VMAs are not merged");
+            let inside = extent.range.end <= accessible;
+            assert_eq!(
+                extent.attrs.protection.is_some(),
+                inside,
+                "accessible length and VMAs differ"
+            );
+            end = extent.range.end;
+            before = Some(extent.attrs);
+        }
+        assert!(end >= geometry.maximum, "the VMAs do not cover the space");
+        let all = PageRange::new(0, map.capacity());
+        assert!(!map.any_claimed(all), "a page is claimed by nobody");
+        assert_eq!(map.count_resident(all), self.resident(), "the resident count is wrong");
+        assert!(
+            self.resident() <= self.limit.load(Ordering::Relaxed),
+            "the resident limit is exceeded"
+        );
+    }
+}
