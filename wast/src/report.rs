@@ -1,0 +1,41 @@
+//! What a script came to: the counts, and each failure with its place.
+
+use std::fmt;
+
+/// The outcome of one script.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How many directives held.
+    pub passed: usize,
+    /// Those that did not, in the order of the script.
+    pub failures: Vec<Failure>,
+}
+
+impl Report {
+    /// Whether every directive held.
+    pub fn is_ok(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+/// A directive that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The script, as it was named to the runner.
+    pub file: String,
+    /// Line in the script, from 1.
+    pub line: usize,
+    /// Column in the line, from 1.
+    pub column: usize,
+    /// The directive's keyword, as in `assert_return`.
+    pub directive: &'static str,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Failure { file, line, column, directive, message } = self;
+        write!(f, "{file}:{line}:{column}: {directive}: {message}")
+    }
+}
