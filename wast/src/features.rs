@@ -23,7 +23,8 @@ pub enum Features {
 
 impl Features {
     /// Every choice there is.
-    pub const ALL: &[Features] = &[Features::Wasm1, Features::Wasm2, Features::Wasm3, Features::All];
+    pub const ALL: &[Features] =
+        &[Features::Wasm1, Features::Wasm2, Features::Wasm3, Features::All];
 
     /// The name of the choice, as [`Features::from_str`] takes it.
     pub fn name(self) -> &'static str {

@@ -31,9 +31,7 @@ impl Form {
     /// The form of `source`.
     pub(crate) fn of(source: &QuoteWat<'_>) -> Form {
         match source {
-            QuoteWat::Wat(Wat::Module(module))
-                if matches!(module.kind, ModuleKind::Binary(_)) =>
-            {
+            QuoteWat::Wat(Wat::Module(module)) if matches!(module.kind, ModuleKind::Binary(_)) => {
                 Form::Binary
             }
             _ => Form::Text,

@@ -126,10 +126,7 @@ mod tests {
 
     #[test]
     fn parentheses_in_strings_and_comments_do_not_cut() {
-        assert_eq!(
-            pieces("(a \")\" (b)) ;; (\n (; ( ;) (c)"),
-            [Ok("(a \")\" (b))"), Ok("(c)")]
-        );
+        assert_eq!(pieces("(a \")\" (b)) ;; (\n (; ( ;) (c)"), [Ok("(a \")\" (b))"), Ok("(c)")]);
     }
 
     #[test]
