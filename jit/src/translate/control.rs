@@ -164,8 +164,9 @@ impl<'a> FuncTranslator<'a, '_> {
             self.jump_to_exit(innermost)?;
         }
         self.stack.truncate(height + arity);
+        self.stack.duplicate_top(arity);
         self.enter_sealed(otherwise);
-        self.jump_to_exit(innermost)
+        Ok(())
     }
 
     fn end_function(&mut self, arity: usize) -> Result {

@@ -1,0 +1,3 @@
+;; epoch
+(module
+  (func (loop (br 0))))
