@@ -1,0 +1,22 @@
+//! The binary interface of `wasi_snapshot_preview1`: numbers and layouts, nothing else.
+//!
+//! Everything a guest can see as bits is defined here once: [`Errno`] values, flag words, and the
+//! records that cross linear memory. Records are encoded and decoded by hand, little-endian,
+//! so that no host struct layout can leak into the interface; the tests at the foot of each file
+//! hold the offsets against the ones wasi-libc asserts in `wasi/api.h`.
+//!
+//! Neighbours: [`calls`](crate::calls) speak these types; [`memory`](crate::memory) moves the bytes.
+//!
+//! # References
+//!
+//! `wasi_snapshot_preview1.witx` and `typenames.witx` of the WebAssembly/WASI repository.
+
+mod errno;
+mod flags;
+mod poll;
+mod records;
+
+pub use errno::Errno;
+pub(crate) use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, Rights, SdFlags};
+pub(crate) use poll::{ClockSubscription, Event, EventKind, Subscription};
+pub(crate) use records::{Dirent, FdStat, FileStat, FileType, Iovec, Prestat};

@@ -1,0 +1,53 @@
+//! Descriptors as such: closing, renumbering, and the directories that are there from the start.
+
+use crate::abi::{Errno, Prestat};
+use crate::ctx::State;
+use crate::error::Result;
+use crate::memory::GuestMemory;
+
+/// Closes a descriptor. A thread that is using it meanwhile finishes what it does.
+pub(crate) fn fd_close(ctx: &State, fd: u32) -> Result<()> {
+    ctx.table.remove(fd)?;
+    Ok(())
+}
+
+/// Makes `to` what `fd` is, in one step, and closes what `to` was.
+pub(crate) fn fd_renumber(ctx: &State, fd: u32, to: u32) -> Result<()> {
+    drop(ctx.table.renumber(fd, to)?);
+    Ok(())
+}
+
+/// Tells whether a descriptor is a preopened directory. C libraries ask from 3 on until the answer is
+/// EBADF.
+pub(crate) fn fd_prestat_get(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    fd: u32,
+    buf: u32,
+) -> Result<()> {
+    let name = preopen_name(ctx, fd)?;
+    // A name that long would not have been accepted by the host's open.
+    let name_len = u32::try_from(name.len()).map_err(|_| Errno::Overflow)?;
+    memory.write_record(buf, Prestat::ALIGN, &Prestat { name_len }.encode())
+}
+
+/// Writes the name of a preopened directory, without a NUL.
+pub(crate) fn fd_prestat_dir_name(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Result<()> {
+    let name = preopen_name(ctx, fd)?;
+    if name.len() as u64 > u64::from(path_len) {
+        return Err(Errno::NameTooLong.into());
+    }
+    Ok(memory.write(path, name.as_bytes())?)
+}
+
+fn preopen_name(ctx: &State, fd: u32) -> Result<String, Errno> {
+    let descriptor = ctx.table.get(fd)?;
+    let directory = descriptor.as_directory().map_err(|_| Errno::BadF)?;
+    directory.preopen.clone().ok_or(Errno::BadF)
+}

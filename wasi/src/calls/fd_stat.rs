@@ -1,0 +1,248 @@
+//! What a descriptor is and how it behaves: `fdstat`, `filestat`, and what concerns its storage.
+
+use std::io::Write;
+use std::num::NonZeroU64;
+use std::os::fd::AsFd;
+
+use rustix::fs::{Advice, FallocateFlags, FileType as HostType, Stat, Timestamps};
+use rustix::time::Timespec;
+
+use super::get;
+use crate::abi::{Errno, FdFlags, FdStat, FileStat, FileType, FstFlags, Rights};
+use crate::ctx::State;
+use crate::descriptor::{Descriptor, Object};
+use crate::error::Result;
+use crate::memory::GuestMemory;
+use crate::sync::lock;
+
+/// Writes a descriptor's type, flags and rights.
+pub(crate) fn fd_fdstat_get(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    fd: u32,
+    stat: u32,
+) -> Result<()> {
+    let descriptor = ctx.table.get(fd)?;
+    let (filetype, flags) = match &descriptor.object {
+        Object::File(file) => (file.filetype, file.flags()?),
+        Object::Directory(_) => (FileType::Directory, FdFlags::NONE),
+        Object::Input(_) | Object::Output(_) => (FileType::Unknown, FdFlags::NONE),
+    };
+    let (rights_base, rights_inheriting) = descriptor.rights();
+    let record = FdStat { filetype, flags, rights_base, rights_inheriting };
+    memory.write_record(stat, FdStat::ALIGN, &record.encode())
+}
+
+/// Sets a descriptor's flags.
+pub(crate) fn fd_fdstat_set_flags(ctx: &State, fd: u32, flags: u32) -> Result<()> {
+    let flags = FdFlags::new(flags)?;
+    let descriptor = ctx.table.get(fd)?;
+    match &descriptor.object {
+        Object::File(file) => {
+            descriptor.require(Rights::FD_FDSTAT_SET_FLAGS)?;
+            Ok(file.set_flags(flags)?)
+        }
+        // Where nothing waits and nothing is written, there is nothing to set.
+        _ if FdFlags::NONBLOCK.contains(flags) => Ok(()),
+        _ => Err(Errno::NotSup.into()),
+    }
+}
+
+/// Gives up rights of a descriptor.
+pub(crate) fn fd_fdstat_set_rights(
+    ctx: &State,
+    fd: u32,
+    base: u64,
+    inheriting: u64,
+) -> Result<()> {
+    let descriptor = ctx.table.get(fd)?;
+    Ok(descriptor.narrow(Rights::from_bits(base), Rights::from_bits(inheriting))?)
+}
+
+/// Writes the attributes of what a descriptor stands for.
+pub(crate) fn fd_filestat_get(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    fd: u32,
+    buf: u32,
+) -> Result<()> {
+    let descriptor = get(ctx, fd, Rights::FD_FILESTAT_GET)?;
+    let stat = filestat(&descriptor)?;
+    memory.write_record(buf, FileStat::ALIGN, &stat.encode())
+}
+
+fn filestat(descriptor: &Descriptor) -> Result<FileStat> {
+    let Some(fd) = descriptor.host_fd() else {
+        let filetype = FileType::Unknown;
+        let (dev, ino, nlink, size, atim, mtim, ctim) = (0, 0, 0, 0, 0, 0, 0);
+        return Ok(FileStat { dev, ino, filetype, nlink, size, atim, mtim, ctim });
+    };
+    let mut stat = from_host(&rustix::fs::fstat(fd)?);
+    if let Object::File(file) = &descriptor.object {
+        // Two kinds of sockets look alike to fstat.
+        stat.filetype = file.filetype;
+    }
+    Ok(stat)
+}
+
+fn from_host(stat: &Stat) -> FileStat {
+    FileStat {
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+        filetype: HostType::from_raw_mode(stat.st_mode).into(),
+        nlink: u64::from(stat.st_nlink),
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        atim: timestamp(stat.st_atime, stat.st_atime_nsec),
+        mtim: timestamp(stat.st_mtime, stat.st_mtime_nsec),
+        ctim: timestamp(stat.st_ctime, stat.st_ctime_nsec),
+    }
+}
+
+/// A host's time stamp as nanoseconds since 1970, at least 1970 and at most the year 2554.
+pub(super) fn timestamp(seconds: i64, nanoseconds: impl TryInto<u64>) -> u64 {
+    let Ok(seconds) = u64::try_from(seconds) else {
+        return 0;
+    };
+    let nanoseconds = nanoseconds.try_into().unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}
+
+/// Sets the size of a file.
+pub(crate) fn fd_filestat_set_size(ctx: &State, fd: u32, size: u64) -> Result<()> {
+    let descriptor = get(ctx, fd, Rights::FD_FILESTAT_SET_SIZE)?;
+    Ok(rustix::fs::ftruncate(descriptor.as_file()?, size)?)
+}
+
+/// Sets the times of a file or directory.
+pub(crate) fn fd_filestat_set_times(
+    ctx: &State,
+    fd: u32,
+    atim: u64,
+    mtim: u64,
+    flags: u32,
+) -> Result<()> {
+    let times = Times::new(atim, mtim, flags)?;
+    let descriptor = ctx.table.get(fd)?;
+    if let Object::Directory(directory) = &descriptor.object {
+        directory.require_writable()?;
+    }
+    descriptor.require(Rights::FD_FILESTAT_SET_TIMES)?;
+    let stamps = Timestamps {
+        last_access: times.access.timespec(),
+        last_modification: times.modification.timespec(),
+    };
+    let fd = descriptor.host_fd().ok_or(Errno::NotSup)?;
+    Ok(rustix::fs::futimens(fd, &stamps)?)
+}
+
+/// What to set the times of a file to.
+pub(super) struct Times {
+    pub(super) access: SetTime,
+    pub(super) modification: SetTime,
+}
+
+/// What to set one time of a file to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SetTime {
+    Keep,
+    Now,
+    /// Nanoseconds since 1970.
+    At(u64),
+}
+
+impl Times {
+    pub(super) fn new(access: u64, modification: u64, flags: u32) -> Result<Self, Errno> {
+        let flags = FstFlags::new(flags)?;
+        let set = |given: FstFlags, now: FstFlags, at: u64| {
+            match (flags.contains(given), flags.contains(now)) {
+                (false, false) => Ok(SetTime::Keep),
+                (false, true) => Ok(SetTime::Now),
+                (true, false) => Ok(SetTime::At(at)),
+                (true, true) => Err(Errno::Inval),
+            }
+        };
+        Ok(Self {
+            access: set(FstFlags::ATIM, FstFlags::ATIM_NOW, access)?,
+            modification: set(FstFlags::MTIM, FstFlags::MTIM_NOW, modification)?,
+        })
+    }
+}
+
+impl SetTime {
+    fn timespec(self) -> Timespec {
+        let symbolic = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+        match self {
+            SetTime::Keep => symbolic(rustix::fs::UTIME_OMIT),
+            SetTime::Now => symbolic(rustix::fs::UTIME_NOW),
+            // A u64 of nanoseconds has few enough seconds for any host.
+            SetTime::At(nanos) => Timespec {
+                tv_sec: (nanos / 1_000_000_000) as i64,
+                tv_nsec: (nanos % 1_000_000_000) as i64,
+            },
+        }
+    }
+}
+
+/// Tells the host how a file is going to be used.
+pub(crate) fn fd_advise(ctx: &State, fd: u32, offset: u64, len: u64, advice: u32) -> Result<()> {
+    let advice = match advice {
+        0 => Advice::Normal,
+        1 => Advice::Sequential,
+        2 => Advice::Random,
+        3 => Advice::WillNeed,
+        4 => Advice::DontNeed,
+        5 => Advice::NoReuse,
+        _ => return Err(Errno::Inval.into()),
+    };
+    let descriptor = get(ctx, fd, Rights::FD_ADVISE)?;
+    Ok(rustix::fs::fadvise(descriptor.as_file()?, offset, NonZeroU64::new(len), advice)?)
+}
+
+/// Makes sure a part of a file has space on the disk, extending the file if need be.
+pub(crate) fn fd_allocate(ctx: &State, fd: u32, offset: u64, len: u64) -> Result<()> {
+    let descriptor = get(ctx, fd, Rights::FD_ALLOCATE)?;
+    let file = descriptor.as_file()?;
+    Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), offset, len)?)
+}
+
+/// Brings contents and attributes to the disk.
+pub(crate) fn fd_sync(ctx: &State, fd: u32) -> Result<()> {
+    let descriptor = get(ctx, fd, Rights::FD_SYNC)?;
+    match (&descriptor.object, descriptor.host_fd()) {
+        (_, Some(fd)) => Ok(rustix::fs::fsync(fd)?),
+        (Object::Output(stream), _) => Ok(lock(stream).flush()?),
+        _ => Err(Errno::Inval.into()),
+    }
+}
+
+/// Brings contents to the disk.
+pub(crate) fn fd_datasync(ctx: &State, fd: u32) -> Result<()> {
+    let descriptor = get(ctx, fd, Rights::FD_DATASYNC)?;
+    match &descriptor.object {
+        Object::File(file) => Ok(rustix::fs::fdatasync(file.as_fd())?),
+        Object::Directory(directory) => Ok(rustix::fs::fdatasync(&directory.dir)?),
+        Object::Output(stream) => Ok(lock(stream).flush()?),
+        Object::Input(_) => Err(Errno::Inval.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stamps_are_clamped() {
+        assert_eq!(timestamp(-1, 5), 0);
+        assert_eq!(timestamp(2, 5), 2_000_000_005);
+        assert_eq!(timestamp(i64::MAX, 5), u64::MAX);
+    }
+
+    #[test]
+    fn times_are_given_or_now_but_not_both() {
+        assert!(Times::new(1, 2, 0b0011).is_err());
+        assert!(Times::new(1, 2, 0b1100).is_err());
+        assert!(Times::new(1, 2, 0b1_0000).is_err());
+        let times = Times::new(1, 2, 0b0110).unwrap();
+        assert_eq!((times.access, times.modification), (SetTime::Now, SetTime::At(2)));
+    }
+}

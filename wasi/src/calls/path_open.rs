@@ -1,0 +1,152 @@
+//! `path_open`.
+//!
+//! Rights say how the host's file is opened, and little more. FD_WRITE asks for writing, and without it
+//! the file is opened for reading, which is what a file opened for neither comes closest to. What
+//! else was asked for is not kept, as in other engines of today: a descriptor can do what its type
+//! and its opening allow, until the guest gives something up with `fd_fdstat_set_rights`.
+
+use std::io;
+use std::sync::Mutex;
+
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags as HostFlags;
+
+use super::path::{for_looking, read_path};
+use crate::abi::{Errno, FdFlags, LookupFlags, OFlags, Rights};
+use crate::ctx::State;
+use crate::descriptor::{Descriptor, DirAccess, Directory, host_flags};
+use crate::error::{Error, Result};
+use crate::listing::Listing;
+use crate::memory::GuestMemory;
+
+/// How to open, decoded.
+#[derive(Clone, Copy)]
+struct Request {
+    follow: FollowSymlinks,
+    flags: OFlags,
+    fd_flags: FdFlags,
+    read: bool,
+    write: bool,
+}
+
+/// Opens what a path names, and writes the number of the new descriptor.
+#[expect(clippy::too_many_arguments, reason = "the interface's own list")]
+pub(crate) fn path_open(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    fd: u32,
+    dirflags: u32,
+    (path, path_len): (u32, u32),
+    oflags: u32,
+    (rights_base, _rights_inheriting): (u64, u64),
+    fdflags: u32,
+    opened_fd: u32,
+) -> Result<()> {
+    let lookup = LookupFlags::new(dirflags)?;
+    let flags = OFlags::new(oflags)?;
+    let fd_flags = FdFlags::new(fdflags)?;
+    let path = read_path(memory, path, path_len)?;
+    let parent = for_looking(ctx, fd, Rights::PATH_OPEN)?;
+    let (_, inheriting) = parent.rights();
+    let wanted = Rights::from_bits(rights_base).and(inheriting);
+    let request = Request {
+        follow: if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
+            FollowSymlinks::Yes
+        } else {
+            FollowSymlinks::No
+        },
+        flags,
+        fd_flags,
+        read: wanted.contains(Rights::FD_READ),
+        write: wanted.contains(Rights::FD_WRITE),
+    };
+    let opened = open(&parent, &path, request)?;
+    let number = ctx.table.insert(opened)?;
+    if let Err(error) = memory.write_u32(opened_fd, number) {
+        // The guest will never know the number.
+        ctx.table.remove(number)?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn open(parent: &Descriptor, path: &str, request: Request) -> Result<Descriptor> {
+    let directory = parent.as_directory()?;
+    let file = match directory.access {
+        DirAccess::ReadWrite => {
+            check_changes(parent, request.flags)?;
+            open_host(&directory.dir, path, request)?
+        }
+        DirAccess::ReadOnly => open_read_only(&directory.dir, path, request)?,
+    };
+    let (_, inheriting) = parent.rights();
+    if file.metadata()?.is_dir() {
+        let child = Directory {
+            dir: Dir::from_std_file(file),
+            access: directory.access,
+            preopen: None,
+            listing: Mutex::new(Listing::default()),
+        };
+        return Ok(Descriptor::directory(child, inheriting));
+    }
+    let mut base = inheriting;
+    if !request.read {
+        base = base.without(Rights::FD_READ);
+    }
+    if !request.write {
+        base = base.without(Rights::STORING);
+    }
+    Ok(Descriptor::opened(file.into(), base)?)
+}
+
+/// Checks the rights to what opening itself would change.
+fn check_changes(parent: &Descriptor, flags: OFlags) -> Result<(), Errno> {
+    if flags.contains(OFlags::CREAT) {
+        parent.require(Rights::PATH_CREATE_FILE)?;
+    }
+    if flags.contains(OFlags::TRUNC) {
+        parent.require(Rights::PATH_FILESTAT_SET_SIZE)?;
+    }
+    Ok(())
+}
+
+/// Opens below a directory given for reading only, as on a file system mounted so: what is there
+/// can be opened for reading, also by who would create it if it were not.
+fn open_read_only(dir: &Dir, path: &str, request: Request) -> Result<std::fs::File> {
+    if request.write || request.flags.contains(OFlags::TRUNC) {
+        return Err(Errno::RoFs.into());
+    }
+    let creating = OFlags::CREAT.or(OFlags::EXCL);
+    let looking = Request { flags: request.flags.without(creating), ..request };
+    match open_host(dir, path, looking) {
+        Ok(_) if request.flags.contains(creating) => Err(Errno::Exist.into()),
+        Err(error) if request.flags.contains(OFlags::CREAT) => match Error::from(error) {
+            Error::Errno(Errno::NoEnt) => Err(Errno::RoFs.into()),
+            error => Err(error),
+        },
+        opened => Ok(opened?),
+    }
+}
+
+fn open_host(dir: &Dir, path: &str, request: Request) -> io::Result<std::fs::File> {
+    let words = [
+        (OFlags::CREAT, HostFlags::CREATE),
+        (OFlags::DIRECTORY, HostFlags::DIRECTORY),
+        (OFlags::EXCL, HostFlags::EXCL),
+        (OFlags::TRUNC, HostFlags::TRUNC),
+    ];
+    // A terminal among the files must not become the host process's own.
+    let mut flags = host_flags(request.fd_flags) | HostFlags::NOCTTY;
+    for (guest, host) in words {
+        if request.flags.contains(guest) {
+            flags |= host;
+        }
+    }
+    let mut options = OpenOptions::new();
+    options.read(request.read || !request.write).write(request.write).follow(request.follow);
+    // As raw flags: the options proper refuse to create or truncate what is opened for reading,
+    // which open(2) and preview 1 do not.
+    options.custom_flags(flags.bits().cast_signed());
+    Ok(dir.open_with(path, &options)?.into_std())
+}

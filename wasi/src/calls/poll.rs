@@ -1,0 +1,222 @@
+//! `poll_oneoff`: waiting for clocks and descriptors.
+//!
+//! One `ppoll(2)` waits for everything: descriptors of the kernel's as they are, the earliest clock as
+//! its timeout, and, when the embedder holds an [`InterruptHandle`](crate::InterruptHandle), the event
+//! that interrupts. What cannot be waited for (a descriptor that is not open, a clock that is not
+//! there) is an event of its own, with the error in it, and is there at once.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::abi::{ClockSubscription, Errno, Event, EventKind, Rights, Subscription};
+use crate::clocks::ClockId;
+use crate::ctx::State;
+use crate::descriptor::{Descriptor, Object};
+use crate::error::Result;
+use crate::interrupt::interrupted;
+use crate::memory::{GuestMemory, check_align, offset};
+
+/// Most subscriptions one call takes; poll(2) has such a limit, too, and the same error.
+const MAX_SUBSCRIPTIONS: u32 = 1 << 16;
+
+/// What a writable pipe takes without blocking (PIPE_BUF): all that is known of how much.
+const WRITABLE_AT_LEAST: u64 = 4096;
+
+/// Waits until something subscribed to happens, and writes what did.
+pub(crate) fn poll_oneoff(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+    nevents: u32,
+) -> Result<()> {
+    if count == 0 || count > MAX_SUBSCRIPTIONS {
+        return Err(Errno::Inval.into());
+    }
+    check_align(subscriptions, Subscription::ALIGN)?;
+    check_align(events, Event::ALIGN)?;
+    let mut wait = Wait::default();
+    for index in 0..count {
+        let at = offset(subscriptions, index, Subscription::SIZE)?;
+        let (userdata, what) = Subscription::decode(&memory.read_array(at, 1)?)?;
+        wait.add(ctx, userdata, what);
+    }
+    let happened = wait.run(ctx)?;
+    for (index, event) in (0..).zip(&happened) {
+        memory.write(offset(events, index, Event::SIZE)?, &event.encode())?;
+    }
+    memory.write_u32(nevents, happened.len() as u32)
+}
+
+/// All that is waited for.
+#[derive(Default)]
+struct Wait {
+    /// What is there already.
+    at_once: Vec<Event>,
+    clocks: Vec<Timeout>,
+    descriptors: Vec<Interest>,
+}
+
+struct Timeout {
+    userdata: u64,
+    left: Duration,
+}
+
+struct Interest {
+    userdata: u64,
+    kind: EventKind,
+    descriptor: Arc<Descriptor>,
+}
+
+impl Wait {
+    fn add(&mut self, ctx: &State, userdata: u64, what: Subscription) {
+        let result = match what {
+            Subscription::Clock(clock) => self.add_clock(ctx, userdata, clock),
+            Subscription::FdRead(fd) => self.add_fd(ctx, userdata, EventKind::FdRead, fd),
+            Subscription::FdWrite(fd) => self.add_fd(ctx, userdata, EventKind::FdWrite, fd),
+        };
+        if let Err(error) = result {
+            let kind = match what {
+                Subscription::Clock(_) => EventKind::Clock,
+                Subscription::FdRead(_) => EventKind::FdRead,
+                Subscription::FdWrite(_) => EventKind::FdWrite,
+            };
+            self.at_once.push(Event { userdata, error, kind, nbytes: 0, hangup: false });
+        }
+    }
+
+    fn add_clock(
+        &mut self,
+        ctx: &State,
+        userdata: u64,
+        clock: ClockSubscription,
+    ) -> Result<(), Errno> {
+        let timeout = Duration::from_nanos(clock.timeout);
+        let now = ctx.clocks.now(ClockId::new(clock.clock)?)?;
+        let left = if clock.absolute { timeout.saturating_sub(now) } else { timeout };
+        self.clocks.push(Timeout { userdata, left });
+        Ok(())
+    }
+
+    fn add_fd(
+        &mut self,
+        ctx: &State,
+        userdata: u64,
+        kind: EventKind,
+        fd: u32,
+    ) -> Result<(), Errno> {
+        let descriptor = ctx.table.get(fd)?;
+        let transfer = match kind {
+            EventKind::FdWrite => Rights::FD_WRITE,
+            _ => Rights::FD_READ,
+        };
+        descriptor.require(Rights::POLL_FD_READWRITE)?;
+        descriptor.require(transfer)?;
+        match descriptor.object {
+            Object::File(_) => self.descriptors.push(Interest { userdata, kind, descriptor }),
+            // An embedder's streams cannot be asked; they count as ready, as files do.
+            _ => self.at_once.push(ready(userdata, kind, WRITABLE_AT_LEAST, false)),
+        }
+        Ok(())
+    }
+
+    fn run(self, ctx: &State) -> Result<Vec<Event>> {
+        let begin = Instant::now();
+        let first = self.clocks.iter().map(|clock| clock.left).min();
+        let mut fds = Vec::with_capacity(self.descriptors.len() + 1);
+        for Interest { kind, descriptor, .. } in &self.descriptors {
+            let flags = if *kind == EventKind::FdWrite { PollFlags::OUT } else { PollFlags::IN };
+            let fd = descriptor.host_fd().expect("only descriptors of the kernel's are kept");
+            fds.push(PollFd::from_borrowed_fd(fd, flags));
+        }
+        if let Some(event) = ctx.interrupt.event() {
+            fds.push(PollFd::from_borrowed_fd(event, PollFlags::IN));
+        }
+
+        let mut events = self.at_once;
+        // What is there already is not waited upon, but does not hide what else is.
+        let longest = if events.is_empty() { first } else { Some(Duration::ZERO) };
+        let mut passed = sleep(ctx, &mut fds, begin, longest)?;
+        if ctx.interrupt.event().is_some() && fds.pop().is_some_and(|fd| !fd.revents().is_empty()) {
+            return Err(interrupted());
+        }
+        for (interest, fd) in self.descriptors.iter().zip(&fds) {
+            if !fd.revents().is_empty() {
+                events.push(interest.event(fd.revents()));
+            }
+        }
+        // Time went on while we looked: a clock that is due by now counts.
+        passed = passed.max(begin.elapsed());
+        for clock in self.clocks.iter().filter(|clock| clock.left <= passed) {
+            events.push(ready(clock.userdata, EventKind::Clock, 0, false));
+        }
+        Ok(events)
+    }
+}
+
+/// Waits for `fds`, `longest` at most. Returns the time that passed.
+fn sleep(
+    ctx: &State,
+    fds: &mut [PollFd<'_>],
+    begin: Instant,
+    longest: Option<Duration>,
+) -> Result<Duration> {
+    if let Some(wait) = longest.filter(|wait| !wait.is_zero()) {
+        // Clocks of the embedder's may pass the time by themselves, when nothing is ready yet.
+        if wait_once(fds, Some(Duration::ZERO))? > 0 {
+            return Ok(Duration::ZERO);
+        }
+        if ctx.clocks.skip(wait) {
+            return Ok(wait);
+        }
+    }
+    loop {
+        let left = longest.map(|longest| longest.saturating_sub(begin.elapsed()));
+        let over = left.is_some_and(|left| left.is_zero());
+        // A signal of the host's ends a wait early, and one too long to express is cut: go on.
+        if wait_once(fds, left)? > 0 || over {
+            return Ok(begin.elapsed());
+        }
+    }
+}
+
+/// Waits once. Returns how many descriptors are ready; none also when a signal came.
+fn wait_once(fds: &mut [PollFd<'_>], longest: Option<Duration>) -> Result<usize> {
+    // A year is as good as what is longer: the caller comes back.
+    const YEAR: Duration = Duration::from_secs(365 * 86400);
+    let timeout = longest.map(|longest| {
+        let longest = longest.min(YEAR);
+        Timespec {
+            tv_sec: longest.as_secs().cast_signed(),
+            tv_nsec: i64::from(longest.subsec_nanos()),
+        }
+    });
+    match poll(fds, timeout.as_ref()) {
+        Ok(count) => Ok(count),
+        Err(rustix::io::Errno::INTR) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Interest {
+    fn event(&self, revents: PollFlags) -> Event {
+        let nbytes = match (self.kind, self.descriptor.host_fd()) {
+            (EventKind::FdRead, Some(fd)) => readable(fd),
+            _ => WRITABLE_AT_LEAST,
+        };
+        ready(self.userdata, self.kind, nbytes, revents.contains(PollFlags::HUP))
+    }
+}
+
+/// Bytes that can be read at once; zero when the host does not say, and at the end of a file.
+fn readable(fd: BorrowedFd<'_>) -> u64 {
+    rustix::io::ioctl_fionread(fd).unwrap_or(0)
+}
+
+fn ready(userdata: u64, kind: EventKind, nbytes: u64, hangup: bool) -> Event {
+    Event { userdata, error: Errno::Success, kind, nbytes, hangup }
+}

@@ -1,0 +1,95 @@
+//! `proc_*`, `sched_yield` and `random_get`.
+
+use crate::abi::Errno;
+use crate::ctx::State;
+use crate::error::{Abort, I32Exit, Result};
+use crate::memory::GuestMemory;
+
+/// How many random bytes are made at once.
+const CHUNK: usize = 16 * 1024;
+
+/// Ends the guest. As a process's, a status has eight bits where the host looks at it; the embedder
+/// gets all of them.
+pub(crate) fn proc_exit(status: u32) -> Result<()> {
+    Err(Abort::Exit(I32Exit(status.cast_signed())).into())
+}
+
+/// Sends the guest a signal. There is nobody to receive it, and one that ends a program has
+/// `proc_exit` and traps to do it with.
+pub(crate) fn proc_raise(_signal: u32) -> Result<()> {
+    Err(Errno::NotSup.into())
+}
+
+/// Lets other threads run.
+pub(crate) fn sched_yield() -> Result<()> {
+    std::thread::yield_now();
+    Ok(())
+}
+
+/// Fills a buffer with random bytes.
+pub(crate) fn random_get(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    buf: u32,
+    len: u32,
+) -> Result<()> {
+    // Made here and copied, not made in place: an embedder's generator may be behind this.
+    let mut chunk = vec![0; CHUNK.min(len as usize)];
+    let mut done = 0;
+    while done < len {
+        let now = chunk.len().min((len - done) as usize);
+        ctx.random.fill(&mut chunk[..now])?;
+        memory.write(crate::memory::offset(buf, done, 1)?, &chunk[..now])?;
+        done += now as u32;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::WasiCtxBuilder;
+    use crate::error::Error;
+    use crate::memory::fake::FakeMemory;
+
+    #[test]
+    fn exit_carries_all_bits_of_the_status() {
+        let exit = Error::Abort(Abort::Exit(I32Exit(-2)));
+        assert_eq!(proc_exit(u32::MAX - 1), Err(exit));
+    }
+
+    #[test]
+    fn large_requests_are_filled_to_the_last_byte() {
+        let ctx = WasiCtxBuilder::new().build().unwrap();
+        let len = CHUNK * 3 + 100;
+        let mut memory = FakeMemory::new(len + 2);
+        random_get(&ctx.pin(), &mut memory, 1, len as u32).unwrap();
+        let bytes = memory.get(0, len + 2);
+        assert_eq!((bytes[0], bytes[len + 1]), (0, 0));
+        assert!(bytes[len - 99..=len].iter().any(|&byte| byte != 0));
+        random_get(&ctx.pin(), &mut memory, 0, 0).unwrap();
+    }
+
+    #[test]
+    fn more_than_the_memory_holds_traps() {
+        let ctx = WasiCtxBuilder::new().build().unwrap();
+        let mut memory = FakeMemory::new(64);
+        for (buf, len) in [(0, 65), (64, 1), (0, u32::MAX), (u32::MAX, u32::MAX)] {
+            let result = random_get(&ctx.pin(), &mut memory, buf, len);
+            assert!(matches!(result, Err(Error::Abort(_))), "{buf} {len}");
+        }
+    }
+
+    #[test]
+    fn an_embedders_generator_repeats() {
+        use rand::SeedableRng;
+        let run = || {
+            let rng = rand::rngs::StdRng::seed_from_u64(7);
+            let ctx = WasiCtxBuilder::new().random(rng).build().unwrap();
+            let mut memory = FakeMemory::new(32);
+            random_get(&ctx.pin(), &mut memory, 0, 32).unwrap();
+            memory.get(0, 32)
+        };
+        assert_eq!(run(), run());
+    }
+}

@@ -1,0 +1,53 @@
+//! `fd_readdir`.
+
+use std::os::fd::AsFd;
+
+use crate::abi::{Dirent, Rights};
+use crate::ctx::State;
+use crate::error::Result;
+use crate::listing::Entry;
+use crate::memory::GuestMemory;
+use crate::sync::lock;
+
+/// Writes entries of a directory from number `cookie` on, until the buffer is full. The last one
+/// may be cut off; a buffer that is not full means the end.
+pub(crate) fn fd_readdir(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    fd: u32,
+    (buf, buf_len): (u32, u32),
+    cookie: u64,
+    bufused: u32,
+) -> Result<()> {
+    let descriptor = ctx.table.get(fd)?;
+    let directory = descriptor.as_directory()?;
+    descriptor.require(Rights::FD_READDIR)?;
+    let mut listing = lock(&directory.listing);
+    if cookie == 0 {
+        listing.rewind();
+    }
+    let mut used = 0;
+    let mut number = cookie;
+    while used < buf_len {
+        let Some(entry) = listing.entry(directory.dir.as_fd(), number)? else {
+            break;
+        };
+        number += 1;
+        let bytes = encode(entry, number);
+        let fits = bytes.len().min((buf_len - used) as usize);
+        memory.write(crate::memory::offset(buf, used, 1)?, &bytes[..fits])?;
+        used += fits as u32;
+    }
+    memory.write_u32(bufused, used)
+}
+
+fn encode(entry: &Entry, next: u64) -> Vec<u8> {
+    let head = Dirent {
+        next,
+        ino: entry.ino,
+        // A host's file names are a few hundred bytes at most.
+        name_len: entry.name.len() as u32,
+        filetype: entry.filetype,
+    };
+    [&head.encode()[..], entry.name.as_bytes()].concat()
+}

@@ -1,0 +1,150 @@
+//! `sock_*`: sockets the embedder gave, and what they accept.
+//!
+//! Preview 1 has no way to make a socket or to connect one.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno as Host;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
+
+use super::fd_io::ready;
+use crate::abi::{Errno, FdFlags, FileType, RiFlags, Rights, SdFlags};
+use crate::ctx::State;
+use crate::descriptor::{Descriptor, File};
+use crate::error::Result;
+use crate::memory::GuestMemory;
+use crate::transfer::{gather, scatter};
+
+/// Set in a result of `sock_recv` when a message did not fit.
+const RECV_DATA_TRUNCATED: u16 = 1;
+
+/// Most bytes received at once.
+const RECV_BUFFER: u64 = 64 * 1024;
+
+/// Accepts a connection, and writes the number of its descriptor.
+pub(crate) fn sock_accept(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    fd: u32,
+    flags: u32,
+    accepted_fd: u32,
+) -> Result<()> {
+    let flags = FdFlags::new(flags)?;
+    if !FdFlags::NONBLOCK.contains(flags) {
+        return Err(Errno::Inval.into());
+    }
+    let descriptor = socket(ctx, fd, Rights::SOCK_ACCEPT)?;
+    let file = descriptor.as_file()?;
+    ready(ctx, file, PollFlags::IN)?;
+    let mut host = SocketFlags::CLOEXEC;
+    if flags.contains(FdFlags::NONBLOCK) {
+        host |= SocketFlags::NONBLOCK;
+    }
+    let accepted = retry(|| accept_with(file, host))?;
+    let number = ctx.table.insert(Descriptor::socket(accepted)?)?;
+    if let Err(error) = memory.write_u32(accepted_fd, number) {
+        // The guest will never know the number.
+        ctx.table.remove(number)?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Receives a message, or what has arrived of a stream.
+pub(crate) fn sock_recv(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    fd: u32,
+    (ri_data, ri_data_len): (u32, u32),
+    ri_flags: u32,
+    (ro_datalen, ro_flags): (u32, u32),
+) -> Result<()> {
+    let flags = RiFlags::new(ri_flags)?;
+    let descriptor = socket(ctx, fd, Rights::FD_READ)?;
+    let list = memory.read_iovecs(ri_data, ri_data_len)?;
+    let file = descriptor.as_file()?;
+    ready(ctx, file, PollFlags::IN)?;
+    let wanted: u64 = list.iter().map(|iovec| u64::from(iovec.len)).sum();
+    let mut buffer = vec![0; RECV_BUFFER.min(wanted) as usize];
+    let host = receive_flags(file, flags);
+    let (got, whole) = retry(|| recv(file, &mut *buffer, host))?;
+    scatter(memory, &list, &buffer[..got])?;
+    memory.write_u32(ro_datalen, got as u32)?;
+    let truncated = if whole > got { RECV_DATA_TRUNCATED } else { 0 };
+    memory.write_record(ro_flags, 2, &truncated.to_le_bytes())
+}
+
+fn receive_flags(file: &File, flags: RiFlags) -> RecvFlags {
+    let mut host = RecvFlags::empty();
+    if flags.contains(RiFlags::RECV_PEEK) {
+        host |= RecvFlags::PEEK;
+    }
+    if flags.contains(RiFlags::RECV_WAITALL) {
+        host |= RecvFlags::WAITALL;
+    }
+    if file.filetype == FileType::SocketDgram {
+        // Tells how long the message really was. On a stream it would throw the data away.
+        host |= RecvFlags::TRUNC;
+    }
+    host
+}
+
+/// Sends a message, or what the socket takes of a stream.
+pub(crate) fn sock_send(
+    ctx: &State,
+    memory: &mut dyn GuestMemory,
+    fd: u32,
+    (si_data, si_data_len): (u32, u32),
+    si_flags: u32,
+    so_datalen: u32,
+) -> Result<()> {
+    if si_flags != 0 {
+        return Err(Errno::Inval.into());
+    }
+    let descriptor = socket(ctx, fd, Rights::FD_WRITE)?;
+    let list = memory.read_iovecs(si_data, si_data_len)?;
+    let file = descriptor.as_file()?;
+    let bytes = gather(memory, &list, 0)?;
+    let wanted: u64 = list.iter().map(|iovec| u64::from(iovec.len)).sum();
+    if file.filetype == FileType::SocketDgram && wanted > bytes.len() as u64 {
+        return Err(Errno::MsgSize.into());
+    }
+    // The embedder may have SIGPIPE on.
+    let sent = retry(|| send(file, &bytes, SendFlags::NOSIGNAL))?;
+    memory.write_u32(so_datalen, sent as u32)
+}
+
+/// Shuts down one or both directions of a connection.
+pub(crate) fn sock_shutdown(ctx: &State, fd: u32, how: u32) -> Result<()> {
+    let how = SdFlags::new(how)?;
+    let host = match (how.contains(SdFlags::RD), how.contains(SdFlags::WR)) {
+        (true, true) => Shutdown::Both,
+        (true, false) => Shutdown::Read,
+        (false, true) => Shutdown::Write,
+        (false, false) => return Err(Errno::Inval.into()),
+    };
+    let descriptor = socket(ctx, fd, Rights::SOCK_SHUTDOWN)?;
+    Ok(shutdown(descriptor.as_file()?.as_fd(), host)?)
+}
+
+/// The socket with number `fd`.
+fn socket(ctx: &State, fd: u32, rights: Rights) -> Result<Arc<Descriptor>, Errno> {
+    let descriptor = ctx.table.get(fd)?;
+    if !descriptor.as_file().is_ok_and(File::is_socket) {
+        return Err(Errno::NotSock);
+    }
+    descriptor.require(rights)?;
+    Ok(descriptor)
+}
+
+/// Runs a system call again when a signal of the host's interrupted it: guests have no signals.
+fn retry<T>(mut call: impl FnMut() -> Result<T, Host>) -> Result<T, Host> {
+    loop {
+        match call() {
+            Err(Host::INTR) => {}
+            done => return done,
+        }
+    }
+}

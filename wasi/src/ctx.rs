@@ -1,0 +1,104 @@
+//! What one guest has of the world: arguments, environment, descriptors, clocks and randomness.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::clocks::WasiClocks;
+use crate::interrupt::{Interrupt, InterruptHandle};
+use crate::random::Random;
+use crate::table::Table;
+
+/// The state behind a guest's WASI calls, made by a [`WasiCtxBuilder`](crate::WasiCtxBuilder).
+///
+/// A handle: clones share one state, so that several stores, as the threads of one guest have, can
+/// use the same descriptors. All calls work on a shared reference; each takes the locks it needs, and
+/// none while it waits for the host.
+pub struct WasiCtx {
+    /// Two counts: each clone has the outer one to itself, so that the pin taken by every call of
+    /// one thread does not move a cache line that the others need.
+    pinned: Arc<Pinned>,
+}
+
+/// A hold on the state for the length of a call.
+pub(crate) struct Pinned(Arc<State>);
+
+/// What clones of a [`WasiCtx`] share.
+pub(crate) struct State {
+    pub(crate) args: Strings,
+    pub(crate) env: Strings,
+    pub(crate) table: Table,
+    pub(crate) clocks: Box<dyn WasiClocks>,
+    pub(crate) random: Random,
+    pub(crate) interrupt: Interrupt,
+}
+
+/// Strings as a guest gets them: an array of pointers, and the NUL-terminated bytes in a row.
+#[derive(Default)]
+pub(crate) struct Strings {
+    /// All strings, each with its NUL.
+    pub(crate) bytes: Vec<u8>,
+    /// Where each begins in `bytes`.
+    pub(crate) starts: Vec<u32>,
+}
+
+impl WasiCtx {
+    pub(crate) fn new(state: State) -> Self {
+        Self { pinned: Arc::new(Pinned(Arc::new(state))) }
+    }
+
+    /// Holds the state, so that the store that contains this context can be used meanwhile.
+    pub(crate) fn pin(&self) -> Arc<Pinned> {
+        Arc::clone(&self.pinned)
+    }
+
+    /// A handle that ends this guest while it waits in a WASI call.
+    ///
+    /// # Errors
+    ///
+    /// When the host gives no eventfd.
+    pub fn interrupt_handle(&self) -> io::Result<InterruptHandle> {
+        self.pinned.interrupt.handle()
+    }
+}
+
+impl Clone for WasiCtx {
+    fn clone(&self) -> Self {
+        Self { pinned: Arc::new(Pinned(Arc::clone(&self.pinned.0))) }
+    }
+}
+
+impl std::ops::Deref for Pinned {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for WasiCtx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let State { args, env, .. } = &**self.pinned;
+        f.debug_struct("WasiCtx").field("args", args).field("env", env).finish_non_exhaustive()
+    }
+}
+
+impl Strings {
+    /// Adds a string that has no NUL in it.
+    pub(crate) fn push(&mut self, string: &str) -> Result<(), StringsTooLong> {
+        self.starts.push(u32::try_from(self.bytes.len()).map_err(|_| StringsTooLong)?);
+        self.bytes.extend_from_slice(string.as_bytes());
+        self.bytes.push(0);
+        Ok(())
+    }
+}
+
+/// The strings do not fit into a 32-bit memory.
+#[derive(Debug)]
+pub(crate) struct StringsTooLong;
+
+impl std::fmt::Debug for Strings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let strings = self.bytes.split(|&byte| byte == 0).take(self.starts.len());
+        f.debug_list().entries(strings.map(String::from_utf8_lossy)).finish()
+    }
+}

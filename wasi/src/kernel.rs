@@ -1,0 +1,140 @@
+//! Scatter and gather system calls straight on guest memory: the crate's only `unsafe`.
+//!
+//! The kernel does not raise a signal for a page that is not there yet, it returns EFAULT; so
+//! a range is faulted in before it is lent. [`Lent`] is the proof: it can only be made from a range
+//! that a memory has just checked and made resident. No Rust reference to guest memory is ever
+//! formed on the way, because other threads of the guest may be writing to it.
+//!
+//! Another thread may also discard a page between the proof and the call. That is not unsound, only
+//! unlucky: the kernel answers with EFAULT or a short count, and the callers in
+//! [`transfer`](crate::transfer) fault in again.
+//!
+//! # References
+//!
+//! readv(2), writev(2), preadv(2), pwritev(2).
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use smallvec::SmallVec;
+
+/// A range of guest memory that the kernel may read from or write to.
+///
+/// Stays mapped for `'m`, the borrow of the memory that lent it.
+#[repr(transparent)]
+pub(crate) struct Lent<'m> {
+    raw: libc::iovec,
+    memory: PhantomData<&'m ()>,
+}
+
+/// Ranges for one system call, in order.
+pub(crate) type LentList<'m> = SmallVec<[Lent<'m>; 8]>;
+
+impl<'m> Lent<'m> {
+    /// Bytes in the range.
+    pub(crate) fn len(&self) -> usize {
+        self.raw.iov_len
+    }
+
+    /// Lends cells: they may be written through a shared reference.
+    #[cfg(test)]
+    pub(crate) fn from_cells(cells: &'m [std::cell::Cell<u8>]) -> Self {
+        let raw = libc::iovec { iov_base: cells.as_ptr().cast_mut().cast(), iov_len: cells.len() };
+        Self { raw, memory: PhantomData }
+    }
+}
+
+/// Fills the ranges from the descriptor's position. Returns the bytes read, 0 at the end.
+pub(crate) fn readv(fd: BorrowedFd<'_>, into: &LentList<'_>) -> io::Result<usize> {
+    let (list, count) = raw_list(into);
+    // SAFETY: `list` points to `count` iovecs that outlive the call; each names guest memory that
+    // stays mapped and writable while `into` borrows it (how a `Lent` is made).
+    retry(|| unsafe { libc::readv(fd.as_raw_fd(), list, count) })
+}
+
+/// Writes the ranges at the descriptor's position, in one system call. Returns the bytes written.
+pub(crate) fn writev(fd: BorrowedFd<'_>, from: &LentList<'_>) -> io::Result<usize> {
+    let (list, count) = raw_list(from);
+    // SAFETY: as in `readv`; the kernel only reads from the ranges.
+    retry(|| unsafe { libc::writev(fd.as_raw_fd(), list, count) })
+}
+
+/// Fills the ranges from `offset`, without moving the descriptor's position.
+pub(crate) fn preadv(fd: BorrowedFd<'_>, into: &LentList<'_>, offset: u64) -> io::Result<usize> {
+    let (list, count) = raw_list(into);
+    let offset = file_offset(offset)?;
+    // SAFETY: as in `readv`.
+    retry(|| unsafe { libc::preadv64(fd.as_raw_fd(), list, count, offset) })
+}
+
+/// Writes the ranges at `offset`, without moving the descriptor's position.
+pub(crate) fn pwritev(fd: BorrowedFd<'_>, from: &LentList<'_>, offset: u64) -> io::Result<usize> {
+    let (list, count) = raw_list(from);
+    let offset = file_offset(offset)?;
+    // SAFETY: as in `writev`.
+    retry(|| unsafe { libc::pwritev64(fd.as_raw_fd(), list, count, offset) })
+}
+
+/// The list as the kernel wants it: `Lent` is a transparent `iovec`. Lists are at most `IOV_MAX`
+/// long, so the count fits.
+fn raw_list(lent: &LentList<'_>) -> (*const libc::iovec, libc::c_int) {
+    let count = libc::c_int::try_from(lent.len()).expect("lists of buffers are bounded");
+    (lent.as_ptr().cast(), count)
+}
+
+fn file_offset(offset: u64) -> io::Result<libc::off64_t> {
+    libc::off64_t::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// Runs a system call again when a signal of the host's interrupted it: guests have no signals.
+fn retry(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
+    loop {
+        if let Ok(done) = usize::try_from(call()) {
+            return Ok(done);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn offsets_beyond_the_signed_range_are_invalid() {
+        let file = tempfile::tempfile().unwrap();
+        let cells = [Cell::new(0)];
+        let list = LentList::from_iter([Lent::from_cells(&cells)]);
+        let error = preadv(file.as_fd(), &list, u64::MAX).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_an_error_and_not_a_signal() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        drop(reader);
+        let cells = [Cell::new(b'x')];
+        let list = LentList::from_iter([Lent::from_cells(&cells)]);
+        let error = writev(writer.as_fd(), &list).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EPIPE));
+    }
+
+    #[test]
+    fn reads_scatter() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"abcdef").unwrap();
+        let (one, two) = ([Cell::new(0)], [Cell::new(0), Cell::new(0)]);
+        let list = LentList::from_iter([Lent::from_cells(&one), Lent::from_cells(&two)]);
+        assert_eq!(preadv(file.as_fd(), &list, 2).unwrap(), 3);
+        assert_eq!([one[0].get(), two[0].get(), two[1].get()], *b"cde");
+    }
+}

@@ -1,0 +1,195 @@
+//! Guest memory as the calls see it: copies in, copies out, and ranges lent to the kernel.
+//!
+//! There is no slice over guest memory anywhere: another thread of the guest may write to it at
+//! any moment. The calls work on the trait object [`GuestMemory`], so that each of them is an
+//! ordinary function that tests run without a wasm engine, and is compiled once for every `T` of
+//! a `Linker<T>`.
+//!
+//! Neighbours: [`kernel`](crate::kernel) owns [`Lent`], the proof that a range may be handed
+//! to a system call; [`linker`](crate::linker) implements the trait for a real memory.
+
+use smallvec::SmallVec;
+
+use crate::abi::Iovec;
+use crate::error::{PointerError, Result};
+use crate::kernel::Lent;
+
+/// What a system call is going to do to a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Read from it.
+    Read,
+    /// Write to it.
+    Write,
+}
+
+/// Why a range cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemoryFault {
+    /// The guest's mistake.
+    Pointer(PointerError),
+    /// The range is fine, but cannot be made resident now.
+    Exhausted,
+}
+
+/// A linear memory.
+pub(crate) trait GuestMemory {
+    /// Copies out of the memory.
+    fn read(&self, at: u32, dst: &mut [u8]) -> Result<(), MemoryFault>;
+
+    /// Copies into the memory.
+    fn write(&mut self, at: u32, src: &[u8]) -> Result<(), MemoryFault>;
+
+    /// Makes `len` bytes at `at` resident and lends them to the kernel.
+    fn lend(&self, at: u32, len: u32, access: Access) -> Result<Lent<'_>, MemoryFault>;
+}
+
+/// Most buffers one call looks at; what is beyond them is left to the next call, as a short
+/// transfer. It is what Linux allows for one `readv` (IOV_MAX), and bounds what the host holds.
+const MAX_BUFFERS: u32 = 1024;
+
+/// A scatter or gather list, copied once: the guest may change its own while we work.
+pub(crate) type Iovecs = SmallVec<[Iovec; 8]>;
+
+impl dyn GuestMemory + '_ {
+    /// Reads `N` bytes at a pointer that must be a multiple of `align`.
+    pub(crate) fn read_array<const N: usize>(&self, at: u32, align: u32) -> Result<[u8; N]> {
+        check_align(at, align)?;
+        let mut bytes = [0; N];
+        self.read(at, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes a record at a pointer that must be a multiple of `align`.
+    pub(crate) fn write_record(&mut self, at: u32, align: u32, bytes: &[u8]) -> Result<()> {
+        check_align(at, align)?;
+        Ok(self.write(at, bytes)?)
+    }
+
+    /// Writes a `size` or a descriptor.
+    pub(crate) fn write_u32(&mut self, at: u32, value: u32) -> Result<()> {
+        self.write_record(at, 4, &value.to_le_bytes())
+    }
+
+    /// Writes a `filesize` or a timestamp.
+    pub(crate) fn write_u64(&mut self, at: u32, value: u64) -> Result<()> {
+        self.write_record(at, 8, &value.to_le_bytes())
+    }
+
+    /// Reads the list of `count` buffers at `at`, without the empty ones.
+    pub(crate) fn read_iovecs(&self, at: u32, count: u32) -> Result<Iovecs> {
+        check_align(at, Iovec::ALIGN)?;
+        let mut list = Iovecs::new();
+        for index in 0..count.min(MAX_BUFFERS) {
+            let entry = offset(at, index, Iovec::SIZE)?;
+            let iovec = Iovec::decode(self.read_array(entry, 1)?);
+            if iovec.len != 0 {
+                list.push(iovec);
+            }
+        }
+        Ok(list)
+    }
+}
+
+/// Where element `index` of an array of `size`-byte elements at `at` begins.
+pub(crate) fn offset(at: u32, index: u32, size: u32) -> Result<u32> {
+    let whole = u64::from(at) + u64::from(index) * u64::from(size);
+    u32::try_from(whole).map_err(|_| PointerError::OutOfBounds { at, len: whole }.into())
+}
+
+/// Refuses a pointer that is not a multiple of `align`, as the interface asks for.
+pub(crate) fn check_align(at: u32, align: u32) -> Result<()> {
+    if !at.is_multiple_of(align) {
+        return Err(PointerError::Misaligned { at, align }.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod fake {
+    //! A memory for tests: a fixed number of bytes.
+
+    use super::*;
+    use std::cell::Cell;
+
+    pub(crate) struct FakeMemory {
+        bytes: Box<[Cell<u8>]>,
+    }
+
+    impl FakeMemory {
+        pub(crate) fn new(size: usize) -> Self {
+            Self { bytes: vec![Cell::new(0); size].into() }
+        }
+
+        fn range(&self, at: u32, len: usize) -> Result<&[Cell<u8>], MemoryFault> {
+            let start = at as usize;
+            start.checked_add(len).and_then(|end| self.bytes.get(start..end)).ok_or(
+                MemoryFault::Pointer(PointerError::OutOfBounds { at, len: len as u64 }),
+            )
+        }
+
+        pub(crate) fn get(&self, at: u32, len: usize) -> Vec<u8> {
+            self.range(at, len).unwrap().iter().map(Cell::get).collect()
+        }
+
+        pub(crate) fn u32_at(&self, at: u32) -> u32 {
+            u32::from_le_bytes(self.get(at, 4).try_into().unwrap())
+        }
+
+        pub(crate) fn u64_at(&self, at: u32) -> u64 {
+            u64::from_le_bytes(self.get(at, 8).try_into().unwrap())
+        }
+
+        pub(crate) fn put(&mut self, at: u32, bytes: &[u8]) {
+            self.write(at, bytes).unwrap();
+        }
+    }
+
+    impl GuestMemory for FakeMemory {
+        fn read(&self, at: u32, dst: &mut [u8]) -> Result<(), MemoryFault> {
+            let src = self.range(at, dst.len())?;
+            dst.iter_mut().zip(src).for_each(|(to, from)| *to = from.get());
+            Ok(())
+        }
+
+        fn write(&mut self, at: u32, src: &[u8]) -> Result<(), MemoryFault> {
+            let dst = self.range(at, src.len())?;
+            dst.iter().zip(src).for_each(|(to, from)| to.set(*from));
+            Ok(())
+        }
+
+        fn lend(&self, at: u32, len: u32, _: Access) -> Result<Lent<'_>, MemoryFault> {
+            self.range(at, len as usize).map(Lent::from_cells)
+        }
+    }
+
+    #[test]
+    fn lists_are_bounded_and_skip_empty_buffers() {
+        let mut memory = FakeMemory::new(65536);
+        for entry in 0..2000_u32 {
+            memory.put(entry * 8 + 4, &(entry % 2).to_le_bytes());
+        }
+        let memory: &dyn GuestMemory = &memory;
+        assert_eq!(memory.read_iovecs(0, 2000).unwrap().len(), 512);
+        assert_eq!(memory.read_iovecs(0, u32::MAX).unwrap().len(), 512);
+    }
+
+    #[test]
+    fn lists_that_leave_the_memory_trap() {
+        let memory = FakeMemory::new(64);
+        let memory: &dyn GuestMemory = &memory;
+        for (at, count) in [(64, 1), (56, 2), (u32::MAX - 3, 1), (u32::MAX - 7, 2)] {
+            let result = memory.read_iovecs(at, count);
+            assert!(matches!(result, Err(crate::error::Error::Abort(_))), "{at} {count}");
+        }
+    }
+
+    #[test]
+    fn misaligned_records_trap() {
+        let mut memory = FakeMemory::new(64);
+        let memory: &mut dyn GuestMemory = &mut memory;
+        assert!(memory.write_u32(2, 0).is_err());
+        assert!(memory.write_u64(4, 0).is_err());
+        assert!(memory.write_u32(60, 0).is_ok());
+    }
+}
