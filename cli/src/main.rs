@@ -1,2 +1,43 @@
-//! The `seqfault` program.
-fn main() {}
+//! The `seqfault` program: WebAssembly from the command line.
+//!
+//! `seqfault run` runs a program under WASI (`run`), `seqfault wast` runs test scripts (`wast`).
+//! What the options mean is in `args`, how a file becomes a module in `load`, how exported functions
+//! are called by name in `invoke`. Everything that goes wrong arrives in `report`, which prints it
+//! and chooses the exit code. Nothing here prints with `println!`: a closed pipe is no reason to
+//! panic.
+
+#![deny(unsafe_code)]
+
+mod args;
+mod invoke;
+mod load;
+mod report;
+mod run;
+mod wast;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Runs WebAssembly.
+#[derive(Debug, Parser)]
+#[command(name = "seqfault", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a program, or call a function of a module
+    Run(run::RunCommand),
+    /// Run .wast test scripts
+    Wast(wast::WastCommand),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(command) => command.execute(),
+        Command::Wast(command) => command.execute(),
+    };
+    outcome.unwrap_or_else(|error| report::report(&error))
+}

@@ -1,0 +1,92 @@
+//! What the user sees when something went wrong, and the exit code.
+//!
+//! One line, `error: ...`, names what is wrong and what to do about it. Behind it, when a program
+//! was running, come the wasm frames. A program that trapped, or that the host had to stop, ends
+//! with 134, what a shell makes of SIGABRT; whatever kept a program from running ends with 1, and a
+//! wrong command line with 2 (clap's choice).
+
+use seqfault::{Error, LinkError};
+use seqfault_wasi::I32Exit;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What a program that trapped ends with.
+const TRAPPED: u8 = 134;
+
+/// Prints `error`, unless it is a program's own wish to exit, and returns the exit code.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    if let Some(&I32Exit(status)) = error.downcast_ref() {
+        return exit_code(status);
+    }
+    let (text, code) = describe(error);
+    // When standard error is closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(code)
+}
+
+/// The exit code for a program's `status`. The system keeps 8 bits of it; a failure must not become
+/// a success by that.
+pub(crate) fn exit_code(status: i32) -> ExitCode {
+    match status as u8 {
+        0 if status != 0 => ExitCode::FAILURE,
+        code => ExitCode::from(code),
+    }
+}
+
+fn describe(error: &Error) -> (String, u8) {
+    if let Some(trap) = error.trap() {
+        let context = error.to_string();
+        // What was being done, if somebody noted it, stands before the trap's own text.
+        let context = context.strip_suffix(&trap.to_string()).unwrap_or_default();
+        return (format!("error: {context}wasm trap: {trap}"), TRAPPED);
+    }
+    if let Some(link) = error.downcast_ref::<LinkError>() {
+        return (format!("error: {error}{}", remedy(link)), 1);
+    }
+    match error.backtrace() {
+        None => (format!("error: {error}"), 1),
+        Some(frames) => {
+            let mut text = format!("error: {error}\nwasm backtrace:");
+            for (number, frame) in frames.iter().enumerate() {
+                text.push_str(&format!("\n  {number:>3}: {frame}"));
+            }
+            (text, TRAPPED)
+        }
+    }
+}
+
+/// What to do about imports that nobody provides.
+fn remedy(error: &LinkError) -> &'static str {
+    match error {
+        LinkError::UnknownImport { module, .. } if module == "wasi_unstable" => {
+            ": that is WASI before its first preview, rebuild the program for wasm32-wasip1"
+        }
+        LinkError::UnknownImport { module, .. } if module.starts_with("wasi:") => {
+            ": that is a later WASI, rebuild the program for wasm32-wasip1"
+        }
+        LinkError::UnknownImport { .. } => {
+            ": `seqfault run` provides `wasi_snapshot_preview1`, build the program for \
+             wasm32-wasip1 or embed the library and define the import"
+        }
+        _ => ": rebuild the program for wasm32-wasip1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_failure_becomes_a_success() {
+        let code = |status| format!("{:?}", exit_code(status));
+        assert_eq!(code(0), format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(code(7), format!("{:?}", ExitCode::from(7)));
+        assert_eq!(code(256), format!("{:?}", ExitCode::FAILURE));
+        assert_eq!(code(-1), format!("{:?}", ExitCode::from(255)));
+    }
+
+    #[test]
+    fn an_error_of_ours_is_one_line() {
+        assert_eq!(describe(&Error::msg("no such thing")), ("error: no such thing".into(), 1));
+    }
+}

@@ -1,0 +1,215 @@
+//! `seqfault run`: a program under WASI, or one function of a module.
+//!
+//! A module is a *command* when it exports `_start`, which is its whole life, and a *reactor* when
+//! it exports `_initialize`, after which any of its functions may be called.
+
+use crate::args::{Dir, EngineArgs, EnvVar, Size, Span};
+use crate::{invoke, load};
+use clap::Args;
+use seqfault::{
+    Engine, Error, Extern, ExternType, Instance, Linker, Module, Result, Store, StoreLimits,
+    StoreLimitsBuilder, TrapCode,
+};
+use seqfault_wasi::{BuildError, DirAccess, InterruptHandle, Interrupted, WasiCtx, WasiCtxBuilder};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+/// Stack for the host's own functions, beside what wasm may use.
+const HOST_STACK: usize = 1 << 20;
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RunCommand {
+    /// Give the program a directory, under the same or another name
+    #[arg(long = "dir", value_name = "HOST[::GUEST]")]
+    dirs: Vec<Dir>,
+
+    /// Give the program a variable of the environment; without a value, your own
+    #[arg(long = "env", value_name = "NAME[=VALUE]")]
+    env: Vec<EnvVar>,
+
+    /// Call this exported function and print its results; the arguments are read by its type
+    #[arg(long, value_name = "NAME")]
+    invoke: Option<String>,
+
+    /// Stop the program after this time, as in 500ms, 2s or 1m
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Span>,
+
+    /// How large each linear memory may become, as in 64M
+    #[arg(long, value_name = "SIZE")]
+    memory_limit: Option<Size>,
+
+    #[command(flatten)]
+    engine: EngineArgs,
+
+    /// The program: .wasm or .wat, or `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Arguments for the program: everything behind FILE is its own
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// What a store holds for the host.
+struct Host {
+    wasi: WasiCtx,
+    limits: StoreLimits,
+}
+
+impl RunCommand {
+    /// Runs the program and returns its exit code.
+    pub(crate) fn execute(self) -> Result<ExitCode> {
+        let Some(Size(stack)) = self.engine.max_wasm_stack else {
+            return self.run();
+        };
+        // The main thread's stack is as large as the system made it.
+        let thread = thread::Builder::new().stack_size(stack.saturating_add(HOST_STACK));
+        let running = thread
+            .spawn(move || self.run())
+            .map_err(|error| Error::from(error).context("cannot have a stack of that size"))?;
+        running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    fn run(&self) -> Result<ExitCode> {
+        let mut config = self.engine.config();
+        config.epoch_interruption(self.timeout.is_some());
+        let engine = Engine::new(&config)?;
+        let module = load::module(&engine, &self.file)?;
+        let entry = Entry::of(self, &module)?;
+        let mut linker = Linker::new(&engine);
+        seqfault_wasi::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        let mut store = self.store(&engine)?;
+        if let Some(Span(timeout)) = self.timeout {
+            store.set_epoch_deadline(1);
+            stop_after(timeout, engine, store.data().wasi.interrupt_handle()?)?;
+        }
+        let run = || {
+            let instance = linker.instantiate(&mut store, &module)?;
+            entry.call(&mut store, instance, &self.args)
+        };
+        run().map(|()| ExitCode::SUCCESS).map_err(|error| self.explain(error))
+    }
+
+    fn store(&self, engine: &Engine) -> Result<Store<Host>> {
+        let mut limits = StoreLimitsBuilder::new();
+        if let Some(Size(bytes)) = self.memory_limit {
+            limits = limits.memory_size(bytes);
+        }
+        let mut store = Store::new(engine, Host { wasi: self.wasi()?, limits: limits.build() });
+        store.limiter(|host| &mut host.limits);
+        Ok(store)
+    }
+
+    fn wasi(&self) -> Result<WasiCtx> {
+        let mut wasi = WasiCtxBuilder::new()
+            .inherit_stdio()
+            .arg(load::program_name(&self.file))
+            .args(self.args.iter().cloned());
+        for EnvVar { name, value } in &self.env {
+            if let Some(value) = value {
+                wasi = wasi.env(name, value);
+            }
+        }
+        for Dir { host, guest } in &self.dirs {
+            wasi = wasi.preopened_dir(host, guest, DirAccess::ReadWrite);
+        }
+        wasi.build().map_err(|error| match error {
+            BuildError::Directory { path, source } => Error::msg(format!(
+                "--dir: cannot open `{}`: {source}: give a directory that exists",
+                path.display()
+            )),
+            error => error.into(),
+        })
+    }
+
+    /// Says whose doing it is that the program was interrupted.
+    fn explain(&self, error: Error) -> Error {
+        let interrupted = error.trap().is_some_and(|trap| trap.code() == TrapCode::Interrupt)
+            || error.is::<Interrupted>();
+        match self.timeout {
+            Some(Span(timeout)) if interrupted => {
+                error.context(format!("the program ran longer than its --timeout of {timeout:?}"))
+            }
+            _ => error,
+        }
+    }
+}
+
+/// Interrupts the engine's guest after `timeout`, in its code or in a call that waits. The thread
+/// ends with the process.
+fn stop_after(timeout: Duration, engine: Engine, waiting: InterruptHandle) -> Result<()> {
+    let clock = move || {
+        thread::sleep(timeout);
+        engine.increment_epoch();
+        waiting.interrupt();
+    };
+    thread::Builder::new()
+        .name("timeout".to_owned())
+        .spawn(clock)
+        .map_err(|error| Error::from(error).context("cannot watch the --timeout"))?;
+    Ok(())
+}
+
+/// What of a module is to be run.
+enum Entry<'a> {
+    /// The whole program.
+    Command,
+    /// One function.
+    Function(&'a str),
+}
+
+impl<'a> Entry<'a> {
+    /// What `command` asks for, if `module` has it.
+    fn of(command: &'a RunCommand, module: &Module) -> Result<Entry<'a>> {
+        let is_function = |name| matches!(module.get_export(name), Some(ExternType::Func(_)));
+        let file = load::display_name(&command.file);
+        match &command.invoke {
+            Some(name) if is_function(name) => Ok(Entry::Function(name)),
+            Some(name) => Err(Error::msg(format!(
+                "{file} exports no function `{name}`: {}",
+                functions_of(module)
+            ))),
+            None if is_function("_start") => Ok(Entry::Command),
+            None => Err(Error::msg(format!(
+                "{file} is no program, it exports no function `_start`: {}, choose with --invoke",
+                functions_of(module)
+            ))),
+        }
+    }
+
+    fn call(self, store: &mut Store<Host>, instance: Instance, arguments: &[String]) -> Result<()> {
+        match self {
+            Entry::Command => {
+                instance.get_typed_func::<(), ()>(&mut *store, "_start")?.call(store, ())
+            }
+            Entry::Function(name) => {
+                if instance.get_func(&mut *store, "_initialize").is_some() && name != "_initialize"
+                {
+                    let initialize =
+                        instance.get_typed_func::<(), ()>(&mut *store, "_initialize")?;
+                    initialize.call(&mut *store, ())?;
+                }
+                let Some(Extern::Func(func)) = instance.get_export(&mut *store, name) else {
+                    return Err(Error::msg(format!("`{name}` is gone")));
+                };
+                invoke::call(store, name, func, arguments, &mut std::io::stdout().lock())
+            }
+        }
+    }
+}
+
+/// The functions that a module exports, for a message.
+fn functions_of(module: &Module) -> String {
+    let names: Vec<String> = module
+        .exports()
+        .filter(|export| matches!(export.ty(), ExternType::Func(_)))
+        .map(|export| format!("`{}`", export.name()))
+        .collect();
+    match names.is_empty() {
+        true => "it exports no function at all".to_owned(),
+        false => format!("it exports {}", names.join(", ")),
+    }
+}
