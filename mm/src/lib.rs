@@ -25,6 +25,7 @@ mod abort;
 mod arch;
 mod copy;
 mod error;
+mod image;
 mod options;
 mod pager;
 mod primitive;
@@ -35,8 +36,11 @@ pub mod signal;
 mod space;
 mod stack;
 mod sys;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Error, Fault, FaultKind};
+pub use image::Image;
 pub use options::RegionOptions;
 pub use pager::PagerKind;
 pub use region::Region;

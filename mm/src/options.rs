@@ -92,6 +92,10 @@ impl RegionOptions {
             LINUX.release(base, total)?;
             return Err(too_large());
         }
+        if let Err(error) = kind.pager().attach(base, maximum) {
+            LINUX.release(base, total)?;
+            return Err(error.into());
+        }
         let record = record::take(kind);
         record.space.create(
             &Blueprint {

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Fault, FaultKind, Result};
 use crate::record::{self, POOL, Record};
 use crate::space::{Counters, PAGE, PageRange};
 use crate::sys::LINUX;
-use crate::{Access, PagerKind, Protection, copy, registry};
+use crate::{Access, Image, PagerKind, Protection, copy, registry};
 
 /// A reservation of address space whose pages come when they are touched.
 ///
@@ -21,6 +22,8 @@ pub struct Region {
     total: usize,
     /// What the record had counted in earlier lives.
     before: Counters,
+    /// What the address space refers to; only ever added to, until a reset or the end.
+    images: Mutex<Vec<Image>>,
 }
 
 impl std::fmt::Debug for Record {
@@ -49,7 +52,14 @@ impl Region {
         maximum: usize,
         total: usize,
     ) -> Self {
-        Self { record, base, maximum, total, before: record.space.counters() }
+        Self {
+            record,
+            base,
+            maximum,
+            total,
+            before: record.space.counters(),
+            images: Mutex::default(),
+        }
     }
 
     /// Where it starts. Never moves.
@@ -121,7 +131,36 @@ impl Region {
         if !accessible.is_multiple_of(PAGE) {
             return Err(Error::Misaligned { offset: accessible });
         }
-        self.record.space.reset(accessible / PAGE, &POOL, self.record.pager)
+        // Held throughout, so that an image attached meanwhile is not forgotten.
+        let mut images = self.images();
+        self.record.space.reset(accessible / PAGE, &POOL, self.record.pager)?;
+        images.clear();
+        Ok(())
+    }
+
+    /// Discards the range at `offset` that is as long as `image`, and makes it start as a copy of the image.
+    ///
+    /// Pages are copied when they are touched. What is discarded later reads zero; the image does not come back.
+    ///
+    /// # Errors
+    /// When the offset is not aligned, the range is not accessible, there are too many pieces, or the system refuses;
+    /// the contents of the range are lost in that last case.
+    pub fn attach_image(&self, offset: usize, image: &Image) -> Result<()> {
+        let pages = whole_pages(&(offset..offset.saturating_add(image.len())))?;
+        let mut images = self.images();
+        images.push(image.clone());
+        let delta = image.view().wrapping_sub(self.base + offset);
+        let attached =
+            self.record.space.attach_image(pages, image.part(), delta, &POOL, self.record.pager);
+        if attached.is_err() {
+            images.pop();
+        }
+        attached
+    }
+
+    fn images(&self) -> MutexGuard<'_, Vec<Image>> {
+        // Nothing panics while it is held half-changed.
+        self.images.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets what `range` (offsets, page-aligned, accessible) allows. Contents stay.

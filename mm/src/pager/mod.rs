@@ -1,25 +1,26 @@
 //! Pagers: how pages are made present and absent.
 //!
-//! The core says *what* (these pages, this protection, these contents), a [`Pager`] says *how*. Everything but
-//! `attach` is async-signal-safe: no allocation, no lock, no panic.
+//! The core says *what* (these pages, this protection, these contents), a [`Pager`] says *how*. `populate` is
+//! async-signal-safe: no allocation, no lock, no panic.
+//!
+//! | | untouched page | touch raises | made present by | made absent by |
+//! |---|---|---|---|---|
+//! | [`Protect`] | `PROT_NONE` | SIGSEGV | `mprotect` | `madvise` + `mprotect` |
+//! | [`Uffd`] | missing, registered | SIGBUS | `UFFDIO_COPY` | `madvise` |
+//! | [`Eager`] | present since the grow | - | `mprotect` at the grow | as `Protect` |
 
+mod eager;
+mod kind;
 mod protect;
+mod uffd;
 
+pub(crate) use eager::Eager;
+pub use kind::PagerKind;
 pub(crate) use protect::Protect;
+pub(crate) use uffd::Uffd;
 
 use crate::Protection;
-use crate::error::Result;
-use crate::sys::{Linux, SysError};
-
-/// Which way pages are brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PagerKind {
-    /// The best that this host allows.
-    Auto,
-    /// No access until touched; `mprotect` of the window in the fault. Works wherever `mmap` does.
-    Protect,
-}
+use crate::sys::{ImagePart, SysError};
 
 /// Pages to make present. They are claimed: nobody else is at work on them.
 #[derive(Clone, Copy, Debug)]
@@ -49,43 +50,33 @@ pub(crate) enum Mapped {
 
 /// The ways of making pages present and absent. All ranges are whole pages inside one reservation.
 pub(crate) trait Pager: Sync {
-    /// Makes the pages present. On failure nothing is, unless the range had been in several mappings.
-    fn populate(&self, commit: &Commit) -> std::result::Result<(), SysError>;
+    /// Prepares a fresh reservation whose `[addr, addr + len)` may become accessible.
+    fn attach(&self, _addr: usize, _len: usize) -> Result<(), SysError> {
+        Ok(())
+    }
+
+    /// Makes the pages present, or a first part of them; returns how many bytes. On failure, none.
+    fn populate(&self, commit: &Commit) -> Result<usize, SysError>;
 
     /// Makes sure that nobody accesses the range in a way that `to` does not allow. Contents stay.
-    fn protect(
-        &self,
-        addr: usize,
-        len: usize,
-        to: Protection,
-    ) -> std::result::Result<Mapped, SysError>;
+    fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<Mapped, SysError>;
 
     /// Drops what is in the range; the next touch faults.
-    fn zap(&self, addr: usize, len: usize) -> std::result::Result<(), SysError>;
+    fn zap(&self, addr: usize, len: usize) -> Result<(), SysError>;
 
     /// Like `zap`, and whatever image was mapped there is gone, too.
-    fn replace(&self, addr: usize, len: usize) -> std::result::Result<(), SysError>;
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError>;
+
+    /// Like `replace`, and pages are about to come from `image`.
+    fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError>;
+
+    /// Whether a `populate` that fails has changed nothing at all, however many mappings the range is in.
+    fn refuses_exactly(&self) -> bool {
+        false
+    }
 
     /// Whether a grow commits at once.
     fn commits_at_grow(&self) -> bool {
         false
-    }
-}
-
-static PROTECT: Protect<Linux> = Protect::new(Linux);
-
-impl PagerKind {
-    /// What `Auto` means here; the others mean themselves.
-    pub(crate) fn resolve(self) -> Result<Self> {
-        match self {
-            Self::Auto | Self::Protect => Ok(Self::Protect),
-        }
-    }
-
-    /// The pager of a resolved kind.
-    pub(crate) fn pager(self) -> &'static dyn Pager {
-        match self {
-            Self::Auto | Self::Protect => &PROTECT,
-        }
     }
 }

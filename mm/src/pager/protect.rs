@@ -5,7 +5,7 @@
 
 use super::{Commit, Mapped, Pager};
 use crate::Protection;
-use crate::sys::{Sys, SysError};
+use crate::sys::{ImagePart, Sys, SysError};
 
 /// A range of this size or more is emptied before it is closed, so that the kernel's lock is held for writing only
 /// over page tables that are empty already.
@@ -24,9 +24,9 @@ impl<S> Protect<S> {
 }
 
 impl<S: Sys> Pager for Protect<S> {
-    fn populate(&self, commit: &Commit) -> Result<(), SysError> {
+    fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
         // Contents, zero or image, are the mapping's own: the kernel brings them when the page is used.
-        self.sys.protect(commit.addr, commit.len, commit.protection)
+        self.sys.protect(commit.addr, commit.len, commit.protection).map(|()| commit.len)
     }
 
     fn protect(&self, addr: usize, len: usize, _to: Protection) -> Result<Mapped, SysError> {
@@ -45,6 +45,10 @@ impl<S: Sys> Pager for Protect<S> {
     }
 
     fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
-        self.sys.map_zero(addr, len, Protection::NoAccess)
+        self.sys.map_zero(addr, len)
+    }
+
+    fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
+        self.sys.map_image(addr, len, image)
     }
 }

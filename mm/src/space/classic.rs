@@ -64,35 +64,23 @@ impl Space {
             }
         };
         let pattern = &self.lane().pattern;
-        let mut refusal = Refusal::Limit;
         for window in [pattern.window(page), Window::granule(page)] {
-            match attempt(window.pages) {
-                Ok(()) => {
-                    pattern.record(window, window.pages);
-                    return Ok(());
-                }
-                Err(again) => refusal = again,
+            if attempt(window.pages).is_ok() {
+                pattern.record(window, window.pages);
+                return Ok(());
             }
         }
         match attempt(PageRange::new(page, page + 1)) {
             Ok(()) => return Ok(()),
-            Err(again) => refusal = again,
-        }
-        if let Refusal::Limit = refusal {
-            return Err(FaultKind::ResidentLimit);
+            Err(Refusal::Limit) => return Err(FaultKind::ResidentLimit),
+            Err(Refusal::System(_)) => {}
         }
         // Out of mappings, perhaps: a window that ends at memory that is mapped already moves a boundary between two
         // of the system's mappings instead of making new ones.
-        for window in widened(page, map, extent.range) {
-            match attempt(window) {
-                Ok(()) => return Ok(()),
-                Err(again) => refusal = again,
-            }
+        if widened(page, map, extent.range).any(|window| attempt(window).is_ok()) {
+            return Ok(());
         }
-        match refusal {
-            Refusal::Limit => Err(FaultKind::ResidentLimit),
-            Refusal::System(_) => Err(FaultKind::OutOfMemory),
-        }
+        Err(FaultKind::OutOfMemory)
     }
 }
 

@@ -30,10 +30,9 @@ impl Space {
         if !self.charge(fresh) {
             return Err(Refusal::Limit);
         }
-        self.commit_charged(claim, attrs, base, pager).map(drop).map_err(|error| {
-            self.uncharge(fresh);
-            Refusal::System(error)
-        })
+        let done = self.commit_charged(claim, attrs, base, pager);
+        self.uncharge(fresh - done.unwrap_or(0));
+        done.map(drop).map_err(Refusal::System)
     }
 
     /// `commit` for pages that are already counted; returns how many hold contents that did not before.
@@ -45,7 +44,6 @@ impl Space {
         pager: &dyn Pager,
     ) -> Result<usize, SysError> {
         let range = claim.range();
-        let fresh = if claim.prior() == Prior::Absent { range.len() } else { 0 };
         let order = Commit {
             addr: base + range.start * PAGE,
             len: range.len() * PAGE,
@@ -57,15 +55,19 @@ impl Space {
             resident: claim.prior() == Prior::Parked,
             remap: self.doubtful.load(Ordering::Relaxed),
         };
-        if let Err(error) = pager.populate(&order) {
-            if range.len() > 1 {
-                // The system may have done a part of it: from now on nothing is skipped because it seems untouched.
-                self.doubtful.store(true, Ordering::Relaxed);
+        let done = match pager.populate(&order) {
+            Ok(bytes) => bytes / PAGE,
+            Err(error) => {
+                if range.len() > 1 && !pager.refuses_exactly() {
+                    // The system may have done a part of it: from now on nothing is skipped because it seems untouched.
+                    self.doubtful.store(true, Ordering::Relaxed);
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
+        let fresh = if claim.prior() == Prior::Absent { done } else { 0 };
         self.lane().counters.committed(fresh);
-        claim.publish();
+        claim.publish(done);
         Ok(fresh)
     }
 

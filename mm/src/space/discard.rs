@@ -1,11 +1,13 @@
 //! `discard` and `reset`: giving memory back. What was discarded reads zero for ever after, whatever backed it.
 
-use super::primitive::Ordering;
+use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, Backing, Extent, PageRange};
 use super::unmap::Unmap;
 use super::{Pool, Space, plan};
+use crate::Protection;
 use crate::error::{Error, Result};
 use crate::pager::Pager;
+use crate::sys::ImagePart;
 
 impl Space {
     /// Makes the pages of `range` read zero and returns their memory to the system.
@@ -17,19 +19,32 @@ impl Space {
         if range.is_empty() {
             return Ok(());
         }
-        if !self.has_image(range) {
-            return self.unmap_page_range(&held, range, Unmap::Zap, pager);
+        self.discard_held(&held, range, pool, pager)
+    }
+
+    fn discard_held(
+        &self,
+        held: &LockGuard<'_>,
+        range: PageRange,
+        pool: &Pool,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        if !self.any(range, |attrs| attrs.backing != Backing::Zero) {
+            return self.unmap_page_range(held, range, Unmap::Zap, pager);
         }
         // A fault that read `Image` from the VMA before us must not bring the image back after us: the bounds stay
-        // odd until both the pages are gone and the backing is `Zero`.
+        // odd until both the pages are gone and the backing is `Zero`. Stripe by stripe, so that a failure leaves each
+        // either as it was or zero for good.
         let to_zero = |attrs| Attrs { backing: Backing::Zero, ..attrs };
-        self.adjust(
-            &held,
-            pool,
-            range,
-            |old| plan::change(old, range, to_zero),
-            || self.unmap_page_range(&held, range, Unmap::Replace, pager),
-        )
+        range.stripes().try_for_each(|piece| {
+            self.adjust(
+                held,
+                pool,
+                piece,
+                |old| plan::change(old, piece, to_zero),
+                || self.unmap_page_range(held, piece, Unmap::Replace, pager),
+            )
+        })
     }
 
     /// Discards everything, forgets images and protections, and makes the first `pages` pages accessible.
@@ -41,7 +56,10 @@ impl Space {
         let old = PageRange::new(0, self.accessible.load(Ordering::Relaxed));
         let all = PageRange::new(0, old.end.max(pages));
         if !all.is_empty() {
-            let how = if self.has_image(old) { Unmap::Replace } else { Unmap::Zap };
+            if self.any(old, |attrs| attrs.backing != Backing::Zero) {
+                self.discard_held(&held, old, pool, pager)?;
+            }
+            let protected = self.any(old, |attrs| attrs.protection != Some(Protection::ReadWrite));
             // One section for both changes: what stays accessible is never seen reserved.
             let fresh = PageRange::new(0, pages);
             let layout = |old: &[Extent]| {
@@ -49,16 +67,52 @@ impl Space {
                 plan::change(&reserved, fresh, |_| Attrs::FRESH)
             };
             self.adjust(&held, pool, all, layout, || {
-                self.unmap_page_range(&held, old, how, pager)
+                self.unmap_page_range(&held, old, Unmap::Zap, pager)?;
+                if protected {
+                    self.make_protection_true(old, Protection::ReadWrite, pager)
+                } else {
+                    Ok(())
+                }
             })?;
         }
         self.accessible.store(pages, Ordering::Release);
         Ok(())
     }
 
-    fn has_image(&self, range: PageRange) -> bool {
-        self.table.iter().map(|vma| vma.extent()).any(|extent| {
-            extent.attrs.backing != Backing::Zero && !extent.range.intersect(range).is_empty()
-        })
+    /// Discards `range` and makes it start as `image` from now on.
+    ///
+    /// Byte `a` of the reservation starts as the byte at `a + delta`. The caller keeps both the file and that view of
+    /// it alive until the space is reset or destroyed.
+    pub(crate) fn attach_image(
+        &self,
+        range: PageRange,
+        image: ImagePart,
+        delta: usize,
+        pool: &Pool,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let held = self.lock.lock();
+        if range.end > self.accessible.load(Ordering::Relaxed) || range.start > range.end {
+            return Err(Error::OutOfRange);
+        }
+        if range.is_empty() {
+            return Ok(());
+        }
+        let to_image = |attrs| Attrs { backing: Backing::Image { delta }, ..attrs };
+        self.adjust(
+            &held,
+            pool,
+            range,
+            |old| plan::change(old, range, to_image),
+            || self.unmap_at_once(&held, range, Unmap::Attach(image), pager),
+        )
+    }
+
+    /// Whether some VMA in `range` has attributes like that.
+    fn any(&self, range: PageRange, like: impl Fn(Attrs) -> bool) -> bool {
+        self.table
+            .iter()
+            .map(|vma| vma.extent())
+            .any(|extent| !extent.range.intersect(range).is_empty() && like(extent.attrs))
     }
 }

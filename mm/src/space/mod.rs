@@ -33,6 +33,7 @@ mod speculate;
 mod table;
 mod types;
 mod unmap;
+#[cfg(test)]
 mod validate;
 mod vma;
 

@@ -216,6 +216,13 @@ impl PageMap {
         resident
     }
 
+    fn flip(&self, range: PageRange, bits: impl Fn(u64) -> u64) {
+        for granule in granules(range) {
+            // Release pairs with the Acquire in `wait_for_claims` and in the next claim.
+            self.words[granule].fetch_xor(bits(mask_in(granule, range)), Ordering::Release);
+        }
+    }
+
     /// The smallest range that holds all pages of `range` with contents; empty when there are none.
     pub(crate) fn resident_hull(&self, range: PageRange) -> PageRange {
         let mut hull = PageRange::new(range.end, range.start);
@@ -245,6 +252,7 @@ impl PageMap {
     }
 
     /// Whether any page is claimed, for oracles.
+    #[cfg(test)]
     pub(crate) fn any_claimed(&self, range: PageRange) -> bool {
         self.sweep(range).any(|granule| self.words[granule].load(Ordering::Relaxed) >> CLAIMED != 0)
     }
@@ -297,30 +305,23 @@ impl Claim<'_> {
         }
     }
 
-    /// Makes the pages present: they are populated and mapped.
-    pub(crate) fn publish(self) {
+    /// Makes the first `pages` pages present: they are populated and mapped. The others are released.
+    pub(crate) fn publish(mut self, pages: usize) {
         let prior = self.prior;
+        let done = PageRange::new(self.range.start, self.range.start + pages);
         // Absent: claimed -> resident, mapped. Parked: claimed, resident -> resident, mapped. The claim excludes every
         // other change of these bits: writers that have not seen their counts respected wait for it.
-        self.flip(|mask| match prior {
+        self.map.flip(done, |mask| match prior {
             Prior::Absent => mask | mask << MAPPED | mask << CLAIMED,
             Prior::Parked => mask << MAPPED | mask << CLAIMED,
         });
-        std::mem::forget(self);
-    }
-
-    fn flip(&self, bits: impl Fn(u64) -> u64) {
-        for granule in granules(self.range) {
-            // Release pairs with the Acquire in `wait_for_claims` and in the next claim.
-            self.map.words[granule]
-                .fetch_xor(bits(mask_in(granule, self.range)), Ordering::Release);
-        }
+        self.range.start = done.end;
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.flip(|mask| mask << CLAIMED);
+        self.map.flip(self.range, |mask| mask << CLAIMED);
     }
 }
 

@@ -77,18 +77,20 @@ fn next_window(first: usize, end: usize, asked: usize, page: usize) -> Window {
 mod tests {
     use super::*;
 
+    /// Granules of each window, when the faults are those of a thread that touches `pages` in order.
     fn run(pages: impl IntoIterator<Item = usize>) -> Vec<usize> {
-        let pattern = Pattern::new();
-        let mut sizes = Vec::new();
+        let (mut first, mut end, mut asked) = (usize::MAX, usize::MAX, 0);
         let mut brought = PageRange::default();
+        let mut sizes = Vec::new();
         for page in pages {
             if brought.contains(page) {
                 continue;
             }
-            let window = pattern.window(page);
+            let window = next_window(first, end, asked, page);
             brought = window.pages;
             assert!(brought.contains(page));
-            pattern.record(window, brought);
+            (first, end, asked) =
+                (brought.start / GRANULE_PAGES, brought.end / GRANULE_PAGES, window.granules);
             sizes.push(brought.len() / GRANULE_PAGES);
         }
         sizes

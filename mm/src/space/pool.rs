@@ -118,4 +118,16 @@ impl Pool {
     pub(crate) fn give_map(&self, map: *mut PageMap, pages: usize) {
         self.inner().maps.entry(pages.next_power_of_two()).or_default().free.push(map);
     }
+
+    /// How many items are out.
+    #[cfg(test)]
+    pub(crate) fn in_use(&self) -> usize {
+        fn out<T>(shelf: &Shelf<T>) -> usize {
+            shelf.all.len() - shelf.free.len()
+        }
+        let inner = self.inner();
+        out(&inner.vmas)
+            + inner.spills.values().map(out).sum::<usize>()
+            + inner.maps.values().map(out).sum::<usize>()
+    }
 }

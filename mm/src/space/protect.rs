@@ -20,8 +20,6 @@ impl Space {
         if range.end > self.accessible.load(Ordering::Relaxed) || range.start > range.end {
             return Err(Error::OutOfRange);
         }
-        let geometry = self.geometry();
-        let Some(map) = geometry.map() else { return Err(Error::OutOfRange) };
         if range.is_empty() {
             return Ok(());
         }
@@ -31,24 +29,34 @@ impl Space {
             pool,
             range,
             |old| plan::change(old, range, change),
-            || {
-                // Claims that were validated before the counts turned odd are about to map pages the old way.
-                Self::mark_then_look();
-                map.wait_for_claims(range);
-                let result =
-                    pager.protect(geometry.base + range.start * PAGE, range.len() * PAGE, to);
-                match result {
-                    Ok(Mapped::Exactly) => {}
-                    Ok(Mapped::NotAtAll) => map.park(range),
-                    Err(error) => {
-                        // A part may have been done. Faults put it right by the old layout.
-                        self.doubtful.store(true, Ordering::Relaxed);
-                        map.park(range);
-                        return Err(error.into());
-                    }
-                }
-                Ok(())
-            },
+            || self.make_protection_true(range, to, pager),
         )
+    }
+
+    /// Brings the system's protections in line; the caller is in a write section of all bounds in `range`.
+    pub(super) fn make_protection_true(
+        &self,
+        range: PageRange,
+        to: Protection,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return Err(Error::OutOfRange) };
+        // Claims that were validated before the counts turned odd are about to map pages the old way.
+        Self::mark_then_look();
+        map.wait_for_claims(range);
+        match pager.protect(geometry.base + range.start * PAGE, range.len() * PAGE, to) {
+            Ok(Mapped::Exactly) => Ok(()),
+            Ok(Mapped::NotAtAll) => {
+                map.park(range);
+                Ok(())
+            }
+            Err(error) => {
+                // A part may have been done. Faults put it right by the old layout.
+                self.doubtful.store(true, Ordering::Relaxed);
+                map.park(range);
+                Err(error.into())
+            }
+        }
     }
 }

@@ -143,6 +143,7 @@ impl Table {
     }
 
     /// Whether the `structure` count is at rest, for oracles.
+    #[cfg(test)]
     pub(crate) fn at_rest(&self) -> bool {
         !self.structure.in_write_section()
     }

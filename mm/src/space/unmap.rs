@@ -6,14 +6,17 @@ use super::primitive::{self, Fence, LockGuard, Ordering};
 use super::types::{PAGE, PageRange};
 use crate::error::Result;
 use crate::pager::Pager;
+use crate::sys::ImagePart;
 
 /// What an unmap does to the mappings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Unmap {
     /// Drops what is there; pages come back as their backing says.
     Zap,
     /// Replaces the mappings by fresh zero pages: the backing is about to become `Zero`.
     Replace,
+    /// Replaces the mappings by those of an image, which starts at the part's byte for the start of the range.
+    Attach(ImagePart),
 }
 
 impl Space {
@@ -46,6 +49,22 @@ impl Space {
         Ok(())
     }
 
+    /// Like `unmap_page_range`, but in one piece with one system call: all of it or nothing.
+    pub(super) fn unmap_at_once(
+        &self,
+        _held: &LockGuard<'_>,
+        range: PageRange,
+        how: Unmap,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return Ok(()) };
+        self.shards.all().for_each(|count| count.raw_write_begin());
+        let result = self.unmap_piece(map, geometry.base, range, how, pager);
+        self.shards.all().for_each(|count| count.raw_write_end());
+        result
+    }
+
     fn unmap_piece(
         &self,
         map: &PageMap,
@@ -56,7 +75,7 @@ impl Space {
     ) -> Result<()> {
         Self::mark_then_look();
         map.wait_for_claims(piece);
-        let whole = how == Unmap::Replace || self.doubtful.load(Ordering::Relaxed);
+        let whole = !matches!(how, Unmap::Zap) || self.doubtful.load(Ordering::Relaxed);
         let part = if whole { piece } else { map.resident_hull(piece) };
         if part.is_empty() {
             return Ok(());
@@ -65,6 +84,7 @@ impl Space {
         let result = match how {
             Unmap::Zap => pager.zap(addr, len),
             Unmap::Replace => pager.replace(addr, len),
+            Unmap::Attach(image) => pager.attach_image(addr, len, image),
         };
         match result {
             Ok(()) => {

@@ -1,7 +1,5 @@
 //! `validate`: the oracle of every test, after every step.
 
-#![cfg(test)]
-
 use super::Space;
 use super::primitive::Ordering;
 use super::types::PageRange;
@@ -45,5 +43,12 @@ impl Space {
             self.resident() <= self.limit.load(Ordering::Relaxed),
             "the resident limit is exceeded"
         );
+    }
+
+    /// Whether `page` is counted as resident.
+    pub(crate) fn is_resident(&self, page: usize) -> bool {
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return false };
+        page < map.capacity() && map.count_resident(PageRange::new(page, page + 1)) == 1
     }
 }

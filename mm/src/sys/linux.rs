@@ -3,10 +3,12 @@
 use std::ffi::c_void;
 use std::ptr;
 
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-use super::{Sys, SysError};
+use super::{ImagePart, Sys, SysError, uffd};
 use crate::Protection;
 
 /// The host's kernel.
@@ -48,12 +50,33 @@ impl Sys for Linux {
             .map_err(named("madvise"))
     }
 
-    fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
-        let prot = ProtFlags::from_bits_retain(mprotect_flags(to).bits());
+    fn map_zero(&self, addr: usize, len: usize) -> Result<(), SysError> {
         // SAFETY: MAP_FIXED replaces a range of our own reservation; no Rust reference points into it.
-        unsafe { rustix::mm::mmap_anonymous(at(addr), len, prot, LAZY | MapFlags::FIXED) }
-            .map(drop)
-            .map_err(named("mmap"))
+        unsafe {
+            rustix::mm::mmap_anonymous(at(addr), len, ProtFlags::empty(), LAZY | MapFlags::FIXED)
+        }
+        .map(drop)
+        .map_err(named("mmap"))
+    }
+
+    fn map_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
+        // SAFETY: the image owns the descriptor, and its owner keeps it open while it is attached.
+        let fd = unsafe { BorrowedFd::borrow_raw(image.fd) };
+        let flags = LAZY | MapFlags::FIXED;
+        // SAFETY: as in `map_zero`; the file is sealed, so the mapping stays what it is.
+        unsafe {
+            rustix::mm::mmap(at(addr), len, ProtFlags::empty(), flags, fd, image.offset as u64)
+        }
+        .map(drop)
+        .map_err(named("mmap"))
+    }
+
+    fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        uffd::register(addr, len)
+    }
+
+    fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {
+        uffd::copy(addr, len, source)
     }
 }
 
@@ -94,5 +117,62 @@ impl Linux {
         }
         // SAFETY: the range was reserved by `reserve_anywhere` and its owner gives it up.
         unsafe { rustix::mm::munmap(at(addr), len) }.map_err(named("munmap"))
+    }
+}
+
+/// Bytes in a sealed file in memory, and a read-only view of it.
+#[derive(Debug)]
+pub(crate) struct MemFile {
+    fd: OwnedFd,
+    /// Start of the view.
+    view: usize,
+    /// Bytes, whole pages.
+    len: usize,
+}
+
+impl MemFile {
+    /// A file of `len` bytes (whole pages) that starts with `bytes`.
+    pub(crate) fn new(bytes: &[u8], len: usize) -> Result<Self, SysError> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let fd =
+            rustix::fs::memfd_create(c"seqfault-image", flags).map_err(named("memfd_create"))?;
+        rustix::fs::ftruncate(&fd, len as u64).map_err(named("ftruncate"))?;
+        let mut done = 0;
+        while done < bytes.len() {
+            done +=
+                rustix::io::pwrite(&fd, &bytes[done..], done as u64).map_err(named("pwrite"))?;
+        }
+        // Nobody changes under our mappings what they show, and nobody shrinks the file below them.
+        let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+        rustix::fs::fcntl_add_seals(&fd, seals).map_err(named("fcntl"))?;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let view = unsafe {
+            rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, &fd, 0)
+        }
+        .map_err(named("mmap"))?
+        .expose_provenance();
+        Ok(Self { fd, view, len })
+    }
+
+    /// The descriptor, open as long as this is.
+    pub(crate) fn fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+
+    /// Host address of the first byte of the view.
+    pub(crate) fn view(&self) -> usize {
+        self.view
+    }
+
+    /// Bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Drop for MemFile {
+    fn drop(&mut self) {
+        // A refusal leaks the view; nothing else can be done.
+        let _ = LINUX.release(self.view, self.len);
     }
 }

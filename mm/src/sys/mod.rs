@@ -3,9 +3,15 @@
 //! [`Sys`] is what the pagers need. `linux` does it; tests have a fake beside it that keeps page tables of its own and
 //! can fail its n-th call. Everything in the trait is async-signal-safe.
 
+#[cfg(test)]
+mod fake;
 mod linux;
+mod uffd;
 
-pub(crate) use linux::{LINUX, Linux};
+#[cfg(test)]
+pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
+pub(crate) use linux::{LINUX, Linux, MemFile};
+pub(crate) use uffd::userfault;
 
 use crate::Protection;
 
@@ -18,16 +24,33 @@ pub(crate) struct SysError {
     pub(crate) errno: i32,
 }
 
+/// A part of an image file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ImagePart {
+    /// The file.
+    pub(crate) fd: i32,
+    /// Byte offset in it.
+    pub(crate) offset: usize,
+}
+
 /// Calls on ranges of an address space. Addresses and lengths are multiples of the page size, inside one reservation.
 pub(crate) trait Sys: Sync {
     /// `mprotect`.
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
     /// `madvise(MADV_DONTNEED)`: private pages are dropped.
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError>;
-    /// `mmap(MAP_FIXED)`: the range becomes fresh anonymous memory with protection `to`.
-    fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
+    /// `mmap(MAP_FIXED)`: the range becomes fresh anonymous memory without access.
+    fn map_zero(&self, addr: usize, len: usize) -> Result<(), SysError>;
+    /// `mmap(MAP_FIXED)`: the range becomes a private mapping of an image, without access.
+    fn map_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError>;
+    /// `UFFDIO_REGISTER`: missing pages of the range raise SIGBUS.
+    fn register(&self, addr: usize, len: usize) -> Result<(), SysError>;
+    /// `UFFDIO_COPY`: missing pages get the bytes at `source`, or zeroes. Returns how many bytes are present now,
+    /// counted from the start; pages that were present already keep their contents.
+    fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError>;
 }
 
+#[cfg(test)]
 impl<T: Sys> Sys for &T {
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
         (**self).protect(addr, len, to)
@@ -37,7 +60,19 @@ impl<T: Sys> Sys for &T {
         (**self).zap(addr, len)
     }
 
-    fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
-        (**self).map_zero(addr, len, to)
+    fn map_zero(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        (**self).map_zero(addr, len)
+    }
+
+    fn map_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
+        (**self).map_image(addr, len, image)
+    }
+
+    fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        (**self).register(addr, len)
+    }
+
+    fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {
+        (**self).copy(addr, len, source)
     }
 }

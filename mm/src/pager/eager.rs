@@ -1,0 +1,46 @@
+//! `Eager`: pages are accessible from the grow on, and the kernel brings them; the peers' design, and our baseline.
+//!
+//! Mechanically it is `Protect` that commits ahead. What was discarded, protected, reset or beyond the resident limit
+//! comes back by faults, so that accounting and limits stay exact.
+
+use super::{Commit, Mapped, Pager, Protect};
+use crate::Protection;
+use crate::sys::{ImagePart, Sys, SysError};
+
+/// The pager, over any system.
+pub(crate) struct Eager<S> {
+    inner: Protect<S>,
+}
+
+impl<S> Eager<S> {
+    /// Over `sys`.
+    pub(crate) const fn new(sys: S) -> Self {
+        Self { inner: Protect::new(sys) }
+    }
+}
+
+impl<S: Sys> Pager for Eager<S> {
+    fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
+        self.inner.populate(commit)
+    }
+
+    fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<Mapped, SysError> {
+        self.inner.protect(addr, len, to)
+    }
+
+    fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.inner.zap(addr, len)
+    }
+
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.inner.replace(addr, len)
+    }
+
+    fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
+        self.inner.attach_image(addr, len, image)
+    }
+
+    fn commits_at_grow(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,48 @@
+//! `PagerKind`: choosing a pager, by probe or by name.
+
+use super::{Eager, Pager, Protect, Uffd};
+use crate::error::{Error, Result};
+use crate::sys::{self, Linux};
+
+/// Which way pages are brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PagerKind {
+    /// The best that this host allows: `Uffd` where the kernel lets us, `Protect` elsewhere.
+    Auto,
+    /// No access until touched; `mprotect` of the window in the fault. Works wherever `mmap` does.
+    Protect,
+    /// `userfaultfd` with SIGBUS, in user mode only; `UFFDIO_COPY` of the window in the fault. No kernel lock is taken
+    /// for writing. Not available where it is denied (containers, old kernels).
+    Uffd,
+    /// Everything is committed when the region grows; no fault but for what was discarded or protected.
+    Eager,
+}
+
+static PROTECT: Protect<Linux> = Protect::new(Linux);
+static UFFD: Uffd<Linux> = Uffd::new(Linux);
+static EAGER: Eager<Linux> = Eager::new(Linux);
+
+impl PagerKind {
+    /// What `Auto` means here; the others mean themselves.
+    pub(crate) fn resolve(self) -> Result<Self> {
+        match (self, sys::userfault()) {
+            (Self::Auto, Ok(())) => Ok(Self::Uffd),
+            (Self::Auto, Err(_)) => Ok(Self::Protect),
+            (Self::Uffd, Err(error)) => Err(Error::PagerUnavailable {
+                pager: self,
+                reason: std::io::Error::from_raw_os_error(error.errno),
+            }),
+            _ => Ok(self),
+        }
+    }
+
+    /// The pager of a resolved kind.
+    pub(crate) fn pager(self) -> &'static dyn Pager {
+        match self {
+            Self::Auto | Self::Protect => &PROTECT,
+            Self::Uffd => &UFFD,
+            Self::Eager => &EAGER,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A simulated system: one reservation's page tables in an array, and calls that fail when told to.
+//!
+//! A page's contents are one number. It does what the kernel does as far as pagers can tell: protections, demand-zero
+//! and copy-on-write pages, missing pages of a registered range, fixed mappings that replace others.
+
+use std::sync::{Mutex, MutexGuard};
+
+use super::{ImagePart, Sys, SysError};
+use crate::space::PAGE;
+use crate::{Access, Protection};
+
+/// Where the view of the one image seems to be.
+pub(crate) const IMAGE_VIEW: usize = 0x5000_0000_0000;
+/// Page `n` of the image holds this plus `n`.
+pub(crate) const IMAGE_VALUE: u64 = 1 << 40;
+
+/// The simulated system.
+pub(crate) struct Fake {
+    base: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    pages: Vec<Pte>,
+    registered: bool,
+    calls: usize,
+    /// The number of the call that fails, and whether all later ones do, too.
+    failing: Option<(usize, bool)>,
+}
+
+#[derive(Clone, Copy)]
+struct Pte {
+    allowed: Protection,
+    present: bool,
+    value: u64,
+    /// What it starts as when it is not present.
+    initial: u64,
+}
+
+const EMPTY: Pte = Pte { allowed: Protection::NoAccess, present: false, value: 0, initial: 0 };
+
+impl Fake {
+    /// A reservation of `pages` pages at `base`.
+    pub(crate) fn new(base: usize, pages: usize) -> Self {
+        let state = State { pages: vec![EMPTY; pages], registered: false, calls: 0, failing: None };
+        Self { base, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// The `nth` call from now (counted from 0) fails, and, if `for_good`, every call after it.
+    pub(crate) fn fail(&self, nth: usize, for_good: bool) {
+        let mut state = self.state();
+        state.failing = Some((state.calls + nth, for_good));
+    }
+
+    /// No call fails any more. Returns whether one has failed.
+    pub(crate) fn stop_failing(&self) -> bool {
+        let mut state = self.state();
+        let calls = state.calls;
+        state.failing.take().is_some_and(|(nth, _)| calls > nth)
+    }
+
+    /// A load, or a store of `store`, by the processor: the value then, or a fault.
+    pub(crate) fn touch(&self, page: usize, store: Option<u64>) -> Result<u64, Access> {
+        let mut state = self.state();
+        let access = if store.is_some() { Access::Write } else { Access::Read };
+        let registered = state.registered;
+        let pte = &mut state.pages[page];
+        let allowed = match access {
+            Access::Read => pte.allowed != Protection::NoAccess,
+            Access::Write => pte.allowed == Protection::ReadWrite,
+        };
+        if !allowed || (registered && !pte.present) {
+            return Err(access);
+        }
+        if !pte.present {
+            (pte.present, pte.value) = (true, pte.initial);
+        }
+        if let Some(value) = store {
+            pte.value = value;
+        }
+        Ok(pte.value)
+    }
+
+    /// Whether the processor could load from the page without a fault.
+    pub(crate) fn is_reachable(&self, page: usize) -> bool {
+        let state = self.state();
+        let pte = state.pages[page];
+        pte.allowed != Protection::NoAccess && (pte.present || !state.registered)
+    }
+
+    fn call(
+        &self,
+        call: &'static str,
+        addr: usize,
+        len: usize,
+        mut change: impl FnMut(usize, &mut Pte),
+    ) -> Result<(), SysError> {
+        assert!(
+            addr >= self.base && addr.is_multiple_of(PAGE) && len.is_multiple_of(PAGE) && len > 0,
+            "{call}"
+        );
+        let mut state = self.state();
+        let number = state.calls;
+        state.calls += 1;
+        if let Some((nth, for_good)) = state.failing
+            && (number == nth || (for_good && number > nth))
+        {
+            return Err(SysError { call, errno: libc::ENOMEM });
+        }
+        let first = (addr - self.base) / PAGE;
+        for (index, pte) in state.pages[first..first + len / PAGE].iter_mut().enumerate() {
+            change(index, pte);
+        }
+        Ok(())
+    }
+}
+
+impl Sys for Fake {
+    fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
+        self.call("mprotect", addr, len, |_, pte| pte.allowed = to)
+    }
+
+    fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.call("madvise", addr, len, |_, pte| pte.present = false)
+    }
+
+    fn map_zero(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.call("mmap", addr, len, |_, pte| *pte = EMPTY)
+    }
+
+    fn map_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
+        let first = IMAGE_VALUE + (image.offset / PAGE) as u64;
+        self.call("mmap", addr, len, |index, pte| {
+            *pte = Pte { initial: first + index as u64, ..EMPTY }
+        })
+    }
+
+    fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.call("UFFDIO_REGISTER", addr, len, |_, _| {})?;
+        self.state().registered = true;
+        Ok(())
+    }
+
+    fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {
+        let first = source.map(|source| IMAGE_VALUE + ((source - IMAGE_VIEW) / PAGE) as u64);
+        self.call("UFFDIO_COPY", addr, len, |index, pte| {
+            if !pte.present {
+                (pte.present, pte.value) = (true, first.map_or(0, |first| first + index as u64));
+            }
+        })?;
+        Ok(len)
+    }
+}

@@ -1,0 +1,138 @@
+//! `userfaultfd`, as far as the `Uffd` pager needs it: SIGBUS mode, user mode only, no messages, no monitor thread.
+//!
+//! One descriptor serves all regions of the process; closing a range (munmap) unregisters it.
+//!
+//! # References
+//! ioctl_userfaultfd(2); `include/uapi/linux/userfaultfd.h`.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+
+use rustix::mm::UserfaultfdFlags;
+
+use super::SysError;
+
+const UFFD_API: u64 = 0xaa;
+const UFFD_USER_MODE_ONLY: u32 = 1;
+const UFFD_FEATURE_SIGBUS: u64 = 1 << 7;
+const UFFDIO_REGISTER_MODE_MISSING: u64 = 1;
+const UFFDIO_API: u64 = 0xc018_aa3f;
+const UFFDIO_REGISTER: u64 = 0xc020_aa00;
+const UFFDIO_COPY: u64 = 0xc028_aa03;
+
+/// `struct uffdio_api`.
+#[repr(C)]
+struct Api {
+    api: u64,
+    features: u64,
+    ioctls: u64,
+}
+
+/// `struct uffdio_register`.
+#[repr(C)]
+struct Register {
+    start: u64,
+    len: u64,
+    mode: u64,
+    ioctls: u64,
+}
+
+/// `struct uffdio_copy`.
+#[repr(C)]
+struct Copy {
+    dst: u64,
+    src: u64,
+    len: u64,
+    mode: u64,
+    copied: i64,
+}
+
+/// Bytes of zeroes to copy from; never written, so all of it is the kernel's one zero page.
+const ZEROES: usize = 2 << 20;
+static ZERO: [AtomicU64; ZEROES / 8] = [const { AtomicU64::new(0) }; ZEROES / 8];
+
+/// How often a copy that the kernel asks to repeat is repeated before the fault is given up.
+const REPEATS: u32 = 1000;
+
+static FD: OnceLock<Result<OwnedFd, SysError>> = OnceLock::new();
+
+/// Whether the kernel lets us: asked once, the answer is kept.
+pub(crate) fn userfault() -> Result<(), SysError> {
+    FD.get_or_init(open).as_ref().map(drop).map_err(|&error| error)
+}
+
+fn open() -> Result<OwnedFd, SysError> {
+    let user_only = UserfaultfdFlags::from_bits_retain(UFFD_USER_MODE_ONLY);
+    // SAFETY: the descriptor stays in this module and is used for ranges of our own reservations only.
+    let fd = unsafe {
+        rustix::mm::userfaultfd(UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::NONBLOCK | user_only)
+    }
+    .map_err(|errno| SysError { call: "userfaultfd", errno: errno.raw_os_error() })?;
+    let mut api = Api { api: UFFD_API, features: UFFD_FEATURE_SIGBUS, ioctls: 0 };
+    ioctl(fd.as_raw_fd(), UFFDIO_API, &mut api, "UFFDIO_API")?;
+    Ok(fd)
+}
+
+/// The descriptor, without asking for it to be opened: async-signal-safe.
+fn descriptor() -> Result<RawFd, SysError> {
+    match FD.get() {
+        Some(Ok(fd)) => Ok(fd.as_raw_fd()),
+        _ => Err(SysError { call: "userfaultfd", errno: libc::ENOSYS }),
+    }
+}
+
+fn ioctl<T>(fd: RawFd, request: u64, argument: &mut T, call: &'static str) -> Result<(), SysError> {
+    // SAFETY: `argument` is the structure that `request` reads and writes.
+    let result = unsafe { libc::ioctl(fd, request as libc::Ioctl, std::ptr::from_mut(argument)) };
+    if result == 0 {
+        return Ok(());
+    }
+    // SAFETY: the location is the calling thread's own. (The handler saves and restores it.)
+    Err(SysError { call, errno: unsafe { *libc::__errno_location() } })
+}
+
+/// Registers `[addr, addr + len)` for missing pages.
+pub(super) fn register(addr: usize, len: usize) -> Result<(), SysError> {
+    let mut register = Register {
+        start: addr as u64,
+        len: len as u64,
+        mode: UFFDIO_REGISTER_MODE_MISSING,
+        ioctls: 0,
+    };
+    ioctl(descriptor()?, UFFDIO_REGISTER, &mut register, "UFFDIO_REGISTER")
+}
+
+/// See [`Sys::copy`](super::Sys::copy). Async-signal-safe.
+pub(super) fn copy(addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {
+    let fd = descriptor()?;
+    let mut done = 0;
+    let mut repeats = 0;
+    while done < len {
+        let (src, most) = match source {
+            Some(source) => (source + done, len),
+            None => (ZERO.as_ptr().addr(), ZEROES),
+        };
+        let mut copy = Copy {
+            dst: (addr + done) as u64,
+            src: src as u64,
+            len: (len - done).min(most) as u64,
+            mode: 0,
+            copied: 0,
+        };
+        match ioctl(fd, UFFDIO_COPY, &mut copy, "UFFDIO_COPY") {
+            Ok(()) => done += copy.len as usize,
+            // A part is done; the reason to stop shows in the next round.
+            Err(_) if copy.copied > 0 => done += copy.copied as usize,
+            Err(error) if error.errno == libc::EEXIST => done += crate::PAGE_SIZE,
+            // The address space is being changed elsewhere.
+            Err(error) if error.errno == libc::EAGAIN && repeats < REPEATS => {
+                repeats += 1;
+                rustix::thread::sched_yield();
+            }
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}

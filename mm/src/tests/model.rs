@@ -1,0 +1,132 @@
+//! A million random operations against the naive model, for each pager.
+//!
+//! `SEQFAULT_MODEL_OPS` asks for more. On one thread every fault but those that need patience is speculative, so the
+//! same run covers both paths by switching speculation.
+
+use super::random::Random;
+use super::world::{MAXIMUM, World, system};
+use crate::space::PageRange;
+use crate::{PagerKind, Protection};
+
+fn operations() -> usize {
+    std::env::var("SEQFAULT_MODEL_OPS").ok().and_then(|text| text.parse().ok()).unwrap_or(360_000)
+}
+
+fn range(random: &mut Random, len: usize) -> PageRange {
+    let start = random.below(len + 1);
+    let most = if random.below(8) == 0 { len - start } else { (len - start).min(20) };
+    PageRange::new(start, start + random.below(most + 1))
+}
+
+/// One random operation. `refusals` says whether the system may refuse something meanwhile.
+pub(super) fn step(world: &mut World<'_>, random: &mut Random, refusals: bool) {
+    let len = world.model.len();
+    let protections =
+        [Protection::NoAccess, Protection::ReadOnly, Protection::ReadWrite, Protection::ReadWrite];
+    let result = match random.below(100) {
+        0..50 => {
+            // Mostly inside, now and then behind the end.
+            let page = random.below(len + 3);
+            world.touch(page, random.below(2) == 0, refusals);
+            Ok(())
+        }
+        50..60 => {
+            let page = random.below(len + 1);
+            for page in page..(page + 30).min(len) {
+                world.touch(page, true, refusals);
+            }
+            Ok(())
+        }
+        60..68 => {
+            let most = if random.below(10) == 0 { 400 } else { 20 };
+            let more = random.below(most);
+            world.grow((len + more).min(MAXIMUM))
+        }
+        68..82 => {
+            let range = range(random, len);
+            world.discard(range)
+        }
+        82..90 => {
+            let range = range(random, len);
+            world.protect(range, protections[random.below(4)])
+        }
+        90..95 => {
+            let range = range(random, len);
+            world.attach_image(range, random.below(50))
+        }
+        95..99 => {
+            let range = range(random, len);
+            if !range.is_empty() {
+                world.fault_in(range, random.below(2) == 0, refusals);
+            }
+            Ok(())
+        }
+        _ => {
+            if random.below(8) != 0 {
+                return;
+            }
+            let pages = random.below(MAXIMUM / 2);
+            world.reset(pages)
+        }
+    };
+    if !refusals {
+        result.unwrap();
+    }
+}
+
+fn run(kind: PagerKind, shards: usize, limit: Option<usize>, seed: u64) {
+    let sys = system();
+    let mut world = World::new(&sys, kind, shards, limit);
+    let mut random = Random::new(seed);
+    for operation in 0..operations() {
+        if operation % 1000 == 0 {
+            world.space.set_speculation(random.below(4) != 0);
+            world.compare();
+        }
+        step(&mut world, &mut random, false);
+        world.validate();
+    }
+    world.compare();
+    let counters = world.space.counters();
+    assert!(counters.classic > 0 && counters.pages_committed > 0);
+    assert_eq!(counters.speculative > 0, crate::speculates());
+    world.destroy();
+}
+
+#[test]
+fn protect_agrees_with_the_model() {
+    run(PagerKind::Protect, 64, None, 1);
+}
+
+#[test]
+fn uffd_agrees_with_the_model() {
+    run(PagerKind::Uffd, 4, None, 2);
+}
+
+#[test]
+fn eager_agrees_with_the_model() {
+    run(PagerKind::Eager, 1, None, 3);
+}
+
+#[test]
+fn limits_hold_in_the_model() {
+    run(PagerKind::Protect, 2, Some(200), 4);
+    run(PagerKind::Uffd, 2, Some(200), 5);
+    run(PagerKind::Eager, 2, Some(200), 6);
+}
+
+#[test]
+fn an_out_of_range_operation_is_refused_and_changes_nothing() {
+    let sys = system();
+    let mut world = World::new(&sys, PagerKind::Protect, 64, None);
+    world.grow(40).unwrap();
+    for page in 0..40 {
+        world.touch(page, true, false);
+    }
+    world.grow(MAXIMUM + 1).unwrap_err();
+    world.discard(PageRange::new(30, 41)).unwrap_err();
+    world.protect(PageRange::new(30, 41), Protection::NoAccess).unwrap_err();
+    world.attach_image(PageRange::new(30, 41), 0).unwrap_err();
+    world.validate();
+    world.compare();
+}
