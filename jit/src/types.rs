@@ -139,6 +139,14 @@ pub struct MemoryType {
     pub shared: bool,
 }
 
+impl MemoryType {
+    /// A memory of one thread, with sizes in pages.
+    pub fn new(minimum: u32, maximum: Option<u32>) -> MemoryType {
+        let maximum = maximum.map(u64::from);
+        MemoryType { minimum: u64::from(minimum), maximum, shared: false }
+    }
+}
+
 /// Bytes in a page of linear memory.
 pub const WASM_PAGE_SIZE: usize = 64 << 10;
 
@@ -164,6 +172,13 @@ pub struct TableType {
     pub minimum: u64,
     /// Elements it may grow to, when declared.
     pub maximum: Option<u64>,
+}
+
+impl TableType {
+    /// A table of `element`s, with sizes in elements.
+    pub fn new(element: RefType, minimum: u64, maximum: Option<u64>) -> TableType {
+        TableType { element, minimum, maximum }
+    }
 }
 
 impl fmt::Display for TableType {
@@ -192,6 +207,13 @@ pub struct GlobalType {
     pub content: ValType,
     /// Whether it can change.
     pub mutability: Mutability,
+}
+
+impl GlobalType {
+    /// A global that holds a `content`.
+    pub fn new(content: ValType, mutability: Mutability) -> GlobalType {
+        GlobalType { content, mutability }
+    }
 }
 
 impl fmt::Display for GlobalType {

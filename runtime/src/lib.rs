@@ -1,1 +1,61 @@
-//! runtime
+//! seqfault: a WebAssembly runtime whose linear memories are faulted in speculatively.
+//!
+//! ```
+//! use seqfault::{Engine, Linker, Module, Store};
+//!
+//! fn main() -> seqfault::Result<()> {
+//!     let engine = Engine::default();
+//!     let module = Module::new(&engine, r#"
+//!         (module
+//!           (import "host" "double" (func $double (param i32) (result i32)))
+//!           (func (export "run") (param i32) (result i32)
+//!             (call $double (i32.add (local.get 0) (i32.const 1)))))
+//!     "#)?;
+//!     let mut linker = Linker::new(&engine);
+//!     linker.func_wrap("host", "double", |x: i32| x * 2)?;
+//!     let mut store = Store::new(&engine, ());
+//!     let instance = linker.instantiate(&mut store, &module)?;
+//!     let run = instance.get_typed_func::<i32, i32>(&mut store, "run")?;
+//!     assert_eq!(run.call(&mut store, 20)?, 42);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The names and shapes are those that embedders of other runtimes know: an [`Engine`] compiles
+//! [`Module`]s, a [`Store`] holds [`Instance`]s and what they are made of, a [`Linker`] finds
+//! imports by name. What differs: memory is never handed out as a slice ([`Memory`]), functions
+//! are compiled when they are first called ([`Compilation`]), and growing a memory costs no system
+//! call.
+
+mod config;
+mod engine;
+mod entities;
+mod error;
+mod func;
+mod instance;
+mod linker;
+mod module;
+mod store;
+mod trap;
+mod types;
+mod vm;
+
+pub use config::{Compilation, Config, Feature, WasmVersion};
+pub use engine::Engine;
+pub use entities::{ExternRef, Global, Memory, MemoryAccessError, Table, Val};
+pub use error::{Error, Result};
+pub use func::{Caller, Func, IntoFunc, TypedFunc, WasmParams, WasmResults, WasmRet, WasmTy};
+pub use instance::{Export, Extern, Instance, InstancePre, LinkError};
+pub use linker::Linker;
+pub use module::Module;
+pub use seqfault_jit::{CompileError, OptLevel};
+pub use seqfault_mm::{Access, PagerKind};
+pub use store::{
+    AsContext, AsContextMut, ResourceLimiter, Store, StoreContext, StoreContextMut, StoreLimits,
+    StoreLimitsBuilder, UpdateDeadline,
+};
+pub use trap::{FrameInfo, Trap, TrapCode};
+pub use types::{
+    ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, MemoryType, Mutability,
+    RefType, TableType, ValType, WASM_PAGE_SIZE,
+};

@@ -14,5 +14,5 @@ mod thunk;
 mod unit;
 
 pub use space::lookup;
-pub use thunk::{LAZY_ENTRY_SIZE, LazyEntries};
+pub use thunk::{LazyEntries, lazy_entry_at};
 pub use unit::{CodeUnit, FunctionRange, PublishedUnit, UnitBuilder};

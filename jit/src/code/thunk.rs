@@ -1,22 +1,25 @@
 //! Lazy entries: what a function's slot leads to before the function is compiled.
 //!
-//! Each is a few instructions that put the function's index where no argument travels and jump to
-//! the runtime's stub, which compiles the function, patches the slot and goes on to the code:
+//! Each is one instruction that calls the runtime's stub; the address that the call pushes tells
+//! the stub which entry it was ([`lazy_entry_at`]). The stub compiles the function, patches the
+//! slot, takes the pushed address off again and goes on to the code, so that the function finds
+//! registers and stack as its caller left them.
 //!
 //! ```text
-//! mov  eax, <defined function index>      b8 imm32
-//! jmp  [rip + <distance to the address>]  ff 25 disp32
+//! call [rip + <distance to the stub's address>]   ff 15 disp32
 //! ```
 //!
-//! The address of the stub lies behind the last entry. `eax` carries neither an argument nor the
-//! address of an argument in Cranelift's `tail` convention on x86-64.
+//! The address of the stub lies behind the last entry.
 
-use super::space::CodePages;
+use super::space::{CodePages, lookup};
 use super::unit::PublishedUnit;
 use crate::error::CompileError;
 
 /// Bytes from one lazy entry to the next.
-pub const LAZY_ENTRY_SIZE: usize = 16;
+const ENTRY_SIZE: usize = 8;
+
+/// Bytes of the call.
+const CALL_SIZE: usize = 6;
 
 /// The lazy entries of one module.
 #[derive(Debug)]
@@ -26,41 +29,54 @@ pub struct LazyEntries {
 }
 
 impl LazyEntries {
-    /// Entries for `count` functions that lead to `stub`.
+    /// Entries for `count` functions that lead to `stub`; `owner` is what [`lazy_entry_at`] will
+    /// say.
     ///
     /// # Errors
     ///
     /// [`CompileError::CodeSpace`] when no room is left.
-    pub fn publish(count: usize, stub: *const u8) -> Result<LazyEntries, CompileError> {
-        let end = count * LAZY_ENTRY_SIZE;
+    pub fn publish(
+        count: usize,
+        stub: *const u8,
+        owner: usize,
+    ) -> Result<LazyEntries, CompileError> {
+        let end = count * ENTRY_SIZE;
         let pages = CodePages::take(end + size_of::<usize>())?;
         pages.fill(|memory| {
-            for (index, entry) in memory[..end].chunks_exact_mut(LAZY_ENTRY_SIZE).enumerate() {
-                let rest = end - (index * LAZY_ENTRY_SIZE + ENTRY_CODE_SIZE);
-                encode(entry, index as u32, rest as u32);
+            for (index, entry) in memory[..end].chunks_exact_mut(ENTRY_SIZE).enumerate() {
+                let distance = end - (index * ENTRY_SIZE + CALL_SIZE);
+                // The code space is smaller than 4 GiB.
+                encode(entry, distance as u32);
             }
             memory[end..end + size_of::<usize>()].copy_from_slice(&(stub as usize).to_le_bytes());
         })?;
-        Ok(LazyEntries { unit: PublishedUnit::plain(pages), count })
+        Ok(LazyEntries { unit: PublishedUnit::without_tables(pages, owner), count })
     }
 
     /// The entry of a defined function.
     pub fn entry(&self, index: usize) -> *const u8 {
         assert!(index < self.count);
-        self.unit.start().wrapping_add(index * LAZY_ENTRY_SIZE)
+        self.unit.start().wrapping_add(index * ENTRY_SIZE)
     }
 }
 
-/// Bytes of the two instructions.
-const ENTRY_CODE_SIZE: usize = 11;
+/// The owner and the index of the lazy entry that has pushed `return_address`.
+///
+/// # Safety
+///
+/// It must have been pushed by a lazy entry that is still published.
+pub unsafe fn lazy_entry_at(return_address: usize) -> (usize, usize) {
+    let entry = return_address - CALL_SIZE;
+    // SAFETY: published (caller's promise).
+    let unit = unsafe { lookup(entry) }.expect("the entry is published");
+    (unit.owner(), (entry - unit.start()) / ENTRY_SIZE)
+}
 
-/// Writes one entry; `distance` is from its end to the stub's address.
+/// Writes one entry; `distance` is from the end of its call to the stub's address.
 #[cfg(target_arch = "x86_64")]
-fn encode(entry: &mut [u8], index: u32, distance: u32) {
-    entry[0] = 0xb8;
-    entry[1..5].copy_from_slice(&index.to_le_bytes());
-    entry[5..7].copy_from_slice(&[0xff, 0x25]);
-    entry[7..11].copy_from_slice(&distance.to_le_bytes());
+fn encode(entry: &mut [u8], distance: u32) {
+    entry[..2].copy_from_slice(&[0xff, 0x15]);
+    entry[2..CALL_SIZE].copy_from_slice(&distance.to_le_bytes());
     // Never executed; traps should it ever be.
-    entry[11..].fill(0xcc);
+    entry[CALL_SIZE..].fill(0xcc);
 }

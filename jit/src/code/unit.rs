@@ -41,6 +41,11 @@ impl CodeUnit {
         self.owner
     }
 
+    /// The address of the first byte.
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
     /// The function that the code at `pc` belongs to.
     pub fn function_at(&self, pc: usize) -> Option<FunctionRange> {
         let offset = self.offset(pc)?;
@@ -150,15 +155,15 @@ impl PublishedUnit {
         PublishedUnit { unit, pages }
     }
 
-    /// A unit of `len` bytes without tables, for code that neither traps nor has frames.
-    pub(super) fn plain(pages: CodePages) -> PublishedUnit {
+    /// A unit for code that neither traps nor has frames.
+    pub(super) fn without_tables(pages: CodePages, owner: usize) -> PublishedUnit {
         let start = pages.start();
         let none = CodeUnit {
             start,
             functions: Box::default(),
             traps: Box::default(),
             addresses: Box::default(),
-            owner: 0,
+            owner,
         };
         PublishedUnit::new(none, pages)
     }

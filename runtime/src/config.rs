@@ -1,0 +1,173 @@
+//! [`Config`]: what an engine can be told before it starts.
+
+use seqfault_jit::{OptLevel, Tunables, WasmFeatures};
+use seqfault_mm::PagerKind;
+
+/// When functions are compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compilation {
+    /// When they are first called.
+    #[default]
+    Lazy,
+    /// All of them when the module is made, on all cores.
+    Eager,
+}
+
+/// A version of the WebAssembly specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WasmVersion {
+    /// The first edition: the minimum viable product and mutable globals.
+    V1,
+    /// The second: vectors, bulk memory, reference types, multiple values.
+    V2,
+}
+
+/// What a module may use beyond the first edition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Feature {
+    /// Imported and exported globals may be mutable.
+    MutableGlobal,
+    /// Conversions that saturate instead of trapping.
+    SaturatingFloatToInt,
+    /// `i32.extend8_s` and its like.
+    SignExtension,
+    /// References as values.
+    ReferenceTypes,
+    /// Functions and blocks with several results, blocks with parameters.
+    MultiValue,
+    /// `memory.copy`, `table.init` and their like.
+    BulkMemory,
+    /// 128-bit vectors.
+    Simd,
+    /// Arithmetic in constant expressions.
+    ExtendedConst,
+    /// Several memories in a module.
+    MultiMemory,
+}
+
+impl Feature {
+    fn flag(self) -> WasmFeatures {
+        match self {
+            Feature::MutableGlobal => WasmFeatures::MUTABLE_GLOBAL,
+            Feature::SaturatingFloatToInt => WasmFeatures::SATURATING_FLOAT_TO_INT,
+            Feature::SignExtension => WasmFeatures::SIGN_EXTENSION,
+            Feature::ReferenceTypes => WasmFeatures::REFERENCE_TYPES,
+            Feature::MultiValue => WasmFeatures::MULTI_VALUE,
+            Feature::BulkMemory => WasmFeatures::BULK_MEMORY,
+            Feature::Simd => WasmFeatures::SIMD,
+            Feature::ExtendedConst => WasmFeatures::EXTENDED_CONST,
+            Feature::MultiMemory => WasmFeatures::MULTI_MEMORY,
+        }
+    }
+}
+
+/// Choices for an [`Engine`](crate::Engine).
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) tunables: Tunables,
+    pub(crate) features: WasmFeatures,
+    pub(crate) compilation: Compilation,
+    pub(crate) max_wasm_stack: usize,
+    pub(crate) max_backtrace_frames: usize,
+    pub(crate) pager: Option<PagerKind>,
+    pub(crate) speculation: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config::new()
+    }
+}
+
+impl Config {
+    /// The defaults: WebAssembly 2.0 with extended constants and several memories, functions
+    /// compiled when first called, 1 MiB of stack.
+    pub fn new() -> Config {
+        Config {
+            tunables: Tunables::default(),
+            features: WasmFeatures::WASM2
+                .union(WasmFeatures::EXTENDED_CONST)
+                .union(WasmFeatures::MULTI_MEMORY),
+            compilation: Compilation::Lazy,
+            max_wasm_stack: 1 << 20,
+            max_backtrace_frames: 64,
+            pager: None,
+            speculation: true,
+        }
+    }
+
+    /// Accepts exactly what that version of the specification has.
+    pub fn wasm_version(&mut self, version: WasmVersion) -> &mut Config {
+        self.features = match version {
+            WasmVersion::V1 => WasmFeatures::WASM1,
+            WasmVersion::V2 => WasmFeatures::WASM2,
+        };
+        self
+    }
+
+    /// Accepts or refuses one feature.
+    pub fn wasm_feature(&mut self, feature: Feature, on: bool) -> &mut Config {
+        self.features.set(feature.flag(), on);
+        self
+    }
+
+    /// When functions are compiled. Default: when first called.
+    pub fn compilation(&mut self, compilation: Compilation) -> &mut Config {
+        self.compilation = compilation;
+        self
+    }
+
+    /// Lets [`Engine::increment_epoch`](crate::Engine::increment_epoch) interrupt running code, at
+    /// the price of a check in every function and loop. Default: off.
+    pub fn epoch_interruption(&mut self, on: bool) -> &mut Config {
+        self.tunables.epoch_interruption = on;
+        self
+    }
+
+    /// Bytes of stack that wasm may use before it traps. Default: 1 MiB.
+    ///
+    /// On a thread whose stack is smaller, the limit is what the thread has, less a reserve for
+    /// the host.
+    pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Config {
+        self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// How many frames a backtrace keeps. Default: 64.
+    pub fn max_backtrace_frames(&mut self, frames: usize) -> &mut Config {
+        self.max_backtrace_frames = frames;
+        self
+    }
+
+    /// How much the generated code is optimised. Default: [`OptLevel::Speed`].
+    pub fn cranelift_opt_level(&mut self, level: OptLevel) -> &mut Config {
+        self.tunables.opt_level = level;
+        self
+    }
+
+    /// Gives every NaN result the same bits, for reproducible runs. Default: off.
+    pub fn cranelift_nan_canonicalization(&mut self, on: bool) -> &mut Config {
+        self.tunables.nan_canonicalization = on;
+        self
+    }
+
+    /// Checks the generated intermediate code. Default: on in debug builds.
+    pub fn cranelift_verifier(&mut self, on: bool) -> &mut Config {
+        self.tunables.verifier = on;
+        self
+    }
+
+    /// How pages of linear memories are made present. Default: what suits the system.
+    pub fn pager(&mut self, pager: PagerKind) -> &mut Config {
+        self.pager = Some(pager);
+        self
+    }
+
+    /// Whether faults are first tried without a lock. Default: on.
+    pub fn speculation(&mut self, on: bool) -> &mut Config {
+        self.speculation = on;
+        self
+    }
+}

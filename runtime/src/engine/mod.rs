@@ -1,0 +1,99 @@
+//! [`Engine`]: what modules and stores have in common.
+
+mod types;
+
+pub(crate) use types::{TypeId, TypeRegistry};
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::vm;
+use seqfault_jit::{CompileScratch, Compiler};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The compiler, the canonical function types, and the clock that interrupts stores.
+///
+/// Cheap to clone; all clones are the same engine. Modules and stores of different engines do not
+/// mix.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<EngineInner>);
+
+#[derive(Debug)]
+pub(crate) struct EngineInner {
+    config: Config,
+    compiler: Compiler,
+    types: TypeRegistry,
+    epoch: AtomicU64,
+    scratch: Mutex<Vec<CompileScratch>>,
+}
+
+impl Default for Engine {
+    /// # Panics
+    ///
+    /// Where [`Engine::new`] would return an error.
+    fn default() -> Engine {
+        Engine::new(&Config::new()).expect("the default configuration works on this machine")
+    }
+}
+
+impl Engine {
+    /// An engine for `config`. The first one installs the process's signal handlers.
+    ///
+    /// # Errors
+    ///
+    /// On a machine that Cranelift has no code generator for, or when the system refuses the
+    /// signal handlers.
+    pub fn new(config: &Config) -> Result<Engine> {
+        vm::install_signal_handlers()?;
+        Ok(Engine(Arc::new(EngineInner {
+            config: config.clone(),
+            compiler: Compiler::new(config.tunables.clone())?,
+            types: TypeRegistry::default(),
+            epoch: AtomicU64::new(0),
+            scratch: Mutex::default(),
+        })))
+    }
+
+    /// The configuration it was made with.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Advances the engine's epoch: stores whose deadline is reached are interrupted. May be
+    /// called from any thread and from signal handlers.
+    pub fn increment_epoch(&self) {
+        // Relaxed: a store has to see it soon, not in any order with other memory.
+        self.0.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether both are the same engine.
+    pub fn same(a: &Engine, b: &Engine) -> bool {
+        Arc::ptr_eq(&a.0, &b.0)
+    }
+
+    pub(crate) fn current_epoch(&self) -> u64 {
+        self.0.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn epoch_ptr(&self) -> *const AtomicU64 {
+        &raw const self.0.epoch
+    }
+
+    pub(crate) fn compiler(&self) -> &Compiler {
+        &self.0.compiler
+    }
+
+    pub(crate) fn types(&self) -> &TypeRegistry {
+        &self.0.types
+    }
+
+    /// Runs `compile` with memory that earlier compilations have left.
+    pub(crate) fn with_scratch<R>(&self, compile: impl FnOnce(&mut CompileScratch) -> R) -> R {
+        let pool = || self.0.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = pool().pop().unwrap_or_default();
+        let result = compile(&mut scratch);
+        // Not reached after a panic: then what is left of the scratch is dropped.
+        pool().push(scratch);
+        result
+    }
+}

@@ -1,0 +1,114 @@
+//! Canonical function types: equal types have equal ids within an engine.
+//!
+//! `call_indirect` compares ids. With each type go its two trampolines, compiled when first
+//! needed. Types stay until the engine goes.
+
+use super::Engine;
+use crate::error::Result;
+use seqfault_jit::code::{PublishedUnit, UnitBuilder};
+use seqfault_jit::types::FuncType;
+use seqfault_jit::vm::EntryTrampoline;
+use seqfault_jit::{CompileError, CompileScratch, CompiledFunction};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+/// The id of a function type within its engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub(crate) struct TypeId(pub(crate) u32);
+
+/// The function types that an engine knows.
+#[derive(Debug, Default)]
+pub(crate) struct TypeRegistry {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    ids: HashMap<FuncType, TypeId>,
+    types: Vec<Arc<RegisteredType>>,
+}
+
+/// One type and its trampolines.
+#[derive(Debug)]
+pub(crate) struct RegisteredType {
+    ty: FuncType,
+    id: TypeId,
+    entry: Trampoline,
+    exit: Trampoline,
+}
+
+/// Compiled by the first who needs it; the others wait for that one only.
+#[derive(Debug, Default)]
+struct Trampoline(OnceLock<Result<PublishedUnit, CompileError>>);
+
+impl TypeRegistry {
+    /// The id of `ty`, a new one if it is not known yet.
+    pub(crate) fn intern(&self, ty: &FuncType) -> TypeId {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&id) = inner.ids.get(ty) {
+            return id;
+        }
+        drop(inner);
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&id) = inner.ids.get(ty) {
+            return id;
+        }
+        let id = TypeId(u32::try_from(inner.types.len()).expect("fewer than 2^32 types"));
+        let (entry, exit) = Default::default();
+        inner.types.push(Arc::new(RegisteredType { ty: ty.clone(), id, entry, exit }));
+        inner.ids.insert(ty.clone(), id);
+        id
+    }
+
+    /// The type with this id.
+    pub(crate) fn get(&self, id: TypeId) -> Arc<RegisteredType> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&inner.types[id.0 as usize])
+    }
+}
+
+impl RegisteredType {
+    /// The type itself.
+    pub(crate) fn ty(&self) -> &FuncType {
+        &self.ty
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> TypeId {
+        self.id
+    }
+
+    /// The way from the host into functions of this type.
+    pub(crate) fn entry(&self, engine: &Engine) -> Result<EntryTrampoline> {
+        let code = self.entry.get(engine, |scratch| {
+            engine.compiler().compile_entry(scratch, &self.ty)
+        })?;
+        // SAFETY: that is what `compile_entry` makes; the code stays as long as the engine, which
+        // every store keeps alive.
+        Ok(unsafe { std::mem::transmute::<*const u8, EntryTrampoline>(code) })
+    }
+
+    /// The code that host functions of this type start with.
+    pub(crate) fn exit(&self, engine: &Engine) -> Result<*const u8> {
+        self.exit.get(engine, |scratch| engine.compiler().compile_exit(scratch, &self.ty))
+    }
+}
+
+impl Trampoline {
+    fn get(
+        &self,
+        engine: &Engine,
+        compile: impl FnOnce(&mut CompileScratch) -> Result<CompiledFunction, CompileError>,
+    ) -> Result<*const u8> {
+        let unit = self.0.get_or_init(|| {
+            let mut builder = UnitBuilder::new();
+            builder.push(None, engine.with_scratch(compile)?);
+            builder.publish(0)
+        });
+        match unit {
+            Ok(unit) => Ok(unit.start()),
+            Err(error) => Err(error.clone().into()),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! [`Memory`]: linear memory, a region of `seqfault-mm`.
+//!
+//! There is no way to a slice of it: other threads may write it, pages may be discarded. Hosts
+//! copy in and out, or make a range present and hand its address to the system.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::types::{MAX_MEMORY32_PAGES, MemoryType, WASM_PAGE_SIZE};
+use seqfault_jit::vm::VMMemory;
+use seqfault_mm::{Access, Fault, Region, RegionOptions};
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Address space for a 32-bit memory: the furthest that a 32-bit index, a 32-bit offset and the
+/// widest access reach, so that compiled code needs no bounds checks.
+const REACH: usize = (8 << 30) + WASM_PAGE_SIZE;
+
+/// A linear memory, in the store that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    store: StoreId,
+    index: usize,
+}
+
+/// What a store keeps of a memory.
+pub(crate) struct MemoryData {
+    /// What compiled code reads.
+    vm: VMMemory,
+    region: Region,
+    ty: MemoryType,
+}
+
+impl MemoryData {
+    fn new(config: &Config, ty: MemoryType) -> Result<MemoryData> {
+        let maximum = maximum_pages(ty) as usize * WASM_PAGE_SIZE;
+        let len = ty.minimum as usize * WASM_PAGE_SIZE;
+        let mut options = RegionOptions::new(maximum)
+            .guard(REACH - maximum)
+            .accessible(len)
+            .speculation(config.speculation);
+        if let Some(pager) = config.pager {
+            options = options.pager(pager);
+        }
+        let region = options
+            .build()
+            .map_err(|error| Error::from(error).context("cannot reserve a linear memory"))?;
+        let vm = VMMemory { base: region.base(), len: AtomicUsize::new(len) };
+        Ok(MemoryData { vm, region, ty })
+    }
+
+    pub(crate) fn vm(&self) -> *const VMMemory {
+        &self.vm
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.vm.base
+    }
+
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Bytes.
+    pub(crate) fn len(&self) -> usize {
+        // Acquire: pairs with the Release in `grow_to`.
+        self.vm.len.load(Ordering::Acquire)
+    }
+
+    fn pages(&self) -> u64 {
+        (self.len() / WASM_PAGE_SIZE) as u64
+    }
+
+    /// The type with the present size as its minimum: what imports are matched against.
+    pub(crate) fn current_type(&self) -> MemoryType {
+        MemoryType { minimum: self.pages(), ..self.ty }
+    }
+
+    fn grow_to(&self, len: usize) -> Result<(), seqfault_mm::Error> {
+        self.region.grow(len)?;
+        // Release: whoever sees the new length finds the region grown.
+        self.vm.len.store(len, Ordering::Release);
+        Ok(())
+    }
+
+    /// `len` bytes from `start`, if they are all inside.
+    pub(crate) fn range(&self, start: u64, len: u64) -> Option<Range<usize>> {
+        match start.checked_add(len) {
+            Some(end) if end <= self.len() as u64 => Some(start as usize..end as usize),
+            _ => None,
+        }
+    }
+}
+
+/// Pages that a memory of this type can ever have.
+fn maximum_pages(ty: MemoryType) -> u64 {
+    ty.maximum.unwrap_or(MAX_MEMORY32_PAGES).min(MAX_MEMORY32_PAGES)
+}
+
+/// The maximum that limiters are told, in bytes.
+fn declared_maximum(ty: MemoryType) -> Option<usize> {
+    ty.maximum.map(|pages| pages as usize * WASM_PAGE_SIZE)
+}
+
+/// A new memory, if the store's limiter agrees; its index.
+///
+/// # Safety
+///
+/// `store` must be a live store that nothing else borrows.
+pub(crate) unsafe fn allocate_memory(store: *mut StoreOpaque, ty: MemoryType) -> Result<usize> {
+    if ty.minimum > maximum_pages(ty) {
+        return Err(Error::msg(format!(
+            "a memory of {} pages exceeds its maximum of {}",
+            ty.minimum,
+            maximum_pages(ty)
+        )));
+    }
+    let len = ty.minimum as usize * WASM_PAGE_SIZE;
+    // SAFETY: the caller's promise.
+    if !unsafe { StoreOpaque::whole(store) }.memory_growing(0, len, declared_maximum(ty))? {
+        return Err(Error::msg(format!("the store's limiter refuses a memory of {len} bytes")));
+    }
+    // SAFETY: the caller's promise; the borrow above has ended.
+    let store = unsafe { &mut *store };
+    let memory = MemoryData::new(store.engine().config(), ty)?;
+    Ok(store.add_memory(memory))
+}
+
+/// Grows a memory by `delta` pages: the old size in pages, or `None` if that may not be.
+///
+/// # Safety
+///
+/// As for [`allocate_memory`].
+pub(crate) unsafe fn grow_memory(
+    store: *mut StoreOpaque,
+    index: usize,
+    delta: u64,
+) -> Result<Option<u64>> {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { &*store }.memory(index);
+    let (old, ty) = (memory.pages(), memory.ty);
+    let new = match old.checked_add(delta) {
+        Some(new) if new <= maximum_pages(ty) => new,
+        _ => return Ok(None),
+    };
+    let (current, desired) = (old as usize * WASM_PAGE_SIZE, new as usize * WASM_PAGE_SIZE);
+    // SAFETY: the caller's promise; no borrow is alive.
+    let whole = unsafe { StoreOpaque::whole(store) };
+    if !whole.memory_growing(current, desired, declared_maximum(ty))? {
+        return Ok(None);
+    }
+    // SAFETY: as above.
+    let memory = unsafe { &*store }.memory(index);
+    // What the system refuses is, to the guest, a memory that cannot grow.
+    Ok(memory.grow_to(desired).is_ok().then_some(old))
+}
+
+/// A range of a memory cannot be used.
+#[derive(Clone, Debug)]
+pub struct MemoryAccessError {
+    offset: usize,
+    len: usize,
+    cause: Option<String>,
+}
+
+impl fmt::Display for MemoryAccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MemoryAccessError { offset, len, cause } = self;
+        let what = cause.as_deref().unwrap_or("out of bounds memory access");
+        write!(f, "{what}: {len} bytes at {offset:#x}")
+    }
+}
+
+impl std::error::Error for MemoryAccessError {}
+
+impl Memory {
+    /// A new memory.
+    ///
+    /// # Errors
+    ///
+    /// When the store's limiter refuses, or the system has no address space.
+    pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        // SAFETY: the store is borrowed mutably.
+        let index = unsafe { allocate_memory(store, ty)? };
+        Ok(Memory { store: store.id(), index })
+    }
+
+    /// Its type, as declared.
+    pub fn ty(&self, store: impl AsContext) -> MemoryType {
+        self.get(store.as_context().opaque()).ty
+    }
+
+    /// Pages in it now.
+    pub fn size(&self, store: impl AsContext) -> u64 {
+        self.get(store.as_context().opaque()).pages()
+    }
+
+    /// Bytes in it now.
+    pub fn data_size(&self, store: impl AsContext) -> usize {
+        self.get(store.as_context().opaque()).len()
+    }
+
+    /// Bytes of it that take up memory of the machine.
+    pub fn resident(&self, store: impl AsContext) -> usize {
+        self.get(store.as_context().opaque()).region.resident()
+    }
+
+    /// Its first byte. Memories never move; what lies in it may change at any time while guests
+    /// run, and pages that the host touches are faulted in like a guest's.
+    pub fn data_ptr(&self, store: impl AsContext) -> *mut u8 {
+        self.get(store.as_context().opaque()).base()
+    }
+
+    /// Grows it by `delta` pages; the old size in pages.
+    ///
+    /// # Errors
+    ///
+    /// When its maximum or the store's limiter does not allow it.
+    pub fn grow(&self, mut store: impl AsContextMut, delta: u64) -> Result<u64> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        store.check(self.store);
+        // SAFETY: the store is borrowed mutably.
+        let old = unsafe { grow_memory(store, self.index, delta)? };
+        old.ok_or_else(|| Error::msg(format!("the memory cannot grow by {delta} pages")))
+    }
+
+    /// Copies bytes from `offset` on into `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not inside, or a page of it cannot be made present.
+    pub fn read(
+        &self,
+        store: impl AsContext,
+        offset: usize,
+        buffer: &mut [u8],
+    ) -> Result<(), MemoryAccessError> {
+        let memory = self.get(store.as_context().opaque());
+        memory.check(offset, buffer.len())?;
+        let len = buffer.len();
+        memory.region.read(offset, buffer).map_err(|fault| access_error(offset, len, fault))
+    }
+
+    /// Copies `buffer` to `offset`.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not inside, or a page of it cannot be made present.
+    pub fn write(
+        &self,
+        mut store: impl AsContextMut,
+        offset: usize,
+        buffer: &[u8],
+    ) -> Result<(), MemoryAccessError> {
+        let mut store = store.as_context_mut();
+        let memory = self.get(store.opaque());
+        memory.check(offset, buffer.len())?;
+        memory.region.write(offset, buffer).map_err(|fault| access_error(offset, buffer.len(), fault))
+    }
+
+    /// Makes the pages of `range` present, so that the system may be given their addresses: it
+    /// does not fault pages in itself, its calls fail with `EFAULT`.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not inside, or a page of it cannot be made present.
+    pub fn fault_in(
+        &self,
+        store: impl AsContext,
+        range: Range<usize>,
+        access: Access,
+    ) -> Result<(), MemoryAccessError> {
+        let memory = self.get(store.as_context().opaque());
+        let (offset, len) = (range.start, range.len());
+        memory.check(offset, len)?;
+        memory.region.fault_in(range, access).map_err(|fault| access_error(offset, len, fault))
+    }
+
+    fn get<'a>(&self, store: &'a StoreOpaque) -> &'a MemoryData {
+        store.check(self.store);
+        store.memory(self.index)
+    }
+
+    pub(crate) fn from_index(store: &StoreOpaque, index: usize) -> Memory {
+        Memory { store: store.id(), index }
+    }
+
+    pub(crate) fn store(&self) -> StoreId {
+        self.store
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+}
+
+impl MemoryData {
+    fn check(&self, offset: usize, len: usize) -> Result<(), MemoryAccessError> {
+        match self.range(offset as u64, len as u64) {
+            Some(_) => Ok(()),
+            None => Err(MemoryAccessError { offset, len, cause: None }),
+        }
+    }
+}
+
+fn access_error(offset: usize, len: usize, fault: Fault) -> MemoryAccessError {
+    MemoryAccessError { offset, len, cause: Some(fault.to_string()) }
+}

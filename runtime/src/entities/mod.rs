@@ -1,0 +1,16 @@
+//! What instances are made of besides functions: memories, tables, globals, values.
+
+mod externref;
+mod global;
+mod memory;
+mod table;
+mod val;
+
+pub use externref::ExternRef;
+pub use global::Global;
+pub(crate) use global::{GlobalCell, read_global, write_global};
+pub use memory::{Memory, MemoryAccessError};
+pub(crate) use memory::{MemoryData, allocate_memory, grow_memory};
+pub use table::Table;
+pub(crate) use table::{TableData, allocate_table, checked_range, grow_table};
+pub use val::Val;

@@ -1,0 +1,250 @@
+//! [`Table`]: references that instances and the host share.
+
+use super::Val;
+use crate::error::{Error, Result};
+use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::trap::{TrapCode, TrapReason};
+use crate::types::{TableType, ValType};
+use seqfault_jit::vm::VMTable;
+use std::ops::Range;
+
+/// Elements that a table can have at most, as in browsers.
+///
+/// Source: WebAssembly JavaScript interface, section "Implementation-defined Limits".
+pub(crate) const MAX_TABLE_ELEMENTS: u64 = 10_000_000;
+
+/// A table, in the store that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    store: StoreId,
+    index: usize,
+}
+
+/// What a store keeps of a table.
+#[derive(Debug)]
+pub(crate) struct TableData {
+    /// What compiled code reads; follows `elements`.
+    vm: VMTable,
+    elements: Vec<u64>,
+    ty: TableType,
+}
+
+impl TableData {
+    fn new(ty: TableType, init: u64) -> Result<TableData> {
+        let len = ty.minimum as usize;
+        let mut elements = Vec::new();
+        elements
+            .try_reserve_exact(len)
+            .map_err(|_| Error::msg(format!("no memory for a table of {len} elements")))?;
+        // A table of nulls is left to the system's zero pages.
+        if init == 0 {
+            elements = vec![0; len];
+        } else {
+            elements.resize(len, init);
+        }
+        let vm = VMTable { base: elements.as_mut_ptr(), len };
+        Ok(TableData { vm, elements, ty })
+    }
+
+    pub(crate) fn vm(&self) -> *mut VMTable {
+        (&raw const self.vm).cast_mut()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.vm.len
+    }
+
+    /// The type with the present size as its minimum: what imports are matched against.
+    pub(crate) fn current_type(&self) -> TableType {
+        TableType { minimum: self.len() as u64, ..self.ty }
+    }
+
+    fn maximum(&self) -> u64 {
+        self.ty.maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS)
+    }
+
+    /// Makes room for `delta` more elements; whether there is.
+    fn grow(&mut self, delta: usize, init: u64) -> bool {
+        if self.elements.try_reserve(delta).is_err() {
+            return false;
+        }
+        self.elements.resize(self.elements.len() + delta, init);
+        self.vm = VMTable { base: self.elements.as_mut_ptr(), len: self.elements.len() };
+        true
+    }
+
+    /// `len` elements from `start`, or the trap that the specification asks for.
+    pub(crate) fn range(&self, start: u64, len: u64) -> Result<Range<usize>, TrapReason> {
+        checked_range(start, len, self.len())
+    }
+
+    pub(crate) fn elements(&self) -> &[u64] {
+        &self.elements
+    }
+
+    pub(crate) fn elements_mut(&mut self) -> &mut [u64] {
+        &mut self.elements
+    }
+}
+
+/// `len` elements from `start` out of `available`, or the trap for a table.
+pub(crate) fn checked_range(
+    start: u64,
+    len: u64,
+    available: usize,
+) -> Result<Range<usize>, TrapReason> {
+    match start.checked_add(len) {
+        Some(end) if end <= available as u64 => Ok(start as usize..end as usize),
+        _ => Err(TrapReason(TrapCode::TableOutOfBounds)),
+    }
+}
+
+/// A new table, if the store's limiter agrees; its index.
+///
+/// # Safety
+///
+/// `store` must be a live store that nothing else borrows; `init` one of its references.
+pub(crate) unsafe fn allocate_table(
+    store: *mut StoreOpaque,
+    ty: TableType,
+    init: u64,
+) -> Result<usize> {
+    if ty.minimum > MAX_TABLE_ELEMENTS {
+        return Err(Error::msg(format!(
+            "a table of {} elements exceeds the limit of {MAX_TABLE_ELEMENTS}",
+            ty.minimum
+        )));
+    }
+    let maximum = ty.maximum.map(|maximum| maximum as usize);
+    // SAFETY: the caller's promise.
+    if !unsafe { StoreOpaque::whole(store) }.table_growing(0, ty.minimum as usize, maximum)? {
+        return Err(Error::msg(format!(
+            "the store's limiter refuses a table of {} elements",
+            ty.minimum
+        )));
+    }
+    // SAFETY: the caller's promise; the borrow of the line above has ended.
+    Ok(unsafe { &mut *store }.add_table(TableData::new(ty, init)?))
+}
+
+/// Grows a table by `delta` elements that are `init`: the old size, or `None` if that may not be.
+///
+/// # Safety
+///
+/// As for [`allocate_table`].
+pub(crate) unsafe fn grow_table(
+    store: *mut StoreOpaque,
+    index: usize,
+    delta: u64,
+    init: u64,
+) -> Result<Option<u64>> {
+    // SAFETY: the caller's promise.
+    let table = unsafe { &*store }.table(index);
+    let (old, maximum) = (table.len() as u64, table.maximum());
+    let declared = table.ty.maximum.map(|maximum| maximum as usize);
+    let new = match old.checked_add(delta) {
+        Some(new) if new <= maximum => new,
+        _ => return Ok(None),
+    };
+    // SAFETY: the caller's promise; no borrow is alive.
+    let whole = unsafe { StoreOpaque::whole(store) };
+    if !whole.table_growing(old as usize, new as usize, declared)? {
+        return Ok(None);
+    }
+    // SAFETY: as above.
+    let table = unsafe { &mut *store }.table_mut(index);
+    Ok(table.grow(delta as usize, init).then_some(old))
+}
+
+impl Table {
+    /// A new table whose elements are `init`.
+    ///
+    /// # Errors
+    ///
+    /// When `init` is not one of the type's values, the store's limiter refuses, or there is no
+    /// memory.
+    pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table> {
+        init.check(ValType::Ref(ty.element))?;
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let init = init.to_reference(store);
+        // SAFETY: the store is borrowed mutably; `to_reference` has checked whose `init` is.
+        let index = unsafe { allocate_table(store, ty, init)? };
+        Ok(Table { store: store.id(), index })
+    }
+
+    /// Its type, as declared.
+    pub fn ty(&self, store: impl AsContext) -> TableType {
+        let store = store.as_context().opaque();
+        store.check(self.store);
+        store.table(self.index).ty
+    }
+
+    /// Elements in it now.
+    pub fn size(&self, store: impl AsContext) -> u64 {
+        let store = store.as_context().opaque();
+        store.check(self.store);
+        store.table(self.index).len() as u64
+    }
+
+    /// One element, or `None` outside of the table.
+    pub fn get(&self, store: impl AsContext, index: u64) -> Option<Val> {
+        let store = store.as_context().opaque();
+        store.check(self.store);
+        let table = store.table(self.index);
+        let &bits = table.elements().get(usize::try_from(index).ok()?)?;
+        // SAFETY: an element of a table of this store.
+        Some(unsafe { Val::from_reference(store, bits, table.ty.element) })
+    }
+
+    /// Changes one element.
+    ///
+    /// # Errors
+    ///
+    /// When `index` is outside of the table, or `value` not of its type.
+    pub fn set(&self, mut store: impl AsContextMut, index: u64, value: Val) -> Result<()> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        store.check(self.store);
+        value.check(ValType::Ref(store.table(self.index).ty.element))?;
+        let bits = value.to_reference(store);
+        let table = store.table_mut(self.index);
+        let len = table.len();
+        match table.elements_mut().get_mut(index as usize) {
+            Some(element) => *element = bits,
+            None => {
+                let message = format!("index {index} is outside of a table of {len} elements");
+                return Err(Error::msg(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Grows it by `delta` elements that are `init`; the old size.
+    ///
+    /// # Errors
+    ///
+    /// When its maximum or the store's limiter does not allow it, or there is no memory.
+    pub fn grow(&self, mut store: impl AsContextMut, delta: u64, init: Val) -> Result<u64> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        store.check(self.store);
+        init.check(ValType::Ref(store.table(self.index).ty.element))?;
+        let init = init.to_reference(store);
+        // SAFETY: the store is borrowed mutably, and `init` is its own.
+        let old = unsafe { grow_table(store, self.index, delta, init)? };
+        old.ok_or_else(|| Error::msg(format!("the table cannot grow by {delta} elements")))
+    }
+
+    pub(crate) fn from_index(store: &StoreOpaque, index: usize) -> Table {
+        Table { store: store.id(), index }
+    }
+
+    pub(crate) fn store(&self) -> StoreId {
+        self.store
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+}

@@ -1,0 +1,191 @@
+//! Host functions: independent of any store first, then in one.
+//!
+//! A [`HostFunc`] is made once, by a linker for many stores. In a store it gets a
+//! [`HostFuncInstance`]: the context, slot and reference that compiled code uses.
+
+use super::{Caller, Func, IntoFunc};
+use crate::engine::{Engine, TypeId};
+use crate::entities::Val;
+use crate::error::Result;
+use crate::instance::InstanceData;
+use crate::store::{StoreContextMut, StoreInner, StoreOpaque};
+use crate::types::FuncType;
+use crate::vm;
+use seqfault_jit::vm::{HostFunction, VMFuncRef, VMHostContext, VMSlot, ValRaw};
+use smallvec::SmallVec;
+use std::any::{Any, TypeId as RustTypeId};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::AtomicPtr;
+
+/// A host function, independent of a store.
+#[derive(Clone)]
+pub(crate) struct HostFunc(Arc<Inner>);
+
+struct Inner {
+    ty: FuncType,
+    id: TypeId,
+    /// The type of the data of the stores that it works in.
+    data_type: RustTypeId,
+    function: HostFunction,
+    /// What `function` finds behind its context's `data`.
+    closure: Box<dyn Any + Send + Sync>,
+    /// Keeps `id` meaningful.
+    _engine: Engine,
+}
+
+impl HostFunc {
+    /// From a closure over values of any type.
+    pub(crate) fn new<T: 'static, F>(engine: &Engine, ty: FuncType, func: F) -> HostFunc
+    where
+        F: Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    {
+        let dynamic = Dynamic { ty: ty.clone(), func };
+        HostFunc::from_parts::<T>(engine, ty, call_dynamic::<T, F>, Box::new(dynamic))
+    }
+
+    /// From a closure over Rust types.
+    pub(crate) fn wrap<T: 'static, Params, Results>(
+        engine: &Engine,
+        func: impl IntoFunc<T, Params, Results>,
+    ) -> HostFunc {
+        let (ty, function, closure) = func.into_parts();
+        HostFunc::from_parts::<T>(engine, ty, function, closure)
+    }
+
+    fn from_parts<T: 'static>(
+        engine: &Engine,
+        ty: FuncType,
+        function: HostFunction,
+        closure: Box<dyn Any + Send + Sync>,
+    ) -> HostFunc {
+        let id = engine.types().intern(&ty);
+        let data_type = RustTypeId::of::<T>();
+        let _engine = engine.clone();
+        HostFunc(Arc::new(Inner { ty, id, data_type, function, closure, _engine }))
+    }
+
+    pub(crate) fn ty(&self) -> &FuncType {
+        &self.0.ty
+    }
+
+    /// Puts the function in a store.
+    pub(crate) fn instantiate(&self, store: &mut StoreOpaque) -> Func {
+        // The linker and the store are of the same `T`, by their types.
+        debug_assert!(self.0.data_type == store.data_type());
+        let instance = Box::new(HostFuncInstance {
+            context: VMHostContext {
+                store_context: store.vm(),
+                builtins: vm::builtins(),
+                function: self.0.function,
+                data: (&raw const *self.0.closure).cast_mut().cast(),
+            },
+            func_ref: VMFuncRef {
+                slot: std::ptr::null(),
+                vmctx: std::ptr::null_mut(),
+                type_id: self.0.id.0,
+            },
+            slot: VMSlot(AtomicPtr::new(vm::lazy_exit_stub().cast_mut())),
+            host: self.clone(),
+        });
+        let instance = store.add_host_func(instance);
+        let func_ref = instance.link();
+        // SAFETY: a function of this store, alive as long as it.
+        unsafe { Func::from_raw(store, func_ref) }.expect("not null")
+    }
+}
+
+/// A host function in a store. Boxed by the store, so it does not move.
+#[repr(C)]
+pub(crate) struct HostFuncInstance {
+    /// First: compiled code knows the instance by this.
+    context: VMHostContext,
+    func_ref: VMFuncRef,
+    slot: VMSlot,
+    /// Keeps the closure alive.
+    host: HostFunc,
+}
+
+impl HostFuncInstance {
+    /// Makes the reference point to its own parts, now that they do not move any more.
+    fn link(&mut self) -> *mut VMFuncRef {
+        self.func_ref.slot = &self.slot;
+        self.func_ref.vmctx = (&raw mut self.context).cast();
+        &mut self.func_ref
+    }
+
+    pub(crate) fn type_id(&self) -> TypeId {
+        self.host.0.id
+    }
+
+    pub(crate) fn slot(&self) -> &VMSlot {
+        &self.slot
+    }
+}
+
+/// A closure over values of any type.
+struct Dynamic<F> {
+    ty: FuncType,
+    func: F,
+}
+
+/// What the exit trampoline calls for a [`Dynamic`] function.
+unsafe extern "C" fn call_dynamic<T: 'static, F>(
+    context: *mut VMHostContext,
+    values: *mut ValRaw,
+) -> u32
+where
+    F: Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+{
+    let body = |mut caller: Caller<'_, T>, dynamic: &Dynamic<F>| {
+        let store = caller.store.opaque();
+        let mut vals: SmallVec<[Val; 16]> = SmallVec::new();
+        for (index, &ty) in dynamic.ty.params().iter().enumerate() {
+            // SAFETY: the trampoline has put the arguments there.
+            vals.push(unsafe { Val::from_raw(store, *values.add(index), ty) });
+        }
+        let params = vals.len();
+        vals.extend(dynamic.ty.results().iter().map(|&ty| Val::default_for(ty)));
+        let (params, results) = vals.split_at_mut(params);
+        let StoreContextMut(inner) = &mut caller.store;
+        // Lent to the closure, needed again for the results.
+        let inner: *mut StoreInner<T> = *inner;
+        (dynamic.func)(caller, params, results)?;
+        // SAFETY: the closure has given its borrow back.
+        let store = StoreContextMut(unsafe { &mut *inner });
+        let store = store.opaque_ref();
+        for (index, (result, &ty)) in results.iter().zip(dynamic.ty.results()).enumerate() {
+            result.check(ty).map_err(|e| e.context(format!("result {index} of a host function")))?;
+            // SAFETY: the array has room for the results.
+            unsafe { values.add(index).write(result.to_raw(store)) };
+        }
+        Ok(())
+    };
+    // SAFETY: the exit trampoline passes the context of a function made by `HostFunc::new` with
+    // these types.
+    unsafe { run(context, body) }
+}
+
+/// Runs the body of a host function: finds store, caller and closure, and keeps errors and panics
+/// for the trampoline, which raises them.
+///
+/// # Safety
+///
+/// `context` must be that of a host function in a `Store<T>` whose closure is a `C`, entered by its
+/// exit trampoline.
+pub(super) unsafe fn run<T: 'static, C: 'static>(
+    context: *mut VMHostContext,
+    body: impl FnOnce(Caller<'_, T>, &C) -> Result<()>,
+) -> u32 {
+    // SAFETY: the caller's promise; the store is not borrowed while compiled code runs.
+    unsafe {
+        let vm = (*context).store_context;
+        let store: *mut StoreInner<T> = (*vm).store.cast();
+        let closure = &*(*context).data.cast::<C>();
+        let caller = (*vm).caller_vmctx;
+        let instance = NonNull::new(caller).map(|vmctx| {
+            NonNull::new_unchecked(vmctx.as_ref().instance.cast::<InstanceData>())
+        });
+        vm::catch(store.cast(), || body(Caller::new(StoreContextMut(&mut *store), instance), closure))
+    }
+}

@@ -1,0 +1,192 @@
+//! Rust types that stand for wasm types, alone and in tuples.
+
+use super::Func;
+use crate::entities::{ExternRef, Val};
+use crate::store::StoreOpaque;
+use crate::types::{RefType, ValType};
+use seqfault_jit::vm::ValRaw;
+
+/// A Rust type that stands for one wasm type.
+///
+/// Implemented for `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, `u128` (as `v128`), `Option<Func>` and
+/// `Option<ExternRef>`.
+pub trait WasmTy: Copy + Send + private::Sealed {
+    #[doc(hidden)]
+    const TYPE: ValType;
+    #[doc(hidden)]
+    fn store(self, store: &StoreOpaque, slot: &mut ValRaw);
+    /// The value that `raw`, which holds one of this type, stands for.
+    #[doc(hidden)]
+    unsafe fn load(store: &StoreOpaque, raw: &ValRaw) -> Self;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for i32 {}
+    impl Sealed for u32 {}
+    impl Sealed for i64 {}
+    impl Sealed for u64 {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+    impl Sealed for u128 {}
+    impl Sealed for Option<super::Func> {}
+    impl Sealed for Option<super::ExternRef> {}
+}
+
+macro_rules! plain {
+    ($($ty:ty: $wasm:ident, $field:ident, |$in:ident| $to:expr, |$out:ident| $from:expr;)*) => {
+        $(
+            impl WasmTy for $ty {
+                const TYPE: ValType = ValType::$wasm;
+                #[inline]
+                fn store(self, _: &StoreOpaque, slot: &mut ValRaw) {
+                    let $in = self;
+                    slot.$field = $to;
+                }
+                #[inline]
+                unsafe fn load(_: &StoreOpaque, raw: &ValRaw) -> Self {
+                    // SAFETY: the slot holds a value of this type (caller's promise).
+                    let $out = unsafe { raw.$field };
+                    $from
+                }
+            }
+        )*
+    };
+}
+
+plain! {
+    i32: I32, i32, |x| x, |x| x;
+    u32: I32, i32, |x| x as i32, |x| x as u32;
+    i64: I64, i64, |x| x, |x| x;
+    u64: I64, i64, |x| x as i64, |x| x as u64;
+    f32: F32, f32, |x| x.to_bits(), |x| f32::from_bits(x);
+    f64: F64, f64, |x| x.to_bits(), |x| f64::from_bits(x);
+    u128: V128, v128, |x| x.to_le(), |x| u128::from_le(x);
+}
+
+impl WasmTy for Option<Func> {
+    const TYPE: ValType = ValType::FUNCREF;
+    fn store(self, store: &StoreOpaque, slot: &mut ValRaw) {
+        *slot = Val::FuncRef(self).to_raw(store);
+    }
+    unsafe fn load(store: &StoreOpaque, raw: &ValRaw) -> Self {
+        // SAFETY: the slot holds a function of the store or null (caller's promise).
+        unsafe { Func::from_raw(store, raw.func_ref.cast_mut()) }
+    }
+}
+
+impl WasmTy for Option<ExternRef> {
+    const TYPE: ValType = ValType::Ref(RefType::EXTERNREF);
+    fn store(self, store: &StoreOpaque, slot: &mut ValRaw) {
+        *slot = Val::ExternRef(self).to_raw(store);
+    }
+    unsafe fn load(store: &StoreOpaque, raw: &ValRaw) -> Self {
+        // SAFETY: the slot holds a host reference of the store (caller's promise).
+        ExternRef::from_number(store, unsafe { raw.i32 } as u32)
+    }
+}
+
+/// Rust types that stand for the parameters of a function: one, or a tuple.
+pub trait WasmParams: Send {
+    #[doc(hidden)]
+    const TYPES: &'static [ValType];
+    #[doc(hidden)]
+    fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]);
+}
+
+/// Rust types that stand for the results of a function: none, one, or a tuple.
+pub trait WasmResults: Send + Sized {
+    #[doc(hidden)]
+    const TYPES: &'static [ValType];
+    #[doc(hidden)]
+    unsafe fn load_all(store: &StoreOpaque, values: &[ValRaw]) -> Self;
+    #[doc(hidden)]
+    fn store_results(self, store: &StoreOpaque, values: *mut ValRaw);
+}
+
+impl<A: WasmTy> WasmParams for A {
+    const TYPES: &'static [ValType] = &[A::TYPE];
+    #[inline]
+    fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]) {
+        self.store(store, &mut values[0]);
+    }
+}
+
+impl<A: WasmTy> WasmResults for A {
+    const TYPES: &'static [ValType] = &[A::TYPE];
+    #[inline]
+    unsafe fn load_all(store: &StoreOpaque, values: &[ValRaw]) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { A::load(store, &values[0]) }
+    }
+    #[inline]
+    fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) {
+        // SAFETY: called by host functions only, whose array has room for their results.
+        self.store(store, unsafe { &mut *values });
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident)*) => {
+        impl<$($name: WasmTy),*> WasmParams for ($($name,)*) {
+            const TYPES: &'static [ValType] = &[$($name::TYPE),*];
+            #[inline]
+            #[allow(non_snake_case, unused, reason = "generated for each number of elements")]
+            fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]) {
+                let ($($name,)*) = self;
+                let mut values = values.iter_mut();
+                $($name.store(store, values.next().expect("room for each parameter"));)*
+            }
+        }
+
+        impl<$($name: WasmTy),*> WasmResults for ($($name,)*) {
+            const TYPES: &'static [ValType] = &[$($name::TYPE),*];
+            #[inline]
+            #[allow(non_snake_case, unused, reason = "generated for each number of elements")]
+            unsafe fn load_all(store: &StoreOpaque, values: &[ValRaw]) -> Self {
+                let mut values = values.iter();
+                $(
+                    let raw = values.next().expect("a value for each result");
+                    // SAFETY: the caller's promise.
+                    let $name = unsafe { $name::load(store, raw) };
+                )*
+                ($($name,)*)
+            }
+            #[inline]
+            #[allow(non_snake_case, unused, reason = "generated for each number of elements")]
+            fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) {
+                let ($($name,)*) = self;
+                let mut at = values;
+                $(
+                    // SAFETY: called by host functions only, whose array has room for their
+                    // results.
+                    unsafe {
+                        $name.store(store, &mut *at);
+                        at = at.add(1);
+                    }
+                )*
+            }
+        }
+    };
+}
+
+macro_rules! each_arity {
+    ($mac:ident) => {
+        $mac!();
+        $mac!(A1);
+        $mac!(A1 A2);
+        $mac!(A1 A2 A3);
+        $mac!(A1 A2 A3 A4);
+        $mac!(A1 A2 A3 A4 A5);
+        $mac!(A1 A2 A3 A4 A5 A6);
+        $mac!(A1 A2 A3 A4 A5 A6 A7);
+        $mac!(A1 A2 A3 A4 A5 A6 A7 A8);
+        $mac!(A1 A2 A3 A4 A5 A6 A7 A8 A9);
+        $mac!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10);
+        $mac!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11);
+        $mac!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12);
+    };
+}
+pub(super) use each_arity;
+
+each_arity!(tuples);

@@ -1,0 +1,222 @@
+//! [`InstanceData`]: what a store keeps of an instance, with the context that compiled code uses.
+
+use super::externs::Extern;
+use crate::entities::{Global, Memory, Table};
+use crate::func::Func;
+use crate::module::Module;
+use crate::store::StoreOpaque;
+use crate::vm;
+use seqfault_jit::module::EntityIndex;
+use seqfault_jit::vm::{
+    VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMOffsets, VMTable, ValRaw,
+};
+use std::ptr::NonNull;
+
+/// What a store keeps of an instance. Boxed by the store: the context points back to it.
+pub(crate) struct InstanceData {
+    module: Module,
+    /// The context: a `VMContext` and the arrays behind it.
+    context: Box<[ValRaw]>,
+    /// The store's index of each memory.
+    memories: Vec<usize>,
+    /// The store's index of each table.
+    tables: Vec<usize>,
+    /// The elements of each passive segment that has expressions; evaluated when the instance was
+    /// made.
+    pub(super) elements: Vec<Option<Box<[u64]>>>,
+    dropped_elements: Vec<bool>,
+    dropped_data: Vec<bool>,
+}
+
+const _: () = assert!(align_of::<ValRaw>() >= align_of::<VMContext>());
+
+impl InstanceData {
+    /// An instance whose context has its head and its own functions; imports, memories, tables and
+    /// globals come next.
+    ///
+    /// # Safety
+    ///
+    /// `store` must be alive; the instance must be added to it.
+    pub(super) unsafe fn new(store: *mut StoreOpaque, module: &Module) -> Box<InstanceData> {
+        let size = module.offsets().size().div_ceil(size_of::<ValRaw>());
+        let info = module.info();
+        let mut instance = Box::new(InstanceData {
+            module: module.clone(),
+            context: vec![ValRaw { v128: 0 }; size].into(),
+            memories: Vec::with_capacity(info.memories.len()),
+            tables: Vec::with_capacity(info.tables.len()),
+            elements: Vec::new(),
+            dropped_elements: vec![false; info.elements.len()],
+            dropped_data: vec![false; info.data.len()],
+        });
+        let this: *mut InstanceData = &mut *instance;
+        // SAFETY: the store is alive; the context is large enough for its head, and aligned.
+        unsafe {
+            let engine = (*store).engine();
+            instance.vmctx().write(VMContext {
+                store_context: (*store).vm(),
+                builtins: vm::builtins(),
+                slots: module.slots().as_ptr(),
+                type_ids: module.type_ids().as_ptr().cast(),
+                epoch: engine.epoch_ptr(),
+                instance: this.cast(),
+            });
+        }
+        instance
+    }
+
+    pub(crate) fn module(&self) -> &Module {
+        &self.module
+    }
+
+    fn offsets(&self) -> &VMOffsets {
+        self.module.offsets()
+    }
+
+    pub(crate) fn vmctx(&self) -> *mut VMContext {
+        self.context.as_ptr().cast_mut().cast()
+    }
+
+    /// A field of the context.
+    fn field<F>(&self, offset: u32) -> *mut F {
+        debug_assert!(offset as usize + size_of::<F>() <= self.context.len() * 16);
+        // SAFETY: offsets of the module's own layout lie inside the context.
+        unsafe { self.vmctx().byte_add(offset as usize).cast() }
+    }
+
+    /// The store's index of a memory.
+    pub(crate) fn memory(&self, memory: u32) -> usize {
+        self.memories[memory as usize]
+    }
+
+    /// The store's index of a table.
+    pub(crate) fn table(&self, table: u32) -> usize {
+        self.tables[table as usize]
+    }
+
+    pub(super) fn push_memory(&mut self, store: &StoreOpaque, index: usize) {
+        let memory = store.memory(index);
+        let offset = self.offsets().memory(self.memories.len() as u32);
+        let reference = VMMemoryRef { base: memory.base(), definition: memory.vm() };
+        // SAFETY: a place for exactly this in the context, which nothing else uses now.
+        unsafe { self.field::<VMMemoryRef>(offset).write(reference) };
+        self.memories.push(index);
+    }
+
+    pub(super) fn push_table(&mut self, store: &StoreOpaque, index: usize) {
+        let offset = self.offsets().table(self.tables.len() as u32);
+        // SAFETY: as in `push_memory`.
+        unsafe { self.field::<*mut VMTable>(offset).write(store.table(index).vm()) };
+        self.tables.push(index);
+    }
+
+    pub(super) fn set_imported_function(&mut self, func: u32, func_ref: *const VMFuncRef) {
+        // SAFETY: a function of the same store, alive as long as this.
+        let VMFuncRef { slot, vmctx, .. } = unsafe { *func_ref };
+        let import = VMFunctionImport { slot, vmctx, func_ref };
+        let offset = self.offsets().function_import(func);
+        // SAFETY: as in `push_memory`.
+        unsafe { self.field::<VMFunctionImport>(offset).write(import) };
+    }
+
+    pub(super) fn set_imported_global(&mut self, global: u32, cell: *mut VMGlobal) {
+        let offset = self.offsets().imported_global(global);
+        // SAFETY: as in `push_memory`.
+        unsafe { self.field::<*mut VMGlobal>(offset).write(cell) };
+    }
+
+    /// Fills in the references of all functions that can become values; imports come first.
+    pub(super) fn fill_func_refs(&mut self) {
+        for (escaped, &func) in self.module.info().escaped_functions.iter().enumerate() {
+            let offset = self.offsets().func_ref(escaped as u32);
+            // SAFETY: as in `push_memory`.
+            unsafe { self.field::<VMFuncRef>(offset).write(self.make_func_ref(func)) };
+        }
+    }
+
+    /// What refers to a function of this instance, own or imported.
+    pub(super) fn make_func_ref(&self, func: u32) -> VMFuncRef {
+        let info = self.module.info();
+        match info.defined_function(func) {
+            Some(defined) => VMFuncRef {
+                slot: &self.module.slots()[defined],
+                vmctx: self.vmctx(),
+                type_id: self.module.type_ids()[info.functions[func as usize] as usize].0,
+            },
+            None => {
+                let import: *const VMFunctionImport =
+                    self.field(self.offsets().function_import(func));
+                // SAFETY: set before, and the reference lives as long as the store.
+                unsafe { *(*import).func_ref }
+            }
+        }
+    }
+
+    /// The reference of a function that can become a value.
+    pub(crate) fn func_ref(&self, func: u32) -> *mut VMFuncRef {
+        let escaped = self.module.info().escaped_index(func);
+        self.field(self.offsets().func_ref(escaped.expect("the function escapes")))
+    }
+
+    pub(crate) fn global(&self, global: u32) -> *mut VMGlobal {
+        match self.module.info().is_imported_global(global) {
+            // SAFETY: set before.
+            true => unsafe {
+                *self.field::<*mut VMGlobal>(self.offsets().imported_global(global))
+            },
+            false => self.field(self.offsets().defined_global(global)),
+        }
+    }
+
+    /// What an index of the module means in this instance.
+    pub(crate) fn entity(&self, store: &StoreOpaque, entity: EntityIndex) -> Extern {
+        match entity {
+            EntityIndex::Function(func) => {
+                // SAFETY: exported functions escape; the reference lives as long as the store.
+                let func = unsafe { Func::from_raw(store, self.func_ref(func)) };
+                Extern::Func(func.expect("not null"))
+            }
+            EntityIndex::Table(table) => {
+                Extern::Table(Table::from_index(store, self.table(table)))
+            }
+            EntityIndex::Memory(memory) => {
+                Extern::Memory(Memory::from_index(store, self.memory(memory)))
+            }
+            EntityIndex::Global(global) => {
+                let cell = NonNull::new(self.global(global)).expect("not null");
+                let ty = self.module.info().globals[global as usize];
+                Extern::Global(Global::from_cell(store, cell, ty))
+            }
+        }
+    }
+
+    pub(crate) fn export(&self, store: &StoreOpaque, name: &str) -> Option<Extern> {
+        Some(self.entity(store, self.module.export_index(name)?))
+    }
+
+    pub(crate) fn drop_data(&mut self, segment: u32) {
+        self.dropped_data[segment as usize] = true;
+    }
+
+    pub(crate) fn drop_elements(&mut self, segment: u32) {
+        self.dropped_elements[segment as usize] = true;
+        if let Some(elements) = self.elements.get_mut(segment as usize) {
+            *elements = None;
+        }
+    }
+
+    /// The contents of a data segment: nothing once it is dropped.
+    pub(super) fn data_segment(&self, segment: u32) -> &[u8] {
+        match self.dropped_data[segment as usize] {
+            true => &[],
+            false => {
+                let range = self.module.info().data[segment as usize].range.clone();
+                &self.module.bytes()[range]
+            }
+        }
+    }
+
+    pub(super) fn elements_dropped(&self, segment: u32) -> bool {
+        self.dropped_elements[segment as usize]
+    }
+}

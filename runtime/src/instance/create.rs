@@ -1,0 +1,138 @@
+//! Instantiation, step by step.
+//!
+//! Source: specification section 4.5.4 "Instantiation". Until all memories, tables and globals
+//! exist nothing outside the new instance is changed. Then segments are copied in order; when one
+//! does not fit, what earlier ones have written stays, and so does the instance itself, because
+//! tables of others may refer to its functions.
+
+use super::context::InstanceData;
+use super::externs::Extern;
+use super::{Instance, const_expr, init};
+use crate::engine::TypeId;
+use crate::entities::{allocate_memory, allocate_table, write_global};
+use crate::error::{Error, Result};
+use crate::module::Module;
+use crate::store::StoreOpaque;
+use crate::trap::{Backtrace, Trap, TrapReason};
+use crate::vm;
+use seqfault_jit::vm::ValRaw;
+
+/// Instantiates `module` with imports that have been checked.
+///
+/// # Safety
+///
+/// `store` must be alive and not borrowed elsewhere; the imports must be its own and of the types
+/// that the module asks for.
+pub(super) unsafe fn instantiate(
+    store: *mut StoreOpaque,
+    module: &Module,
+    imports: &[Extern],
+) -> Result<Instance> {
+    // SAFETY: the caller's promise, for all that follows: no borrow of the store outlives its line.
+    unsafe {
+        assert!(
+            crate::Engine::same((*store).engine(), module.engine()),
+            "module and store must be of the same engine"
+        );
+        let mut instance = InstanceData::new(store, module);
+        take_imports(&*store, &mut instance, imports);
+        instance.fill_func_refs();
+        create_memories(store, &mut instance)?;
+        create_globals(&instance);
+        create_tables(store, &mut instance)?;
+        instance.elements = init::evaluate_segments(&instance);
+
+        let index = (*store).add_instance(instance);
+        let instance: *mut InstanceData = (*store).instance_mut(index);
+        init::active_elements(&mut *store, &mut *instance).map_err(without_frames)?;
+        init::active_data(&*store, &mut *instance).map_err(without_frames)?;
+        run_start(store, instance)?;
+        Ok(Instance { store: (*store).id(), index })
+    }
+}
+
+/// A trap of instantiation itself happens in no function.
+fn without_frames(error: Error) -> Error {
+    match error.downcast_ref() {
+        Some(&TrapReason(code)) => Trap::new(code, Backtrace::default()).into(),
+        None => error,
+    }
+}
+
+fn take_imports(store: &StoreOpaque, instance: &mut InstanceData, imports: &[Extern]) {
+    let (mut functions, mut globals) = (0, 0);
+    for import in imports {
+        match import {
+            Extern::Func(func) => {
+                instance.set_imported_function(functions, func.raw(store));
+                functions += 1;
+            }
+            Extern::Global(global) => {
+                instance.set_imported_global(globals, global.cell());
+                globals += 1;
+            }
+            Extern::Table(table) => instance.push_table(store, table.index()),
+            Extern::Memory(memory) => instance.push_memory(store, memory.index()),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As for [`instantiate`].
+unsafe fn create_memories(store: *mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
+    let module = instance.module().clone();
+    let info = module.info();
+    for &ty in &info.memories[info.num_imported_memories..] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let index = allocate_memory(store, ty)?;
+            instance.push_memory(&*store, index);
+        }
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// As for [`instantiate`].
+unsafe fn create_tables(store: *mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
+    let module = instance.module().clone();
+    let info = module.info();
+    for table in &info.tables[info.num_imported_tables..] {
+        let init = table.init.as_ref();
+        let init = init.map_or(0, |init| const_expr::evaluate_reference(instance, init));
+        // SAFETY: the caller's promise; constant expressions evaluate to the store's references.
+        unsafe {
+            let index = allocate_table(store, table.ty, init)?;
+            instance.push_table(&*store, index);
+        }
+    }
+    Ok(())
+}
+
+fn create_globals(instance: &InstanceData) {
+    let info = instance.module().info();
+    for (init, global) in info.global_inits.iter().zip(info.num_imported_globals..) {
+        let value = const_expr::evaluate(instance, init);
+        // SAFETY: the instance's own global, and validation says that the types agree.
+        unsafe { write_global(instance.global(global as u32), value) };
+    }
+}
+
+/// # Safety
+///
+/// As for [`instantiate`].
+unsafe fn run_start(store: *mut StoreOpaque, instance: *const InstanceData) -> Result<()> {
+    // SAFETY: instances live as long as their store and do not move.
+    let instance = unsafe { &*instance };
+    let Some(start) = instance.module().info().start else { return Ok(()) };
+    let func_ref = instance.make_func_ref(start);
+    let mut values: [ValRaw; 0] = [];
+    // SAFETY: the caller's promise; a start function has no parameters and no results.
+    unsafe {
+        let engine = (*store).engine().clone();
+        let entry = engine.types().get(TypeId(func_ref.type_id)).entry(&engine)?;
+        vm::enter(store, entry, &func_ref, values.as_mut_ptr())
+    }
+}

@@ -1,0 +1,127 @@
+//! What instances import and export.
+
+use crate::entities::{Global, Memory, Table};
+use crate::func::Func;
+use crate::store::{AsContext, StoreId, StoreOpaque};
+use crate::types::ExternType;
+
+/// Something that can be imported or exported.
+#[derive(Clone, Copy, Debug)]
+pub enum Extern {
+    /// A function.
+    Func(Func),
+    /// A global.
+    Global(Global),
+    /// A table.
+    Table(Table),
+    /// A memory.
+    Memory(Memory),
+}
+
+impl Extern {
+    /// The function, if it is one.
+    pub fn into_func(self) -> Option<Func> {
+        match self {
+            Extern::Func(func) => Some(func),
+            _ => None,
+        }
+    }
+
+    /// The global, if it is one.
+    pub fn into_global(self) -> Option<Global> {
+        match self {
+            Extern::Global(global) => Some(global),
+            _ => None,
+        }
+    }
+
+    /// The table, if it is one.
+    pub fn into_table(self) -> Option<Table> {
+        match self {
+            Extern::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The memory, if it is one.
+    pub fn into_memory(self) -> Option<Memory> {
+        match self {
+            Extern::Memory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
+    /// Its type. Of memories and tables, the minimum is the present size: it is what counts when
+    /// they are imported.
+    pub fn ty(&self, store: impl AsContext) -> ExternType {
+        self.current_type(store.as_context().opaque())
+    }
+
+    pub(crate) fn current_type(&self, store: &StoreOpaque) -> ExternType {
+        store.check(self.store());
+        match self {
+            Extern::Func(func) => ExternType::Func(func.func_type(store)),
+            Extern::Global(global) => ExternType::Global(global.global_type()),
+            Extern::Table(table) => ExternType::Table(store.table(table.index()).current_type()),
+            Extern::Memory(memory) => {
+                ExternType::Memory(store.memory(memory.index()).current_type())
+            }
+        }
+    }
+
+    pub(crate) fn store(&self) -> StoreId {
+        match self {
+            Extern::Func(func) => func.store(),
+            Extern::Global(global) => global.store(),
+            Extern::Table(table) => table.store(),
+            Extern::Memory(memory) => memory.store(),
+        }
+    }
+}
+
+impl From<Func> for Extern {
+    fn from(func: Func) -> Extern {
+        Extern::Func(func)
+    }
+}
+
+impl From<Global> for Extern {
+    fn from(global: Global) -> Extern {
+        Extern::Global(global)
+    }
+}
+
+impl From<Table> for Extern {
+    fn from(table: Table) -> Extern {
+        Extern::Table(table)
+    }
+}
+
+impl From<Memory> for Extern {
+    fn from(memory: Memory) -> Extern {
+        Extern::Memory(memory)
+    }
+}
+
+/// One export of an instance.
+#[derive(Clone, Debug)]
+pub struct Export {
+    name: String,
+    value: Extern,
+}
+
+impl Export {
+    pub(crate) fn new(name: &str, value: Extern) -> Export {
+        Export { name: name.to_owned(), value }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is.
+    pub fn into_extern(self) -> Extern {
+        self.value
+    }
+}

@@ -1,0 +1,106 @@
+//! Segments: copied into memories and tables at instantiation, or later by `memory.init` and
+//! `table.init`.
+
+use super::const_expr::{evaluate_offset, evaluate_reference};
+use super::context::InstanceData;
+use crate::entities::checked_range;
+use crate::error::Result;
+use crate::store::StoreOpaque;
+use crate::trap::{TrapCode, TrapReason};
+use crate::vm::trap_of;
+use seqfault_jit::module::{DataMode, ElementItems, ElementMode};
+
+/// The elements of passive segments that have expressions: their values are those that globals
+/// have now.
+pub(super) fn evaluate_segments(instance: &InstanceData) -> Vec<Option<Box<[u64]>>> {
+    let segments = instance.module().info().elements.iter();
+    segments
+        .map(|segment| match &segment.items {
+            ElementItems::Functions(_) => None,
+            ElementItems::Expressions(items) => {
+                Some(items.iter().map(|item| evaluate_reference(instance, item)).collect())
+            }
+        })
+        .collect()
+}
+
+/// Copies active element segments into their tables and drops them, and the declarative ones.
+pub(super) fn active_elements(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
+    let module = instance.module().clone();
+    for (index, segment) in module.info().elements.iter().enumerate() {
+        let index = index as u32;
+        match &segment.mode {
+            ElementMode::Passive => continue,
+            ElementMode::Declared => {}
+            ElementMode::Active { table, offset } => {
+                let at = evaluate_offset(instance, offset);
+                let len = segment.items.len() as u32;
+                table_init(store, instance, *table, index, at, 0, len)?;
+            }
+        }
+        instance.drop_elements(index);
+    }
+    Ok(())
+}
+
+/// Copies active data segments into their memories and drops them.
+pub(super) fn active_data(store: &StoreOpaque, instance: &mut InstanceData) -> Result<()> {
+    let module = instance.module().clone();
+    for (index, segment) in module.info().data.iter().enumerate() {
+        let DataMode::Active { memory, offset } = &segment.mode else { continue };
+        let (index, at) = (index as u32, evaluate_offset(instance, offset));
+        memory_init(store, instance, *memory, index, at, 0, segment.range.len() as u32)?;
+        instance.drop_data(index);
+    }
+    Ok(())
+}
+
+/// `memory.init`: `len` bytes of a data segment, from `from` on, to address `to`.
+pub(crate) fn memory_init(
+    store: &StoreOpaque,
+    instance: &InstanceData,
+    memory: u32,
+    segment: u32,
+    to: u64,
+    from: u32,
+    len: u32,
+) -> Result<()> {
+    let out_of_bounds = TrapReason(TrapCode::MemoryOutOfBounds);
+    let memory = store.memory(instance.memory(memory));
+    let target = memory.range(to, len.into()).ok_or(out_of_bounds)?;
+    let (from, len) = (from as usize, len as usize);
+    let source = from..from.checked_add(len).ok_or(out_of_bounds)?;
+    let bytes = instance.data_segment(segment).get(source).ok_or(out_of_bounds)?;
+    Ok(memory.region().write(target.start, bytes).map_err(trap_of)?)
+}
+
+/// `table.init`: `len` elements of a segment, from `from` on, to index `to`.
+pub(crate) fn table_init(
+    store: &mut StoreOpaque,
+    instance: &InstanceData,
+    table: u32,
+    segment: u32,
+    to: u64,
+    from: u32,
+    len: u32,
+) -> Result<()> {
+    let items = &instance.module().info().elements[segment as usize].items;
+    let available = if instance.elements_dropped(segment) { 0 } else { items.len() };
+    let source = checked_range(from.into(), len.into(), available)?;
+    let table = store.table_mut(instance.table(table));
+    let target = table.range(to, len.into())?;
+    let target = &mut table.elements_mut()[target];
+    if source.is_empty() {
+        return Ok(());
+    }
+    match (items, &instance.elements[segment as usize]) {
+        (ElementItems::Functions(functions), _) => {
+            for (element, &func) in target.iter_mut().zip(&functions[source]) {
+                *element = instance.func_ref(func) as usize as u64;
+            }
+        }
+        (ElementItems::Expressions(_), Some(values)) => target.copy_from_slice(&values[source]),
+        (ElementItems::Expressions(_), None) => unreachable!("evaluated until they are dropped"),
+    }
+    Ok(())
+}

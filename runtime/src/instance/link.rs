@@ -1,0 +1,122 @@
+//! Whether imports are what a module asks for.
+//!
+//! Source: specification section 4.5.3 "Import Subtyping".
+
+use super::externs::Extern;
+use crate::error::{Error, Result};
+use crate::module::Module;
+use crate::store::StoreOpaque;
+use crate::types::{ExternType, MemoryType, TableType};
+use std::fmt;
+
+/// An import that is missing or does not fit.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// Nobody has defined it.
+    UnknownImport {
+        /// The module part of its name.
+        module: String,
+        /// The field part of its name.
+        name: String,
+        /// What it must be.
+        ty: ExternType,
+    },
+    /// What was given is of another type.
+    IncompatibleImport {
+        /// The module part of its name.
+        module: String,
+        /// The field part of its name.
+        name: String,
+        /// What it must be.
+        expected: ExternType,
+        /// What it is.
+        found: ExternType,
+    },
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkError::UnknownImport { module, name, ty } => {
+                write!(f, "unknown import: `{module}::{name}`, which must be {ty}")
+            }
+            LinkError::IncompatibleImport { module, name, expected, found } => write!(
+                f,
+                "incompatible import type for `{module}::{name}`: expected {expected}, found {found}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+/// Whether `imports` are what `module` asks for, all from this store.
+pub(super) fn check_imports(store: &StoreOpaque, module: &Module, imports: &[Extern]) -> Result<()> {
+    let expected = module.info().imports.len();
+    if imports.len() != expected {
+        let found = imports.len();
+        return Err(Error::msg(format!("expected {expected} imports, found {found}")));
+    }
+    for (import, given) in module.imports().zip(imports) {
+        store.check(given.store());
+        let found = given.current_type(store);
+        check_type(import.module(), import.name(), import.ty(), &found)?;
+    }
+    Ok(())
+}
+
+/// Whether `found` will do where `expected` is asked for.
+pub(super) fn check_type(
+    module: &str,
+    name: &str,
+    expected: &ExternType,
+    found: &ExternType,
+) -> Result<(), LinkError> {
+    match matches(expected, found) {
+        true => Ok(()),
+        false => Err(LinkError::IncompatibleImport {
+            module: module.to_owned(),
+            name: name.to_owned(),
+            expected: expected.clone(),
+            found: found.clone(),
+        }),
+    }
+}
+
+fn matches(expected: &ExternType, found: &ExternType) -> bool {
+    match (expected, found) {
+        (ExternType::Func(expected), ExternType::Func(found)) => expected == found,
+        (ExternType::Global(expected), ExternType::Global(found)) => expected == found,
+        (ExternType::Table(expected), ExternType::Table(found)) => table_matches(expected, found),
+        (ExternType::Memory(expected), ExternType::Memory(found)) => {
+            memory_matches(expected, found)
+        }
+        _ => false,
+    }
+}
+
+fn table_matches(expected: &TableType, found: &TableType) -> bool {
+    expected.element == found.element
+        && limits_match(
+            (expected.minimum, expected.maximum),
+            (found.minimum, found.maximum),
+        )
+}
+
+fn memory_matches(expected: &MemoryType, found: &MemoryType) -> bool {
+    expected.shared == found.shared
+        && limits_match(
+            (expected.minimum, expected.maximum),
+            (found.minimum, found.maximum),
+        )
+}
+
+fn limits_match(expected: (u64, Option<u64>), found: (u64, Option<u64>)) -> bool {
+    let maximum = match (expected.1, found.1) {
+        (None, _) => true,
+        (Some(expected), Some(found)) => found <= expected,
+        (Some(_), None) => false,
+    };
+    found.0 >= expected.0 && maximum
+}

@@ -1,0 +1,119 @@
+//! The code of one module: a slot for each function, filled as functions are called.
+//!
+//! Every call of a function, from wasm or from the host, reads its slot. At first all slots lead to
+//! the module's lazy entries; [`ModuleCode::compile`] puts the address of the code in their place.
+//! Threads that meet in one function wait for that function only.
+
+use super::ModuleInner;
+use crate::error::Result;
+use crate::vm;
+use rayon::prelude::*;
+use seqfault_jit::code::{LazyEntries, PublishedUnit, UnitBuilder};
+use seqfault_jit::vm::VMSlot;
+use seqfault_jit::{CompileError, CompileScratch};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+pub(super) struct ModuleCode {
+    slots: Box<[VMSlot]>,
+    functions: Box<[OnceLock<Result<PublishedUnit, CompileError>>]>,
+    /// Code that was compiled together.
+    batches: OnceLock<Vec<PublishedUnit>>,
+    /// Where slots lead before their function is compiled.
+    lazy: OnceLock<LazyEntries>,
+}
+
+/// Functions that are compiled and published together in eager mode: enough to fill pages, few
+/// enough to keep all cores busy until the end.
+const BATCH: usize = 128;
+
+impl ModuleCode {
+    /// Slots for `count` functions, which lead nowhere: [`ModuleCode::compile_when_called`] or
+    /// [`ModuleCode::compile_all`] comes next, when the module lies where it stays.
+    pub(super) fn new(count: usize) -> ModuleCode {
+        ModuleCode {
+            slots: (0..count).map(|_| VMSlot(AtomicPtr::default())).collect(),
+            functions: std::iter::repeat_with(OnceLock::new).take(count).collect(),
+            batches: OnceLock::new(),
+            lazy: OnceLock::new(),
+        }
+    }
+
+    /// Makes each function's first call compile it.
+    pub(super) fn compile_when_called(&self, module: &ModuleInner) -> Result<(), CompileError> {
+        let stub = vm::lazy_function_stub();
+        let lazy = LazyEntries::publish(self.slots.len(), stub, owner(module))?;
+        for (index, slot) in self.slots.iter().enumerate() {
+            slot.0.store(lazy.entry(index).cast_mut(), Ordering::Relaxed);
+        }
+        self.lazy.set(lazy).expect("once, when the module is made");
+        Ok(())
+    }
+
+    pub(super) fn slots(&self) -> &[VMSlot] {
+        &self.slots
+    }
+
+    /// Compiles one function unless that has been done, and returns where its code starts.
+    pub(super) fn compile(&self, module: &ModuleInner, defined: usize) -> Result<*const u8> {
+        let unit = self.functions[defined].get_or_init(|| {
+            let func = (module.info.num_imported_functions + defined) as u32;
+            let compiler = module.engine.compiler();
+            let compiled = module
+                .engine
+                .with_scratch(|scratch| compiler.compile_function(scratch, module.source(), func))?;
+            let mut unit = UnitBuilder::new();
+            unit.push(Some(func), compiled);
+            let unit = unit.publish(owner(module))?;
+            self.patch(defined, unit.start());
+            Ok(unit)
+        });
+        match unit {
+            Ok(unit) => Ok(unit.start()),
+            Err(error) => Err(error.clone().into()),
+        }
+    }
+
+    /// Compiles all functions, on all cores.
+    pub(super) fn compile_all(&self, module: &ModuleInner) -> Result<()> {
+        let all: Vec<usize> = (0..self.slots.len()).collect();
+        let batches = all
+            .par_chunks(BATCH)
+            .map_init(CompileScratch::default, |scratch, batch| {
+                self.compile_batch(module, scratch, batch)
+            })
+            .collect::<Result<Vec<_>, CompileError>>()?;
+        self.batches.set(batches).expect("compiled once, when the module is made");
+        Ok(())
+    }
+
+    fn compile_batch(
+        &self,
+        module: &ModuleInner,
+        scratch: &mut CompileScratch,
+        batch: &[usize],
+    ) -> Result<PublishedUnit, CompileError> {
+        let compiler = module.engine.compiler();
+        let mut unit = UnitBuilder::new();
+        for &defined in batch {
+            let func = (module.info.num_imported_functions + defined) as u32;
+            unit.push(Some(func), compiler.compile_function(scratch, module.source(), func)?);
+        }
+        let unit = unit.publish(owner(module))?;
+        for (&defined, start) in batch.iter().zip(unit.function_starts()) {
+            self.patch(defined, start);
+        }
+        Ok(unit)
+    }
+
+    fn patch(&self, defined: usize, code: *const u8) {
+        // Release: whoever reads the slot finds the code and its unit complete. The partner is the
+        // dependency of a compiled call's jump on its load.
+        self.slots[defined].0.store(code.cast_mut(), Ordering::Release);
+    }
+}
+
+/// What `CodeUnit::owner` says for this module's code: the address inside its `Arc`.
+fn owner(module: &ModuleInner) -> usize {
+    std::ptr::from_ref(module) as usize
+}

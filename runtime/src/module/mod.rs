@@ -1,0 +1,250 @@
+//! [`Module`]: validated, ready to be instantiated, compiled as its functions are called.
+
+mod code;
+
+use crate::config::Compilation;
+use crate::engine::{Engine, TypeId};
+use crate::error::{Error, Result};
+use crate::types::{ExportType, ExternType, ImportType};
+use code::ModuleCode;
+use rayon::prelude::*;
+use seqfault_jit::module::{
+    BodyValidation, EntityIndex, EntityType, ModuleInfo, ParsedModule, ValidationScratch,
+    function_names, parse,
+};
+use seqfault_jit::vm::{VMOffsets, VMSlot};
+use seqfault_jit::{CompileError, ModuleSource, WasmFeatures};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// A WebAssembly module.
+///
+/// Cheap to clone, shared by threads: all clones, instances and threads use the same code.
+#[derive(Clone, Debug)]
+pub struct Module(Arc<ModuleInner>);
+
+pub(crate) struct ModuleInner {
+    engine: Engine,
+    bytes: Box<[u8]>,
+    features: WasmFeatures,
+    info: ModuleInfo,
+    offsets: VMOffsets,
+    /// The engine's id of each type, read by compiled code.
+    type_ids: Box<[TypeId]>,
+    exports: HashMap<Box<str>, EntityIndex>,
+    code: ModuleCode,
+    names: OnceLock<HashMap<u32, Box<str>>>,
+}
+
+impl std::fmt::Debug for ModuleInner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Module").field("name", &self.info.name).finish_non_exhaustive()
+    }
+}
+
+impl Module {
+    /// A module from the binary format, or from the text format with the feature `wat`.
+    ///
+    /// # Errors
+    ///
+    /// A [`CompileError`] says what is wrong with the module, and where. With text that does not
+    /// parse, the error points into the text.
+    pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
+        Module::from_binary(engine, &to_binary(bytes.as_ref())?)
+    }
+
+    /// A module from a file in the binary or the text format.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, and as for [`Module::new`].
+    pub fn from_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Module> {
+        let path = path.as_ref();
+        let named = |error: Error| error.context(path.display());
+        let bytes = std::fs::read(path).map_err(|error| named(error.into()))?;
+        Module::new(engine, bytes).map_err(named)
+    }
+
+    /// A module from the binary format.
+    ///
+    /// # Errors
+    ///
+    /// A [`CompileError`] says what is wrong with the module, and where.
+    pub fn from_binary(engine: &Engine, bytes: &[u8]) -> Result<Module> {
+        let features = engine.config().features;
+        let ParsedModule { info, bodies } = parse(bytes, features)?;
+        validate_bodies(bytes, bodies)?;
+        let offsets = VMOffsets::new(&info);
+        let type_ids = info.types.iter().map(|ty| engine.types().intern(ty)).collect();
+        let exports = info.exports.iter().map(|e| (e.name.as_str().into(), e.entity)).collect();
+        let module = Module(Arc::new(ModuleInner {
+            engine: engine.clone(),
+            bytes: bytes.into(),
+            features,
+            offsets,
+            type_ids,
+            exports,
+            code: ModuleCode::new(info.bodies.len()),
+            names: OnceLock::new(),
+            info,
+        }));
+        match engine.config().compilation {
+            Compilation::Lazy => module.0.code.compile_when_called(&module.0)?,
+            Compilation::Eager => module.0.code.compile_all(&module.0)?,
+        }
+        Ok(module)
+    }
+
+    /// Checks a module in the binary format without keeping it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Module::from_binary`], except for what only shows when code is generated.
+    pub fn validate(engine: &Engine, bytes: &[u8]) -> Result<()> {
+        let parsed = parse(bytes, engine.config().features)?;
+        Ok(validate_bodies(bytes, parsed.bodies)?)
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The name in its name section.
+    pub fn name(&self) -> Option<&str> {
+        self.0.info.name.as_deref()
+    }
+
+    /// What it needs, in order.
+    pub fn imports(&self) -> impl ExactSizeIterator<Item = ImportType<'_>> {
+        self.0.info.imports.iter().map(|import| {
+            ImportType::new(&import.module, &import.name, self.extern_type(import.ty))
+        })
+    }
+
+    /// What it offers, in order.
+    pub fn exports(&self) -> impl ExactSizeIterator<Item = ExportType<'_>> {
+        self.0.info.exports.iter().map(|export| {
+            ExportType::new(&export.name, self.extern_type(self.entity_type(export.entity)))
+        })
+    }
+
+    /// The type of one export.
+    pub fn get_export(&self, name: &str) -> Option<ExternType> {
+        Some(self.extern_type(self.entity_type(self.export_index(name)?)))
+    }
+
+    /// The name of a function, from the name section, or else from an export or import.
+    pub(crate) fn function_name(&self, func: u32) -> Option<&str> {
+        let info = &self.0.info;
+        let names = self.0.names.get_or_init(|| match &info.name_section {
+            Some(range) => function_names(&self.0.bytes, range.clone()),
+            None => HashMap::new(),
+        });
+        names.get(&func).map(|name| &**name).or_else(|| {
+            let export = info.exports.iter().find(|e| e.entity == EntityIndex::Function(func))?;
+            Some(&export.name)
+        })
+    }
+
+    pub(crate) fn info(&self) -> &ModuleInfo {
+        &self.0.info
+    }
+
+    pub(crate) fn offsets(&self) -> &VMOffsets {
+        &self.0.offsets
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    pub(crate) fn type_ids(&self) -> &[TypeId] {
+        &self.0.type_ids
+    }
+
+    pub(crate) fn slots(&self) -> &[VMSlot] {
+        self.0.code.slots()
+    }
+
+    pub(crate) fn export_index(&self, name: &str) -> Option<EntityIndex> {
+        self.0.exports.get(name).copied()
+    }
+
+    /// The code of a defined function, compiled now unless it has been before.
+    pub(crate) fn compile_now(&self, defined: usize) -> Result<*const u8> {
+        self.0.code.compile(&self.0, defined)
+    }
+
+    /// The module that a [`CodeUnit`](seqfault_jit::code::CodeUnit) says owns it.
+    ///
+    /// # Safety
+    ///
+    /// `owner` must be what such a unit says, and the module must be alive.
+    pub(crate) unsafe fn from_owner(owner: usize) -> Module {
+        let inner = owner as *const ModuleInner;
+        // SAFETY: `ModuleCode` gives the address of the inner part of a module's `Arc` as the
+        // owner, and the module is alive (caller's promise).
+        unsafe {
+            Arc::increment_strong_count(inner);
+            Module(Arc::from_raw(inner))
+        }
+    }
+
+    pub(crate) fn entity_type(&self, entity: EntityIndex) -> EntityType {
+        let info = &self.0.info;
+        match entity {
+            EntityIndex::Function(i) => EntityType::Function(info.functions[i as usize]),
+            EntityIndex::Table(i) => EntityType::Table(info.tables[i as usize].ty),
+            EntityIndex::Memory(i) => EntityType::Memory(info.memories[i as usize]),
+            EntityIndex::Global(i) => EntityType::Global(info.globals[i as usize]),
+        }
+    }
+
+    pub(crate) fn extern_type(&self, ty: EntityType) -> ExternType {
+        match ty {
+            EntityType::Function(ty) => ExternType::Func(self.0.info.types[ty as usize].clone()),
+            EntityType::Table(ty) => ExternType::Table(ty),
+            EntityType::Memory(ty) => ExternType::Memory(ty),
+            EntityType::Global(ty) => ExternType::Global(ty),
+        }
+    }
+}
+
+impl ModuleInner {
+    fn source(&self) -> ModuleSource<'_> {
+        ModuleSource {
+            info: &self.info,
+            offsets: &self.offsets,
+            bytes: &self.bytes,
+            features: self.features,
+        }
+    }
+}
+
+/// Validates function bodies on all cores.
+fn validate_bodies(bytes: &[u8], bodies: Vec<BodyValidation>) -> Result<(), CompileError> {
+    // Few bodies are done before other threads are awake.
+    const WORTH_SHARING: usize = 64;
+    if bodies.len() < WORTH_SHARING {
+        let mut scratch = ValidationScratch::default();
+        return bodies.into_iter().try_for_each(|body| body.run(bytes, &mut scratch));
+    }
+    bodies
+        .into_par_iter()
+        .with_min_len(WORTH_SHARING / 2)
+        .try_for_each_init(ValidationScratch::default, |scratch, body| body.run(bytes, scratch))
+}
+
+/// The binary format of what may be text.
+#[cfg(feature = "wat")]
+fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
+    wat::parse_bytes(bytes).map_err(Error::from)
+}
+
+#[cfg(not(feature = "wat"))]
+fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
+    Ok(Cow::Borrowed(bytes))
+}

@@ -1,0 +1,141 @@
+//! [`Store`]: everything that instances are made of, and the embedder's data.
+//!
+//! A store owns its instances, memories, tables, globals and host functions until it is dropped;
+//! what the embedder holds ([`Func`](crate::Func), [`Memory`](crate::Memory), ...) are handles,
+//! valid with their own store only. Compiled code holds raw pointers into the store's parts, so
+//! each part is boxed and never moves.
+
+mod context;
+mod data;
+mod epoch;
+mod limits;
+
+pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
+pub use data::StoreOpaque;
+pub(crate) use data::{Pending, StoreId};
+pub use epoch::UpdateDeadline;
+pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+
+use crate::engine::Engine;
+use crate::error::Result;
+use epoch::EpochBehaviour;
+use std::ptr::NonNull;
+
+/// A store with an embedder's data of type `T`.
+pub struct Store<T: 'static> {
+    inner: Box<StoreInner<T>>,
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("data", &self.inner.data).finish_non_exhaustive()
+    }
+}
+
+/// A store as its own code sees it. `opaque` comes first: a pointer to one is a pointer to the
+/// other.
+#[repr(C)]
+pub(crate) struct StoreInner<T: 'static> {
+    opaque: StoreOpaque,
+    limiter: Option<LimiterOf<T>>,
+    epoch: EpochBehaviour<T>,
+    data: T,
+}
+
+type LimiterOf<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
+
+/// What the parts of a store that do not know `T` ask of the whole.
+pub(crate) trait WholeStore {
+    /// The embedder's word on a growing memory; sizes in bytes.
+    fn memory_growing(&mut self, current: usize, desired: usize, max: Option<usize>) -> Result<bool>;
+    /// The embedder's word on a growing table; sizes in elements.
+    fn table_growing(&mut self, current: usize, desired: usize, max: Option<usize>) -> Result<bool>;
+    /// The deadline is reached: sets a new one, or says why the guest must stop.
+    fn new_epoch(&mut self) -> Result<()>;
+}
+
+impl<T: 'static> Store<T> {
+    /// A store of `engine` that holds `data`.
+    pub fn new(engine: &Engine, data: T) -> Store<T> {
+        let mut inner = Box::new(StoreInner {
+            opaque: StoreOpaque::new::<T>(engine),
+            limiter: None,
+            epoch: EpochBehaviour::Trap,
+            data,
+        });
+        let whole: NonNull<StoreInner<T>> = NonNull::from(&mut *inner);
+        inner.opaque.set_whole(whole);
+        Store { inner }
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &Engine {
+        self.inner.opaque.engine()
+    }
+
+    /// The embedder's data.
+    pub fn data(&self) -> &T {
+        &self.inner.data
+    }
+
+    /// The embedder's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.inner.data
+    }
+
+    /// Drops the store but for the embedder's data.
+    pub fn into_data(self) -> T {
+        let StoreInner { opaque, data, .. } = *self.inner;
+        drop(opaque);
+        data
+    }
+
+    /// Sets who decides how far memories and tables may grow, from now on.
+    pub fn limiter(
+        &mut self,
+        limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static,
+    ) {
+        self.inner.limiter = Some(Box::new(limiter));
+    }
+
+    /// Lets the guest run until the engine's epoch has advanced `ticks` from now. Without a call
+    /// of this there is no deadline.
+    ///
+    /// Works with [`Config::epoch_interruption`](crate::Config::epoch_interruption).
+    pub fn set_epoch_deadline(&mut self, ticks: u64) {
+        self.inner.opaque.set_epoch_deadline(ticks);
+    }
+
+    /// At the deadline the guest traps. This is the default.
+    pub fn epoch_deadline_trap(&mut self) {
+        self.inner.epoch = EpochBehaviour::Trap;
+    }
+
+    /// At the deadline `callback` decides: go on until a new deadline, or stop with an error.
+    pub fn epoch_deadline_callback(
+        &mut self,
+        callback: impl FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync + 'static,
+    ) {
+        self.inner.epoch = EpochBehaviour::Callback(Box::new(callback));
+    }
+}
+
+impl<T: 'static> WholeStore for StoreInner<T> {
+    fn memory_growing(&mut self, current: usize, desired: usize, max: Option<usize>) -> Result<bool> {
+        match &mut self.limiter {
+            Some(limiter) => limiter(&mut self.data).memory_growing(current, desired, max),
+            None => Ok(true),
+        }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, max: Option<usize>) -> Result<bool> {
+        match &mut self.limiter {
+            Some(limiter) => limiter(&mut self.data).table_growing(current, desired, max),
+            None => Ok(true),
+        }
+    }
+
+    fn new_epoch(&mut self) -> Result<()> {
+        epoch::deadline_reached(self)
+    }
+}

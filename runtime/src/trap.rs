@@ -1,0 +1,162 @@
+//! [`Trap`]: how a guest fails, and the wasm frames it failed in.
+
+use crate::module::Module;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+pub use seqfault_jit::TrapCode;
+
+/// The guest did what WebAssembly defines as an error.
+///
+/// `Display` prints the specification's text, then the wasm frames.
+#[derive(Clone)]
+pub struct Trap {
+    code: TrapCode,
+    backtrace: Backtrace,
+}
+
+impl Trap {
+    pub(crate) fn new(code: TrapCode, backtrace: Backtrace) -> Trap {
+        Trap { code, backtrace }
+    }
+
+    /// Why.
+    pub fn code(&self) -> TrapCode {
+        self.code
+    }
+
+    /// Where: the wasm frames, innermost first.
+    pub fn frames(&self) -> &[FrameInfo] {
+        self.backtrace.frames()
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        if !self.frames().is_empty() {
+            write!(f, "\n{}", self.backtrace)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trap").field("code", &self.code).field("frames", &self.frames()).finish()
+    }
+}
+
+impl std::error::Error for Trap {}
+
+/// A trap that the runtime itself has found, before its backtrace is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TrapReason(pub(crate) TrapCode);
+
+impl fmt::Display for TrapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for TrapReason {}
+
+/// One wasm frame.
+#[derive(Clone, Debug)]
+pub struct FrameInfo {
+    module_name: Option<String>,
+    func_index: u32,
+    func_name: Option<String>,
+    module_offset: Option<usize>,
+}
+
+impl FrameInfo {
+    /// The name of the module, from its name section.
+    pub fn module_name(&self) -> Option<&str> {
+        self.module_name.as_deref()
+    }
+
+    /// The index of the function in its module.
+    pub fn func_index(&self) -> u32 {
+        self.func_index
+    }
+
+    /// The name of the function, from the module's name section.
+    pub fn func_name(&self) -> Option<&str> {
+        self.func_name.as_deref()
+    }
+
+    /// Byte offset of the instruction in the module's binary.
+    pub fn module_offset(&self) -> Option<usize> {
+        self.module_offset
+    }
+}
+
+/// `0x1f0 - module!function`; what has no name is shown by its index.
+impl fmt::Display for FrameInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.module_offset {
+            Some(offset) => write!(f, "{offset:#8x} - ")?,
+            None => write!(f, "{:>8} - ", "?")?,
+        }
+        write!(f, "{}!", self.module_name.as_deref().unwrap_or("<unknown>"))?;
+        match &self.func_name {
+            Some(name) => f.write_str(name),
+            None => write!(f, "<wasm function {}>", self.func_index),
+        }
+    }
+}
+
+/// The wasm frames at one moment. Names are looked up when somebody asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Backtrace(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    raw: Vec<RawFrame>,
+    /// Frames beyond those kept.
+    omitted: usize,
+    resolved: OnceLock<Vec<FrameInfo>>,
+}
+
+/// A frame before names are looked up.
+#[derive(Debug)]
+pub(crate) struct RawFrame {
+    pub(crate) module: Module,
+    pub(crate) func: u32,
+    pub(crate) module_offset: Option<u32>,
+}
+
+impl Backtrace {
+    pub(crate) fn new(raw: Vec<RawFrame>, omitted: usize) -> Backtrace {
+        Backtrace(Arc::new(Inner { raw, omitted, resolved: OnceLock::new() }))
+    }
+
+    pub(crate) fn frames(&self) -> &[FrameInfo] {
+        self.0.resolved.get_or_init(|| self.0.raw.iter().map(RawFrame::resolve).collect())
+    }
+}
+
+impl RawFrame {
+    fn resolve(&self) -> FrameInfo {
+        FrameInfo {
+            module_name: self.module.name().map(str::to_owned),
+            func_index: self.func,
+            func_name: self.module.function_name(self.func).map(str::to_owned),
+            module_offset: self.module_offset.map(|offset| offset as usize),
+        }
+    }
+}
+
+impl fmt::Display for Backtrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("wasm backtrace:")?;
+        for (number, frame) in self.frames().iter().enumerate() {
+            write!(f, "\n  {number:>3}: {frame}")?;
+        }
+        if self.0.omitted > 0 {
+            write!(f, "\n  ... and {} more frames", self.0.omitted)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! x86-64: continuing elsewhere, and the stubs between compiled code and Rust.
+
+use super::super::lazy;
+use std::arch::{asm, naked_asm};
+
+/// Continues at `pc` with that stack pointer and frame pointer.
+///
+/// # Safety
+///
+/// `pc` must expect them, and no frame that is left may hold anything that needs dropping.
+pub(in crate::vm) unsafe fn continue_at(pc: usize, sp: usize, fp: usize) -> ! {
+    // SAFETY: the caller's promise. The operands are in registers that are not changed before use.
+    unsafe {
+        asm!(
+            "mov rsp, {sp}",
+            "mov rbp, {fp}",
+            "jmp {pc}",
+            sp = in(reg) sp,
+            fp = in(reg) fp,
+            pc = in(reg) pc,
+            options(noreturn),
+        )
+    }
+}
+
+/// Saves or restores the registers that carry arguments in the `tail` convention, with the stack
+/// pointer 16-byte aligned at the lowest of the 176 bytes.
+macro_rules! argument_registers {
+    (save) => {
+        "sub rsp, 176
+         movups [rsp], xmm0
+         movups [rsp + 16], xmm1
+         movups [rsp + 32], xmm2
+         movups [rsp + 48], xmm3
+         movups [rsp + 64], xmm4
+         movups [rsp + 80], xmm5
+         movups [rsp + 96], xmm6
+         movups [rsp + 112], xmm7
+         mov [rsp + 128], rdi
+         mov [rsp + 136], rsi
+         mov [rsp + 144], rdx
+         mov [rsp + 152], rcx
+         mov [rsp + 160], r8
+         mov [rsp + 168], r9"
+    };
+    (restore) => {
+        "movups xmm0, [rsp]
+         movups xmm1, [rsp + 16]
+         movups xmm2, [rsp + 32]
+         movups xmm3, [rsp + 48]
+         movups xmm4, [rsp + 64]
+         movups xmm5, [rsp + 80]
+         movups xmm6, [rsp + 96]
+         movups xmm7, [rsp + 112]
+         mov rdi, [rsp + 128]
+         mov rsi, [rsp + 136]
+         mov rdx, [rsp + 144]
+         mov rcx, [rsp + 152]
+         mov r8, [rsp + 160]
+         mov r9, [rsp + 168]"
+    };
+}
+
+/// Where the lazy entries of modules lead: compiles the function and goes on to it.
+pub(crate) fn lazy_function_stub() -> *const u8 {
+    function_stub as *const u8
+}
+
+/// Where the slots of host functions lead at first: compiles the exit trampoline and goes on to it.
+pub(crate) fn lazy_exit_stub() -> *const u8 {
+    exit_stub as *const u8
+}
+
+/// Entered by the call of a lazy entry: the address it has pushed tells which. Makes a frame, so
+/// that `[rbp]` and `[rbp + 8]` are the frame pointer and return address of the wasm caller.
+#[unsafe(naked)]
+unsafe extern "C" fn function_stub() {
+    naked_asm!(
+        "pop rax",
+        "push rbp",
+        "mov rbp, rsp",
+        argument_registers!(save),
+        "mov rdi, rax",
+        "mov rsi, rbp",
+        "call {compile}",
+        argument_registers!(restore),
+        "mov rsp, rbp",
+        "pop rbp",
+        "jmp rax",
+        compile = sym lazy::compile_function,
+    )
+}
+
+/// Entered in place of an exit trampoline, with the host function's context as first argument.
+#[unsafe(naked)]
+unsafe extern "C" fn exit_stub() {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        argument_registers!(save),
+        "mov rsi, rbp",
+        "call {compile}",
+        argument_registers!(restore),
+        "mov rsp, rbp",
+        "pop rbp",
+        "jmp rax",
+        compile = sym lazy::compile_exit,
+    )
+}
+
+/// Defines what compiled code calls for a builtin: it notes the frame that is left, then goes on to
+/// the Rust function. `rdi` is the instance's context, `rbp` still the wasm frame's.
+macro_rules! builtin_shim {
+    ($name:ident => $function:path) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name() {
+            std::arch::naked_asm!(
+                "mov rax, [rdi + {store}]",
+                "mov [rax + {exit_fp}], rbp",
+                "mov r10, [rsp]",
+                "mov [rax + {exit_pc}], r10",
+                "jmp {function}",
+                store = const std::mem::offset_of!(seqfault_jit::vm::VMContext, store_context),
+                exit_fp = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_fp),
+                exit_pc = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_pc),
+                function = sym $function,
+            )
+        }
+    };
+}
+pub(in crate::vm) use builtin_shim;

@@ -1,0 +1,86 @@
+//! Taking wasm backtraces: following frame pointers through the activations of a store.
+//!
+//! A wasm frame starts with its caller's frame pointer, and behind it the return address. A run of
+//! wasm frames ends at the frame of the entry trampoline; the next run starts where the activation
+//! before was left.
+
+use super::activation::{Activation, Frames};
+use crate::module::Module;
+use crate::store::StoreOpaque;
+use crate::trap::{Backtrace, RawFrame};
+use seqfault_jit::code;
+
+/// The wasm frames of a store, seen from the host that wasm has called.
+///
+/// # Safety
+///
+/// The calling thread must have wasm of `store` on its stack, with its exit frame noted.
+pub(super) unsafe fn at_exit(store: *mut StoreOpaque) -> Backtrace {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let frames = Frames::of((*store).vm());
+        // A return address lies behind its call.
+        capture(store, frames.exit_pc.wrapping_sub(1), frames.exit_fp)
+    }
+}
+
+/// The wasm frames of a store, seen from an instruction in the innermost of them.
+///
+/// # Safety
+///
+/// `pc` and `fp` must be those of the innermost wasm frame of `store` on this thread's stack.
+pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> Backtrace {
+    // SAFETY: the caller's promise.
+    let mut run = unsafe { Frames::of((*store).vm()) };
+    // SAFETY: the caller's promise.
+    let limit = unsafe { (*store).engine().config().max_backtrace_frames };
+    let mut frames = Vec::new();
+    let mut omitted = 0;
+    let (mut pc, mut fp) = (pc, fp);
+    let mut activation = Activation::current();
+    while let Some(current) = activation {
+        if current.store() == store {
+            // SAFETY: the frames of one run, from the innermost to the trampoline.
+            unsafe {
+                walk(pc, fp, run.entry_fp, |pc| match frames.len() < limit {
+                    true => frames.extend(raw_frame(pc)),
+                    false => omitted += 1,
+                });
+            }
+            run = current.saved();
+            (pc, fp) = (run.exit_pc.wrapping_sub(1), run.exit_fp);
+            if run.is_outermost() {
+                break;
+            }
+        }
+        activation = current.previous();
+    }
+    Backtrace::new(frames, omitted)
+}
+
+/// Visits an address in each frame from `fp` until `entry_fp`.
+///
+/// # Safety
+///
+/// The frames must be on the calling thread's stack, linked by frame pointers.
+unsafe fn walk(mut pc: usize, mut fp: usize, entry_fp: usize, mut visit: impl FnMut(usize)) {
+    while fp != entry_fp {
+        visit(pc);
+        let frame = fp as *const usize;
+        // SAFETY: a frame on this stack: its caller's frame pointer, then the return address.
+        unsafe {
+            fp = frame.read();
+            pc = frame.add(1).read() - 1;
+        }
+    }
+}
+
+/// The frame of the function that `pc` lies in, unless it is a trampoline.
+unsafe fn raw_frame(pc: usize) -> Option<RawFrame> {
+    // SAFETY: code that is on the stack of a live store stays published.
+    let unit = unsafe { code::lookup(pc) }?;
+    let func = unit.function_at(pc)?.func?;
+    // SAFETY: functions with an index are owned by modules, and this one is in use.
+    let module = unsafe { Module::from_owner(unit.owner()) };
+    Some(RawFrame { module, func, module_offset: unit.module_offset_at(pc) })
+}

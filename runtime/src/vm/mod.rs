@@ -1,0 +1,31 @@
+//! Where Rust and machine code meet: entering wasm, what wasm calls, and how it is left by a trap.
+//!
+//! # The way of a call
+//!
+//! [`enter`] notes an activation for the thread and calls the entry trampoline, which calls the
+//! function through its slot. The first call of a function ends up in a [stub](lazy) that compiles
+//! it. Host functions are called by exit trampolines, the runtime's own by [builtins]; both note
+//! the frame that was left, so that backtraces start there.
+//!
+//! # The way of a trap
+//!
+//! The hardware raises a signal. `seqfault-mm`'s handler resolves what is a first touch; all else
+//! comes to [`traps`], which asks the code space whether the instruction is one that may trap. If
+//! so, the thread goes on in an ordinary function that takes the backtrace, leaves the trap in the
+//! store, and [unwinds](unwind) to the entry trampoline. Nothing that allocates runs in the
+//! handler, and no Rust frame with anything to drop is ever skipped.
+
+mod activation;
+mod arch;
+mod backtrace;
+mod builtins;
+mod enter;
+mod lazy;
+mod traps;
+mod unwind;
+
+pub(crate) use arch::{lazy_exit_stub, lazy_function_stub};
+pub(crate) use builtins::{builtins, trap_of};
+pub(crate) use enter::enter;
+pub(crate) use traps::install_signal_handlers;
+pub(crate) use unwind::catch;

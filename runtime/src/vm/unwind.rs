@@ -1,0 +1,96 @@
+//! Leaving wasm other than by returning: errors and panics, from where they arise to the caller.
+//!
+//! They are left in the store, and control goes to the exceptional edge of the entry trampoline.
+//! The Rust frames between here and there are those of this module and its callers; they hold
+//! nothing that would need dropping.
+
+use super::activation::Activation;
+use super::{arch, backtrace};
+use crate::error::{Error, Result};
+use crate::store::{Pending, StoreOpaque};
+use crate::trap::{Trap, TrapReason};
+use std::panic::{self, AssertUnwindSafe};
+
+/// Runs host code that wasm has called: 1, or 0 after its error or panic has been left in the
+/// store.
+///
+/// # Safety
+///
+/// `store` must be alive, with its exit frame noted, and not borrowed once `body` has returned.
+pub(crate) unsafe fn catch(store: *mut StoreOpaque, body: impl FnOnce() -> Result<()>) -> u32 {
+    // SAFETY: the caller's promise.
+    match unsafe { catch_value(store, body) } {
+        Some(()) => 1,
+        None => 0,
+    }
+}
+
+/// Runs a builtin's body; does not return if that fails.
+///
+/// # Safety
+///
+/// As for [`catch`]; and no frame between the innermost wasm frame and this call may hold anything
+/// that needs dropping.
+pub(super) unsafe fn catch_or_unwind<R: Copy>(
+    store: *mut StoreOpaque,
+    body: impl FnOnce() -> Result<R>,
+) -> R {
+    // SAFETY: the caller's promise.
+    match unsafe { catch_value(store, body) } {
+        Some(value) => value,
+        // SAFETY: the caller's promise.
+        None => unsafe { unwind(store) },
+    }
+}
+
+unsafe fn catch_value<R>(
+    store: *mut StoreOpaque,
+    body: impl FnOnce() -> Result<R>,
+) -> Option<R> {
+    // What a panic leaves behind is either dropped with the store or checked by its users.
+    let pending = match panic::catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => return Some(value),
+        // SAFETY: the caller's promise.
+        Ok(Err(error)) => Pending::Error(unsafe { with_backtrace(store, error) }),
+        Err(payload) => Pending::Panic(payload),
+    };
+    // SAFETY: the body has returned, and with it its borrows.
+    unsafe { (*store).set_pending(pending) };
+    None
+}
+
+/// Adds the wasm frames, unless they are known from further in.
+unsafe fn with_backtrace(store: *mut StoreOpaque, mut error: Error) -> Error {
+    if let Some(&TrapReason(code)) = error.downcast_ref() {
+        // SAFETY: the caller's promise: the exit frame is noted.
+        return Trap::new(code, unsafe { backtrace::at_exit(store) }).into();
+    }
+    if error.wants_backtrace() && error.trap().is_none() {
+        // SAFETY: as above.
+        error.attach_backtrace(unsafe { backtrace::at_exit(store) });
+    }
+    error
+}
+
+/// Continues at the entry of wasm, where [`resume`] finds what is pending.
+///
+/// # Safety
+///
+/// Wasm of `store` must be on the stack, and no frame above it may hold anything that needs
+/// dropping.
+pub(super) unsafe fn unwind(store: *mut StoreOpaque) -> ! {
+    debug_assert!(Activation::current().is_some_and(|current| current.store() == store));
+    // SAFETY: the entry trampoline has noted its own frame, which is on the stack.
+    unsafe {
+        let vm = (*store).vm();
+        arch::continue_at((*vm).entry_handler, (*vm).entry_sp, (*vm).entry_fp)
+    }
+}
+
+/// After an exceptional return: the error, or the panic going on.
+pub(super) fn resume(store: &mut StoreOpaque) -> Result<()> {
+    match store.take_pending().expect("unwinding leaves its reason") {
+        Pending::Error(error) => Err(error),
+        Pending::Panic(payload) => panic::resume_unwind(payload),
+    }
+}
