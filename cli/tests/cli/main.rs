@@ -1,0 +1,10 @@
+//! The program as a user meets it: the built binary, its output and its exit codes.
+
+#![deny(unsafe_code)]
+
+mod errors;
+mod invoke;
+mod run;
+mod support;
+mod traps;
+mod wast;

@@ -1,0 +1,79 @@
+//! Programs that trap: 134, the trap's text, and the wasm frames with their names.
+
+use crate::support::Bench;
+
+#[test]
+fn a_trap_ends_with_134_and_a_backtrace_with_names() {
+    let program = r#"(module $inner_module
+        (memory 1)
+        (func $leaf (param i32) (result i32) (i32.load (local.get 0)))
+        (func $middle (result i32) (call $leaf (i32.const 65533)))
+        (func $outer (export "_start") (drop (call $middle))))"#;
+    let outcome = Bench::with("p.wat", program).run(&["run", "p.wat"]);
+    assert_eq!((outcome.code, &*outcome.stdout), (Some(134), ""), "{outcome:?}");
+    outcome.complains_of(&["error: wasm trap: out of bounds memory access", "wasm backtrace:"]);
+    let frames: Vec<&str> = outcome.stderr.lines().skip(2).collect();
+    assert_eq!(frames.len(), 3, "{outcome:?}");
+    for (frame, name) in frames.iter().zip(["leaf", "middle", "outer"]) {
+        assert!(frame.contains("inner_module") && frame.contains(name), "{outcome:?}");
+        assert!(frame.contains("0x"), "the offset is missing in {outcome:?}");
+    }
+}
+
+#[test]
+fn functions_without_a_name_are_shown_by_their_index() {
+    let program = r#"(module (func unreachable) (func (export "_start") (call 0)))"#;
+    let outcome = Bench::with("p.wat", program).run(&["run", "p.wat"]);
+    assert_eq!(outcome.code, Some(134));
+    outcome.complains_of(&["wasm trap: unreachable", "wasm function 0", "wasm function 1"]);
+}
+
+#[test]
+fn every_kind_of_trap_says_what_it_is() {
+    for (body, text) in [
+        ("unreachable", "unreachable"),
+        ("(drop (i32.div_u (i32.const 1) (i32.const 0)))", "integer divide by zero"),
+        ("(drop (i32.div_s (i32.const 0x80000000) (i32.const -1)))", "integer overflow"),
+        ("(drop (i32.trunc_f32_s (f32.const nan)))", "invalid conversion to integer"),
+        ("(drop (i32.trunc_f32_s (f32.const 1e10)))", "integer overflow"),
+        ("(call_indirect (i32.const 0))", "uninitialized element"),
+        ("(call_indirect (i32.const 9))", "undefined element"),
+        ("(call_indirect (param i32) (i32.const 0) (i32.const 1))", "indirect call type mismatch"),
+        ("(drop (table.get 0 (i32.const 9)))", "out of bounds table access"),
+        ("(memory.fill (i32.const 65536) (i32.const 0) (i32.const 1))", "out of bounds memory"),
+        ("(call $start)", "call stack exhausted"),
+    ] {
+        let program = format!(
+            r#"(module (memory 1) (table 2 funcref) (elem (i32.const 1) $start)
+                (func $start (export "_start") {body}))"#
+        );
+        let outcome = Bench::with("p.wat", program).run(&["run", "p.wat"]);
+        assert_eq!(outcome.code, Some(134), "{body}: {outcome:?}");
+        outcome.complains_of(&["error: wasm trap: ", text, "wasm backtrace:", "start"]);
+    }
+}
+
+#[test]
+fn output_before_a_trap_is_not_lost() {
+    let text = crate::support::printing("before ");
+    let text = text.replacen("(func (export \"_start\")", "(func $print", 1);
+    let text = format!(
+        "{} (func (export \"_start\") (call $print) unreachable))",
+        text.strip_suffix(')').expect("a module")
+    );
+    let outcome = Bench::with("p.wat", text).run(&["run", "p.wat"]);
+    assert_eq!((outcome.code, &*outcome.stdout), (Some(134), "before "), "{outcome:?}");
+}
+
+#[test]
+fn a_pointer_that_wasi_may_not_be_given_ends_the_program_with_its_frames() {
+    let program = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write"
+            (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func $outer (export "_start")
+            (drop (call $fd_write (i32.const 1) (i32.const 65532) (i32.const 1) (i32.const 0)))))"#;
+    let outcome = Bench::with("p.wat", program).run(&["run", "p.wat"]);
+    assert_eq!(outcome.code, Some(134), "{outcome:?}");
+    outcome.complains_of(&["error: ", "beyond the end of the memory", "wasm backtrace:", "outer"]);
+}
