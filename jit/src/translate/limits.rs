@@ -7,17 +7,18 @@
 //! * building SSA form keeps a row of blocks for each variable, so that many locals in many blocks
 //!   take memory as their product.
 //!
-//! Both have a cap that only a body written to reach it will reach; a function beyond one is an error
-//! of that function.
+//! Both have a cap; a function beyond one is an error of that function. Only a body written to reach a
+//! cap will: the largest function of Yosys, a module of 31 MB, lists 13,288 values, and its locals
+//! times its blocks are 574,490.
 
 use super::Result;
 use crate::error::CompileError;
 
 /// Values that all branches, merges, calls and jump tables of a function may list together.
-const MAX_LISTED_VALUES: usize = 1 << 24;
+const MAX_LISTED_VALUES: usize = 1 << 22;
 
 /// Locals in use times blocks of a function.
-const MAX_LOCALS_TIMES_BLOCKS: u64 = 1 << 31;
+const MAX_LOCALS_TIMES_BLOCKS: u64 = 1 << 27;
 
 /// What one function has used up so far.
 pub(super) struct Limits {

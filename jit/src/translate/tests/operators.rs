@@ -1,7 +1,8 @@
 //! Every operator of WebAssembly 2.0 translates, verifies and compiles.
 
-use super::TestModule;
-use crate::tunables::Tunables;
+use super::{FEATURES, TestModule};
+use crate::compile::{CompileScratch, Compiler, ModuleSource};
+use crate::tunables::{OptLevel, Tunables};
 use std::collections::BTreeSet;
 
 /// Operators that only take and give operands: `(parameters, result, operators)`.
@@ -244,8 +245,24 @@ macro_rules! operators_of_wasm_2 {
     };
 }
 
+/// Compiles all functions of a module.
+fn compile(module: &TestModule, tunables: Tunables) {
+    let compiler = Compiler::new(tunables.clone()).unwrap();
+    let mut scratch = CompileScratch::default();
+    let source = ModuleSource {
+        info: &module.info,
+        offsets: &module.offsets,
+        bytes: &module.bytes,
+        features: FEATURES,
+    };
+    for func in module.funcs() {
+        let compiled = compiler.compile_function(&mut scratch, source, func);
+        assert!(compiled.is_ok(), "function {func} with {tunables:?}: {:?}", compiled.err());
+    }
+}
+
 #[test]
-fn every_operator_of_wasm_2_translates_and_compiles() {
+fn every_operator_of_wasm_2_translates() {
     let mut module = TestModule::new(&module_of_all_operators());
     let mut seen = BTreeSet::new();
     for func in module.funcs() {
@@ -255,13 +272,25 @@ fn every_operator_of_wasm_2_translates_and_compiles() {
             let name = operator.split(' ').next().unwrap();
             seen.insert(name.to_owned());
         }
-        let function = module.translate(func, &Tunables::default());
-        let mut context = cranelift_codegen::Context::for_function(function);
-        let compiled = context.compile(&*module.isa, &mut Default::default());
-        assert!(compiled.is_ok(), "{:?}", compiled.err().map(|error| error.inner));
+        module.translate(func, &Tunables::default());
     }
     let expected = wasmparser::for_each_operator!(operators_of_wasm_2);
     assert!(expected.len() > 430, "the list of operators has {}", expected.len());
     let missing: Vec<_> = expected.iter().filter(|&&name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "operators without a test: {missing:?}");
+}
+
+#[test]
+fn every_operator_of_wasm_2_compiles_in_every_mode() {
+    let module = TestModule::new(&module_of_all_operators());
+    for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
+        for nan_canonicalization in [false, true] {
+            let epoch_interruption = nan_canonicalization;
+            let more = Tunables::default();
+            compile(
+                &module,
+                Tunables { opt_level, nan_canonicalization, epoch_interruption, ..more },
+            );
+        }
+    }
 }

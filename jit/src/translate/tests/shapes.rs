@@ -163,6 +163,20 @@ fn values_passed_over_and_over_are_limited() {
 }
 
 #[test]
+fn locals_in_blocks_are_limited() {
+    // The locals are in use when the blocks come.
+    let (locals, blocks) = (12_000, 12_000);
+    let text = format!(
+        "(module (func (local {}) loop {} {} end))",
+        "i32 ".repeat(locals),
+        (0..locals).map(|i| format!("local.get {i} drop ")).collect::<String>(),
+        "local.get 1 br_if 0 ".repeat(blocks),
+    );
+    let error = translate_flat(text).unwrap_err();
+    assert!(error.to_string().contains("too many locals"), "{error}");
+}
+
+#[test]
 fn the_same_body_becomes_the_same_code() {
     let text = "(module (memory 1) (table 1 funcref) (func (param i32) (result i32 i32)
         (block (result i32 i32) (block (result i32 i32) (block (result i32 i32)
