@@ -31,3 +31,6 @@ fn get(ctx: &State, fd: u32, rights: Rights) -> Result<Arc<Descriptor>, Errno> {
     descriptor.require(rights)?;
     Ok(descriptor)
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,16 @@ pub(crate) fn path_remove_directory(
 ) -> Result<()> {
     let path = read_path(memory, path, path_len)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_REMOVE_DIRECTORY)?;
-    Ok(directory(&descriptor)?.dir.remove_dir(path)?)
+    Ok(directory(&descriptor)?.dir.remove_dir(without_slashes(&path))?)
+}
+
+/// The path without slashes at its end. What rmdir(2) removes is a directory with or without them;
+/// cap-std takes `dir/` for `dir/.`, which cannot be removed.
+fn without_slashes(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => path,
+        name => name,
+    }
 }
 
 /// Removes a name of something that is not a directory.

@@ -97,6 +97,9 @@ fn open(parent: &Descriptor, path: &str, request: Request) -> Result<Descriptor>
     if !request.write {
         base = base.without(Rights::STORING);
     }
+    if directory.access == DirAccess::ReadOnly {
+        base = base.without(Rights::FD_FILESTAT_SET_TIMES);
+    }
     Ok(Descriptor::opened(file.into(), base)?)
 }
 

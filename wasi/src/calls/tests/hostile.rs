@@ -1,0 +1,172 @@
+//! Arguments no honest program passes: every call must end in a result, an errno or a trap.
+
+use super::*;
+use crate::calls::{env, poll, process, sock, time};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+/// Numbers at which something may go wrong, and the ones that make calls get far.
+const WORDS: [u32; 20] = [
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    8,
+    16,
+    24,
+    64,
+    255,
+    4096,
+    65535,
+    65536,
+    (1 << 20) - 8,
+    1 << 20,
+    i32::MAX as u32,
+    u32::MAX - 7,
+    u32::MAX,
+];
+
+struct Args(SmallRng);
+
+impl Args {
+    fn word(&mut self) -> u32 {
+        if self.0.random_ratio(1, 8) {
+            return self.0.random();
+        }
+        WORDS[self.0.random_range(0..WORDS.len())]
+    }
+
+    fn pair(&mut self) -> (u32, u32) {
+        (self.word(), self.word())
+    }
+
+    fn long(&mut self) -> u64 {
+        match self.0.random_range(0..4) {
+            0 => self.0.random(),
+            1 => u64::MAX - u64::from(self.word()),
+            _ => self.word().into(),
+        }
+    }
+}
+
+/// One call with arguments out of `a`. Waiting is left out: it would be right to wait.
+fn call(which: u32, ctx: &Pinned, m: &mut FakeMemory, a: &mut Args) -> Result<()> {
+    let fd = if a.0.random_ratio(1, 4) { a.word() } else { a.0.random_range(0..8) };
+    match which {
+        0 => env::args_get(ctx, m, a.word(), a.word()),
+        1 => env::args_sizes_get(ctx, m, a.word(), a.word()),
+        2 => env::environ_get(ctx, m, a.word(), a.word()),
+        3 => env::environ_sizes_get(ctx, m, a.word(), a.word()),
+        4 => time::clock_res_get(ctx, m, a.word(), a.word()),
+        5 => time::clock_time_get(ctx, m, a.word(), a.long(), a.word()),
+        6 => fd_stat::fd_advise(ctx, fd, a.long(), a.long(), a.word()),
+        // Within a few pages: the host's disk is not the guest's to fill.
+        7 => fd_stat::fd_allocate(ctx, fd, a.long() & 0xffff, a.long() & 0xffff),
+        8 => fd_stat::fd_datasync(ctx, fd),
+        9 => fd_stat::fd_fdstat_get(ctx, m, fd, a.word()),
+        10 => fd_stat::fd_fdstat_set_flags(ctx, fd, a.word()),
+        11 => fd_stat::fd_filestat_get(ctx, m, fd, a.word()),
+        12 => fd_stat::fd_filestat_set_size(ctx, fd, a.long()),
+        13 => fd_stat::fd_filestat_set_times(ctx, fd, a.long(), a.long(), a.word()),
+        14 => fd_io::fd_pread(ctx, m, fd, a.word(), a.word(), a.long(), a.word()),
+        15 => fd::fd_prestat_get(ctx, m, fd, a.word()),
+        16 => fd::fd_prestat_dir_name(ctx, m, fd, a.word(), a.word()),
+        17 => fd_io::fd_pwrite(ctx, m, fd, a.word(), a.word(), a.long() & 0xffff, a.word()),
+        18 => fd_io::fd_read(ctx, m, fd, a.word(), a.word(), a.word()),
+        19 => calls_readdir::fd_readdir(ctx, m, fd, a.pair(), a.long(), a.word()),
+        20 => fd_io::fd_seek(ctx, m, fd, (a.long() & 0xffff).cast_signed(), a.word(), a.word()),
+        21 => fd_io::fd_tell(ctx, m, fd, a.word()),
+        22 => fd_io::fd_write(ctx, m, fd, a.word(), a.word(), a.word()),
+        23 => path::path_create_directory(ctx, m, fd, a.word(), a.word()),
+        24 => path::path_filestat_get(ctx, m, fd, a.word(), a.pair(), a.word()),
+        25 => path::path_filestat_set_times(
+            ctx,
+            m,
+            fd,
+            a.word(),
+            a.pair(),
+            (a.long(), a.long()),
+            a.word(),
+        ),
+        26 => path::path_link(ctx, m, fd, a.word(), a.pair(), fd, a.pair()),
+        27 => path_open::path_open(
+            ctx,
+            m,
+            fd,
+            a.word(),
+            a.pair(),
+            a.word(),
+            (a.long(), a.long()),
+            a.word(),
+            a.word(),
+        ),
+        28 => path::path_readlink(ctx, m, fd, a.pair(), a.pair(), a.word()),
+        29 => path::path_remove_directory(ctx, m, fd, a.word(), a.word()),
+        30 => path::path_rename(ctx, m, fd, a.pair(), fd, a.pair()),
+        31 => path::path_symlink(ctx, m, a.pair(), fd, a.pair()),
+        32 => path::path_unlink_file(ctx, m, fd, a.word(), a.word()),
+        33 => poll::poll_oneoff(ctx, m, a.word(), a.word(), a.word() | 1 << 20, a.word()),
+        34 => process::random_get(ctx, m, a.word(), a.word()),
+        35 => sock::sock_accept(ctx, m, fd, a.word(), a.word()),
+        36 => sock::sock_recv(ctx, m, fd, a.pair(), a.word(), a.pair()),
+        37 => sock::sock_send(ctx, m, fd, a.pair(), a.word(), a.word()),
+        38 => sock::sock_shutdown(ctx, fd, a.word()),
+        39 => process::proc_raise(a.word()),
+        40 => fd::fd_renumber(ctx, fd, a.word()),
+        _ => fd::fd_close(ctx, fd),
+    }
+}
+
+#[test]
+fn no_arguments_make_a_call_panic() {
+    let mut args = Args(SmallRng::seed_from_u64(46));
+    for _ in 0..60 {
+        let mut guest = Guest::with(|builder, root| {
+            std::fs::create_dir(root.join("d")).unwrap();
+            std::fs::write(root.join("f"), "some text").unwrap();
+            builder
+                .args(["a", "b"])
+                .env("K", "V")
+                .preopened_dir(root, "/", DirAccess::ReadWrite)
+                .preopened_dir(root, "/ro", DirAccess::ReadOnly)
+        });
+        guest.open("f", OFlags::NONE, BOTH).unwrap();
+        for _ in 0..1000 {
+            let which = args.0.random_range(0..42);
+            // Mostly keep the descriptors, or there is soon nothing left to be hostile to.
+            if which >= 40 && args.0.random_ratio(9, 10) {
+                continue;
+            }
+            if args.0.random_ratio(1, 4) {
+                let at = WORDS[args.0.random_range(0..14)] & !7;
+                let bytes: [u8; 16] = match args.0.random_range(0..3) {
+                    0 => args.0.random(),
+                    1 => *b"f\0d/../f////./..",
+                    _ => std::array::from_fn(|at| WORDS[at] as u8),
+                };
+                guest.memory.put(at, &bytes);
+            }
+            let ended = call(which, &guest.ctx, &mut guest.memory, &mut args);
+            assert_ne!(ended, Err(Error::Errno(Errno::Success)), "call {which}");
+        }
+        guest.check_outside();
+    }
+}
+
+#[test]
+fn results_beyond_the_memory_trap_and_leave_nothing_open() {
+    let mut guest = Guest::new();
+    let before = guest.create("file");
+    let path = guest.path(0, "file");
+    for result in [1 << 20, u32::MAX - 3, (1 << 20) - 2] {
+        let (ctx, memory) = (&guest.ctx, &mut guest.memory);
+        let opened = path_open::path_open(ctx, memory, ROOT, 0, path, 0, (0, 0), 0, result);
+        assert!(matches!(opened, Err(Error::Abort(Abort::Pointer(_)))), "{opened:?}");
+    }
+    assert_eq!(guest.create("file"), before + 1);
+}
+
+use crate::error::Abort;

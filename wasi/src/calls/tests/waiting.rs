@@ -1,0 +1,291 @@
+//! `poll_oneoff`, sockets, and being interrupted.
+
+use super::*;
+use crate::calls::{poll, sock};
+use crate::error::{Abort, Interrupted};
+use crate::{ClockId, DeterministicClocks, WasiClocks};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::time::{Duration, Instant};
+
+const MONOTONIC: u32 = 1;
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// A subscription as a guest writes it.
+enum Sub {
+    Clock { id: u32, timeout: u64, absolute: bool },
+    Read(u32),
+    Write(u32),
+}
+
+/// An event as a guest reads it: user data, errno, type, bytes, hang-up.
+type Seen = (u64, u16, u8, u64, bool);
+
+impl Guest {
+    fn poll(&mut self, subs: &[Sub]) -> Result<Vec<Seen>> {
+        let (input, output) = (DATA, DATA + 65536);
+        for (index, sub) in (0..).zip(subs) {
+            let mut bytes = [0; 48];
+            bytes[0] = index + 100;
+            match *sub {
+                Sub::Clock { id, timeout, absolute } => {
+                    bytes[16..20].copy_from_slice(&id.to_le_bytes());
+                    bytes[24..32].copy_from_slice(&timeout.to_le_bytes());
+                    bytes[40] = absolute.into();
+                }
+                Sub::Read(number) | Sub::Write(number) => {
+                    bytes[8] = if matches!(sub, Sub::Read(_)) { 1 } else { 2 };
+                    bytes[16..20].copy_from_slice(&number.to_le_bytes());
+                }
+            }
+            self.memory.put(input + u32::from(index) * 48, &bytes);
+        }
+        let count = subs.len() as u32;
+        poll::poll_oneoff(&self.ctx, &mut self.memory, input, output, count, RESULT)?;
+        let event = |index| {
+            let at = output + index * 32;
+            let bytes = self.memory.get(at, 32);
+            let errno = u16::from_le_bytes([bytes[8], bytes[9]]);
+            (self.memory.u64_at(at), errno, bytes[10], self.memory.u64_at(at + 16), bytes[24] == 1)
+        };
+        Ok((0..self.memory.u32_at(RESULT)).map(event).collect())
+    }
+}
+
+fn after(timeout: u64) -> Sub {
+    Sub::Clock { id: MONOTONIC, timeout, absolute: false }
+}
+
+#[test]
+fn sleeping_takes_its_time() {
+    let mut guest = Guest::new();
+    let begin = Instant::now();
+    let events = guest.poll(&[after(30 * MILLISECOND), after(60 * SECOND)]).unwrap();
+    let took = begin.elapsed();
+    assert_eq!(events, [(100, 0, 0, 0, false)]);
+    assert!(took >= Duration::from_millis(30) && took < Duration::from_secs(30), "{took:?}");
+}
+
+#[test]
+fn a_point_in_time_can_be_waited_for() {
+    let mut guest = Guest::new();
+    for id in [0, MONOTONIC] {
+        let clock = ClockId::new(id).unwrap();
+        let now = guest.ctx.clocks.now(clock).unwrap();
+        let timeout = (now + Duration::from_millis(20)).as_nanos() as u64;
+        assert_eq!(guest.poll(&[Sub::Clock { id, timeout, absolute: true }]).unwrap().len(), 1);
+        let later = guest.ctx.clocks.now(clock).unwrap();
+        assert!(later >= now + Duration::from_millis(20));
+        // One that has passed is there at once.
+        let past = Sub::Clock { id, timeout: 1, absolute: true };
+        assert_eq!(guest.poll(&[past, after(60 * SECOND)]).unwrap(), [(100, 0, 0, 0, false)]);
+    }
+}
+
+#[test]
+fn what_is_ready_comes_before_the_clock() {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let mut guest = Guest::with(|builder, root| {
+        builder.stdin_fd(reader).preopened_dir(root, "/", DirAccess::ReadWrite)
+    });
+    let quiet = guest.poll(&[Sub::Read(0), after(MILLISECOND)]).unwrap();
+    assert_eq!(quiet, [(101, 0, 0, 0, false)]);
+
+    rustix::io::write(&writer, b"abc").unwrap();
+    let events = guest.poll(&[after(60 * SECOND), Sub::Read(0)]).unwrap();
+    assert_eq!(events, [(101, 0, 1, 3, false)]);
+    guest.read(0, 3).unwrap();
+
+    drop(writer);
+    let events = guest.poll(&[after(60 * SECOND), Sub::Read(0)]).unwrap();
+    assert_eq!(events, [(101, 0, 1, 0, true)]);
+
+    // Files, and streams that cannot be asked, are always ready.
+    let file = guest.create("file");
+    guest.write(file, b"12345").unwrap();
+    guest.seek(file, 1, 0).unwrap();
+    let events = guest.poll(&[Sub::Read(file), Sub::Write(file), Sub::Write(1)]).unwrap();
+    let mut seen: Vec<_> = events.iter().map(|event| (event.0, event.2, event.3)).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [(100, 1, 4), (101, 2, 4096), (102, 2, 4096)]);
+}
+
+#[test]
+fn a_writer_wakes_up_the_one_who_waits() {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let mut guest = Guest::with(|builder, _| builder.stdin_fd(reader));
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        rustix::io::write(&writer, b"x").unwrap();
+        writer
+    });
+    let events = guest.poll(&[Sub::Read(0)]).unwrap();
+    assert_eq!(events, [(100, 0, 1, 1, false)]);
+    other.join().unwrap();
+}
+
+#[test]
+fn what_cannot_be_waited_for_is_an_event_of_its_own() {
+    let mut guest = Guest::new();
+    let clock = Sub::Clock { id: 9, timeout: 1, absolute: false };
+    let subs = [Sub::Read(77), clock, Sub::Read(ROOT), Sub::Read(1), after(60 * SECOND)];
+    let events = guest.poll(&subs).unwrap();
+    let errors: Vec<_> = events.iter().map(|event| (event.0, event.1)).collect();
+    let number = |errno: Errno| errno.raw();
+    assert_eq!(
+        errors,
+        [
+            (100, number(Errno::BadF)),
+            (101, number(Errno::Inval)),
+            (102, number(Errno::BadF)),
+            (103, number(Errno::BadF)),
+        ]
+    );
+}
+
+#[test]
+fn waiting_for_nothing_or_for_too_much_is_invalid() {
+    let mut guest = Guest::new();
+    assert_eq!(errno(guest.poll(&[])), Errno::Inval);
+    let (ctx, memory) = (&guest.ctx, &mut guest.memory);
+    assert_eq!(errno(poll::poll_oneoff(ctx, memory, 0, 0, u32::MAX, 0)), Errno::Inval);
+    memory.put(DATA + 8, &[7]);
+    assert_eq!(errno(poll::poll_oneoff(ctx, memory, DATA, 0, 1, 0)), Errno::Inval);
+}
+
+#[test]
+fn deterministic_time_passes_without_waiting() {
+    let step = Duration::from_nanos(1);
+    let mut guest = Guest::with(|builder, _| {
+        builder.clocks(DeterministicClocks::new(Duration::ZERO, step))
+    });
+    let begin = Instant::now();
+    guest.poll(&[after(3600 * SECOND), after(7200 * SECOND)]).unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(60));
+    let now = guest.ctx.clocks.now(ClockId::Monotonic).unwrap();
+    assert!(now >= Duration::from_secs(3600) && now < Duration::from_secs(3601), "{now:?}");
+}
+
+#[test]
+fn a_wait_longer_than_the_host_can_express_is_a_wait() {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let mut guest = Guest::with(|builder, _| builder.stdin_fd(reader));
+    rustix::io::write(&writer, b"x").unwrap();
+    let events = guest.poll(&[after(u64::MAX), Sub::Read(0)]).unwrap();
+    assert_eq!(events.len(), 1);
+}
+
+#[test]
+fn an_interruption_ends_waits_of_every_kind() {
+    let (reader, _writer) = rustix::pipe::pipe().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ctx = WasiCtxBuilder::new().stdin_fd(reader).preopened_socket(listener).build().unwrap();
+    let handle = ctx.interrupt_handle().unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(1 << 20), temp };
+    let interrupter = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        handle.interrupt();
+    });
+    let interrupted = Error::Abort(Abort::Interrupted(Interrupted));
+    assert_eq!(guest.poll(&[after(u64::MAX)]).unwrap_err(), interrupted);
+    interrupter.join().unwrap();
+    // It holds for what comes later, too.
+    assert_eq!(guest.poll(&[Sub::Read(0)]).unwrap_err(), interrupted);
+    assert_eq!(guest.read(0, 1).unwrap_err(), interrupted);
+    let accept = sock::sock_accept(&guest.ctx, &mut guest.memory, 3, 0, RESULT);
+    assert_eq!(accept.unwrap_err(), interrupted);
+}
+
+#[test]
+fn a_guest_that_can_be_interrupted_still_reads_and_sleeps() {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let ctx = WasiCtxBuilder::new().stdin_fd(reader).build().unwrap();
+    let _handle = ctx.interrupt_handle().unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(1 << 20), temp };
+    assert_eq!(guest.poll(&[after(MILLISECOND)]).unwrap().len(), 1);
+    rustix::io::write(&writer, b"x").unwrap();
+    assert_eq!(guest.poll(&[Sub::Read(0), after(60 * SECOND)]).unwrap().len(), 1);
+    assert_eq!(guest.read(0, 10).unwrap(), b"x");
+}
+
+#[test]
+fn a_server_accepts_receives_and_sends() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut guest = Guest::with(|builder, _| builder.preopened_socket(listener));
+    assert_eq!(guest.fdstat(3).unwrap().0, kind(FileType::SocketStream));
+    let mut client = TcpStream::connect(address).unwrap();
+
+    let (ctx, memory) = (&guest.ctx, &mut guest.memory);
+    sock::sock_accept(ctx, memory, 3, 0, RESULT).unwrap();
+    let connection = memory.u32_at(RESULT);
+    client.write_all(b"request").unwrap();
+    let list = guest.list(&[(DATA, 3), (DATA + 100, 100)]);
+    let recv = |guest: &mut Guest, flags| {
+        let results = (RESULT, RESULT + 4);
+        sock::sock_recv(&guest.ctx, &mut guest.memory, connection, list, flags, results).unwrap();
+        (guest.memory.u32_at(RESULT), guest.memory.get(RESULT + 4, 2))
+    };
+    for flags in [1, 0] {
+        assert_eq!(recv(&mut guest, flags), (7, vec![0, 0]), "peeking first");
+        assert_eq!(guest.memory.get(DATA, 3), b"req");
+        assert_eq!(guest.memory.get(DATA + 100, 4), b"uest");
+    }
+
+    guest.memory.put(DATA, b"response");
+    let list = guest.list(&[(DATA, 8)]);
+    let (ctx, memory) = (&guest.ctx, &mut guest.memory);
+    sock::sock_send(ctx, memory, connection, list, 0, RESULT).unwrap();
+    assert_eq!(errno(sock::sock_send(ctx, memory, connection, list, 1, RESULT)), Errno::Inval);
+    sock::sock_shutdown(ctx, connection, 2).unwrap();
+    assert_eq!(errno(sock::sock_shutdown(ctx, connection, 0)), Errno::Inval);
+    let mut got = String::new();
+    client.read_to_string(&mut got).unwrap();
+    assert_eq!(got, "response");
+    assert_eq!(errno(sock::sock_send(ctx, memory, connection, list, 0, RESULT)), Errno::Pipe);
+}
+
+#[test]
+fn a_listener_that_must_not_block_says_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut guest = Guest::with(|builder, _| builder.preopened_socket(listener));
+    fd_stat::fd_fdstat_set_flags(&guest.ctx, 3, 4).unwrap();
+    let accept = sock::sock_accept(&guest.ctx, &mut guest.memory, 3, 4, RESULT);
+    assert_eq!(errno(accept), Errno::Again);
+}
+
+#[test]
+fn a_message_that_does_not_fit_is_marked() {
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    let mut guest = Guest::with(|builder, _| builder.preopened_socket(theirs));
+    assert_eq!(guest.fdstat(3).unwrap().0, kind(FileType::SocketDgram));
+    ours.send(b"0123456789").unwrap();
+    let list = guest.list(&[(DATA, 4)]);
+    let (ctx, memory) = (&guest.ctx, &mut guest.memory);
+    sock::sock_recv(ctx, memory, 3, list, 0, (RESULT, RESULT + 4)).unwrap();
+    assert_eq!(memory.u32_at(RESULT), 4);
+    assert_eq!(memory.get(RESULT + 4, 2), [1, 0]);
+}
+
+#[test]
+fn only_sockets_are_sockets() {
+    let (one, _two) = UnixStream::pair().unwrap();
+    let mut guest = Guest::with(|builder, root| {
+        builder.preopened_dir(root, "/", DirAccess::ReadWrite).preopened_socket(one)
+    });
+    let file = guest.create("file");
+    let list = guest.list(&[(DATA, 4)]);
+    let (ctx, memory) = (&guest.ctx, &mut guest.memory);
+    for number in [0, ROOT, file] {
+        assert_eq!(errno(sock::sock_shutdown(ctx, number, 1)), Errno::NotSock);
+        assert_eq!(errno(sock::sock_accept(ctx, memory, number, 0, RESULT)), Errno::NotSock);
+        assert_eq!(errno(sock::sock_send(ctx, memory, number, list, 0, RESULT)), Errno::NotSock);
+    }
+    assert_eq!(errno(sock::sock_shutdown(ctx, 99, 1)), Errno::BadF);
+    assert_eq!(errno(fd_io::fd_tell(ctx, memory, 4, RESULT)), Errno::Spipe);
+    sock::sock_shutdown(ctx, 4, 3).unwrap();
+}
