@@ -187,8 +187,7 @@ macro_rules! define_operator_facts {
         fn alignment(operator: &Operator<'_>) -> Option<u8> {
             match operator {
                 $($(Operator::$op { $($arg),* } => {
-                    $(define_operator_facts!(@align $arg $arg);)*
-                    None
+                    None$(.or(define_operator_facts!(@align $arg $arg)))*
                 })?)*
                 _ => None,
             }
@@ -197,8 +196,11 @@ macro_rules! define_operator_facts {
     (@has $features:ident mvp) => { true };
     (@has $features:ident $proposal:ident) => { $features.$proposal() };
     // The name is given twice: one to compare, one that still refers to the caller's variable.
-    (@align memarg $memarg:ident) => { return Some($memarg.align) };
-    (@align $name:ident $other:ident) => { let _ = $other; };
+    (@align memarg $memarg:ident) => { Some($memarg.align) };
+    (@align $name:ident $other:ident) => {{
+        let _ = $other;
+        None
+    }};
 }
 
 wasmparser::for_each_operator!(define_operator_facts);
