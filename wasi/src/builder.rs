@@ -370,7 +370,10 @@ mod tests {
         assert!(said.contains("file") && said.contains("not a directory"), "{said}");
 
         let said = error(WasiCtxBuilder::new().arg("a\0b"));
-        assert_eq!(said, r#"the argument "a\0b" contains a NUL character, which a WASI program cannot be given"#);
+        assert_eq!(
+            said,
+            r#"the argument "a\0b" contains a NUL character, which a WASI program cannot be given"#
+        );
         let said = error(WasiCtxBuilder::new().env("A=B", ""));
         assert!(said.contains("an equals sign"), "{said}");
         let said = error(WasiCtxBuilder::new().preopened_socket(fs::File::open(&file).unwrap()));

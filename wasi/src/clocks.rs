@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn deterministic_clocks_repeat() {
         let run = || {
-            let clocks = DeterministicClocks::new(Duration::from_secs(10), Duration::from_millis(1));
+            let clocks =
+                DeterministicClocks::new(Duration::from_secs(10), Duration::from_millis(1));
             let one = clocks.now(ClockId::Monotonic).unwrap();
             assert!(clocks.skip(Duration::from_secs(5)));
             [one, clocks.now(ClockId::Realtime).unwrap()]

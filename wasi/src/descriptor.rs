@@ -198,14 +198,18 @@ impl Descriptor {
         let transfers = Rights::FD_READ.or(Rights::FD_WRITE);
         Err(match &self.object {
             Object::Directory(_) => directory_refusal(rights),
-            Object::File(file) if rights == Rights::SOCK_SHUTDOWN || rights == Rights::SOCK_ACCEPT => {
+            Object::File(file)
+                if rights == Rights::SOCK_SHUTDOWN || rights == Rights::SOCK_ACCEPT =>
+            {
                 if file.is_socket() { Errno::NotCapable } else { Errno::NotSock }
             }
             _ if transfers.contains(rights) => Errno::BadF,
             Object::File(file) if !file.is_seekable() && Rights::SEEKING.contains(rights) => {
                 Errno::Spipe
             }
-            Object::Input(_) | Object::Output(_) if Rights::SEEKING.contains(rights) => Errno::Spipe,
+            Object::Input(_) | Object::Output(_) if Rights::SEEKING.contains(rights) => {
+                Errno::Spipe
+            }
             _ => Errno::NotCapable,
         })
     }

@@ -17,8 +17,10 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use seqfault::{Access, AsContext, Memory, MemoryAccessError};
 use smallvec::SmallVec;
 
 /// A range of guest memory that the kernel may read from or write to.
@@ -37,6 +39,21 @@ impl<'m> Lent<'m> {
     /// Bytes in the range.
     pub(crate) fn len(&self) -> usize {
         self.raw.iov_len
+    }
+
+    /// Makes a range of `memory` resident and lends it. The borrow of the store keeps the memory,
+    /// which never moves.
+    pub(crate) fn from_memory(
+        memory: Memory,
+        store: &'m impl AsContext,
+        range: Range<usize>,
+        access: Access,
+    ) -> Result<Self, MemoryAccessError> {
+        memory.fault_in(store.as_context(), range.clone(), access)?;
+        let base = memory.data_ptr(store.as_context());
+        let iov_base = base.wrapping_add(range.start).cast();
+        let raw = libc::iovec { iov_base, iov_len: range.len() };
+        Ok(Self { raw, memory: PhantomData })
     }
 
     /// Lends cells: they may be written through a shared reference.

@@ -8,20 +8,12 @@
 //! Neighbours: [`kernel`](crate::kernel) owns [`Lent`], the proof that a range may be handed
 //! to a system call; [`linker`](crate::linker) implements the trait for a real memory.
 
+use seqfault::Access;
 use smallvec::SmallVec;
 
 use crate::abi::Iovec;
 use crate::error::{PointerError, Result};
 use crate::kernel::Lent;
-
-/// What a system call is going to do to a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Read from it.
-    Read,
-    /// Write to it.
-    Write,
-}
 
 /// Why a range cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,9 +115,10 @@ pub(crate) mod fake {
 
         fn range(&self, at: u32, len: usize) -> Result<&[Cell<u8>], MemoryFault> {
             let start = at as usize;
-            start.checked_add(len).and_then(|end| self.bytes.get(start..end)).ok_or(
-                MemoryFault::Pointer(PointerError::OutOfBounds { at, len: len as u64 }),
-            )
+            start
+                .checked_add(len)
+                .and_then(|end| self.bytes.get(start..end))
+                .ok_or(MemoryFault::Pointer(PointerError::OutOfBounds { at, len: len as u64 }))
         }
 
         pub(crate) fn get(&self, at: u32, len: usize) -> Vec<u8> {

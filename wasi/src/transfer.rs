@@ -8,10 +8,12 @@
 use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
 
+use seqfault::Access;
+
 use crate::abi::{Errno, Iovec};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Lent, LentList};
-use crate::memory::{Access, GuestMemory};
+use crate::memory::GuestMemory;
 
 /// Most bytes one call moves: what Linux moves at most (MAX_RW_COUNT). More is a short transfer.
 const MAX_TRANSFER: u64 = 0x7fff_f000;
@@ -46,12 +48,11 @@ pub(crate) fn read_fd(
     let mut done = 0;
     loop {
         let window = READ_WINDOW.min(MAX_TRANSFER - done);
-        let step = transfer(memory, iovecs, done..done + window, Access::Write, |list| {
-            match position {
+        let step =
+            transfer(memory, iovecs, done..done + window, Access::Write, |list| match position {
                 Position::Current => kernel::readv(fd, list),
                 Position::At(offset) => kernel::preadv(fd, list, offset.saturating_add(done)),
-            }
-        });
+            });
         match step {
             Ok(moved) => {
                 done += moved;
@@ -225,7 +226,10 @@ mod tests {
         assert_eq!(of(5..15), [(105, 5), (200, 5)]);
         assert_eq!(of(20..u64::MAX), [(300, 10)]);
         assert_eq!(of(30..40), []);
-        assert_eq!(parts(&[iovec(u32::MAX, u32::MAX)], &(8..9)).collect::<Vec<_>>(), [(u32::MAX, 1)]);
+        assert_eq!(
+            parts(&[iovec(u32::MAX, u32::MAX)], &(8..9)).collect::<Vec<_>>(),
+            [(u32::MAX, 1)]
+        );
     }
 
     #[test]

@@ -105,11 +105,7 @@ pub(crate) fn fd_pwrite(
     memory.write_u32(nwritten, written)
 }
 
-fn positioned(
-    ctx: &State,
-    fd: u32,
-    transfer: Rights,
-) -> Result<std::sync::Arc<Descriptor>, Errno> {
+fn positioned(ctx: &State, fd: u32, transfer: Rights) -> Result<std::sync::Arc<Descriptor>, Errno> {
     let descriptor = get(ctx, fd, transfer)?;
     descriptor.require(Rights::FD_SEEK)?;
     Ok(descriptor)

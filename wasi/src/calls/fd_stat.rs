@@ -49,12 +49,7 @@ pub(crate) fn fd_fdstat_set_flags(ctx: &State, fd: u32, flags: u32) -> Result<()
 }
 
 /// Gives up rights of a descriptor.
-pub(crate) fn fd_fdstat_set_rights(
-    ctx: &State,
-    fd: u32,
-    base: u64,
-    inheriting: u64,
-) -> Result<()> {
+pub(crate) fn fd_fdstat_set_rights(ctx: &State, fd: u32, base: u64, inheriting: u64) -> Result<()> {
     let descriptor = ctx.table.get(fd)?;
     Ok(descriptor.narrow(Rights::from_bits(base), Rights::from_bits(inheriting))?)
 }
@@ -153,13 +148,14 @@ pub(super) enum SetTime {
 impl Times {
     pub(super) fn new(access: u64, modification: u64, flags: u32) -> Result<Self, Errno> {
         let flags = FstFlags::new(flags)?;
-        let set = |given: FstFlags, now: FstFlags, at: u64| {
-            match (flags.contains(given), flags.contains(now)) {
-                (false, false) => Ok(SetTime::Keep),
-                (false, true) => Ok(SetTime::Now),
-                (true, false) => Ok(SetTime::At(at)),
-                (true, true) => Err(Errno::Inval),
-            }
+        let set = |given: FstFlags, now: FstFlags, at: u64| match (
+            flags.contains(given),
+            flags.contains(now),
+        ) {
+            (false, false) => Ok(SetTime::Keep),
+            (false, true) => Ok(SetTime::Now),
+            (true, false) => Ok(SetTime::At(at)),
+            (true, true) => Err(Errno::Inval),
         };
         Ok(Self {
             access: set(FstFlags::ATIM, FstFlags::ATIM_NOW, access)?,

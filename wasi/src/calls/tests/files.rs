@@ -222,9 +222,11 @@ fn renumbering_moves_a_file_over_another() {
 #[test]
 fn preopened_directories_are_found_from_three_on() {
     let mut guest = Guest::with(|builder, root| {
-        builder
-            .preopened_dir(root, "/", DirAccess::ReadWrite)
-            .preopened_dir(root, "some/name", DirAccess::ReadOnly)
+        builder.preopened_dir(root, "/", DirAccess::ReadWrite).preopened_dir(
+            root,
+            "some/name",
+            DirAccess::ReadOnly,
+        )
     });
     for (number, name) in [(3, &b"/"[..]), (4, b"some/name")] {
         let (ctx, memory) = (&guest.ctx, &mut guest.memory);

@@ -52,7 +52,8 @@ fn no_path_opens_anything_outside() {
         }
         assert_eq!(errno(guest.stat(&path, FOLLOW)), Errno::Perm, "{path}");
     }
-    for path in ["..", "../", "../.", "dir/../..", "parent-link", "parent-link/", "/", "root-link"] {
+    for path in ["..", "../", "../.", "dir/../..", "parent-link", "parent-link/", "/", "root-link"]
+    {
         for flags in [OFlags::NONE, OFlags::DIRECTORY] {
             assert_eq!(errno(guest.open(path, flags, READ)), Errno::Perm, "{path}");
         }
@@ -128,8 +129,7 @@ fn a_race_between_links_and_directories_is_never_won() {
         scope.spawn(|| {
             // Relaxed: nothing else is told through the flag.
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                for (from, to) in
-                    [(&flip, &aside), (&link, &flip), (&flip, &link), (&aside, &flip)]
+                for (from, to) in [(&flip, &aside), (&link, &flip), (&flip, &link), (&aside, &flip)]
                 {
                     std::fs::rename(from, to).unwrap();
                 }
@@ -190,9 +190,11 @@ fn a_file_opened_in_a_read_only_directory_keeps_its_times() {
 fn read_only_and_writable_directories_do_not_mix() {
     let mut guest = Guest::with(|builder, root| {
         std::fs::create_dir(root.join("other")).unwrap();
-        builder
-            .preopened_dir(root.join("other"), "/other", DirAccess::ReadWrite)
-            .preopened_dir(root, "/", DirAccess::ReadOnly)
+        builder.preopened_dir(root.join("other"), "/other", DirAccess::ReadWrite).preopened_dir(
+            root,
+            "/",
+            DirAccess::ReadOnly,
+        )
     });
     std::fs::write(guest.host("file"), "text").unwrap();
     let (from, to) = (guest.path(0, "file"), guest.path(1, "stolen"));

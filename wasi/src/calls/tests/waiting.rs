@@ -3,7 +3,7 @@
 use super::*;
 use crate::calls::{poll, sock};
 use crate::error::{Abort, Interrupted};
-use crate::{ClockId, DeterministicClocks, WasiClocks};
+use crate::{ClockId, DeterministicClocks};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -158,9 +158,8 @@ fn waiting_for_nothing_or_for_too_much_is_invalid() {
 #[test]
 fn deterministic_time_passes_without_waiting() {
     let step = Duration::from_nanos(1);
-    let mut guest = Guest::with(|builder, _| {
-        builder.clocks(DeterministicClocks::new(Duration::ZERO, step))
-    });
+    let mut guest =
+        Guest::with(|builder, _| builder.clocks(DeterministicClocks::new(Duration::ZERO, step)));
     let begin = Instant::now();
     guest.poll(&[after(3600 * SECOND), after(7200 * SECOND)]).unwrap();
     assert!(begin.elapsed() < Duration::from_secs(60));

@@ -1,0 +1,426 @@
+//! The functions as an engine's host functions: the one place that knows `seqfault`.
+//!
+//! Each registration says in one line what a guest passes and which call takes it. A call ends in
+//! an errno, which is its result, or ends the guest, see [`finish`].
+
+use seqfault::{Access, AsContext, Caller, Extern, Linker, Memory, MemoryAccessError};
+
+use crate::calls::{env, fd, fd_io, fd_stat, path, path_open, poll, process, readdir, sock, time};
+use crate::ctx::WasiCtx;
+use crate::error::{Abort, Error, PointerError, Result};
+use crate::kernel::Lent;
+use crate::memory::{GuestMemory, MemoryFault};
+
+/// The name a module imports the functions from.
+const MODULE: &str = "wasi_snapshot_preview1";
+
+/// Gives a linker all 46 functions of `wasi_snapshot_preview1`.
+///
+/// `get` finds the guest's [`WasiCtx`] in the store's data. The functions work on the memory that the
+/// calling instance exports as `memory`.
+///
+/// ```
+/// use seqfault::{Engine, Linker, Module, Store};
+/// use seqfault_wasi::{I32Exit, MemoryOutputPipe, WasiCtxBuilder};
+///
+/// let engine = Engine::default();
+/// let mut linker = Linker::new(&engine);
+/// seqfault_wasi::add_to_linker(&mut linker, |ctx| ctx)?;
+///
+/// let module = Module::new(&engine, r#"
+///     (module
+///       (import "wasi_snapshot_preview1" "fd_write"
+///         (func $fd_write (param i32 i32 i32 i32) (result i32)))
+///       (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+///       (memory (export "memory") 1)
+///       (data (i32.const 0) "\08\00\00\00\06\00\00\00hello\n")
+///       (func (export "_start")
+///         (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+///         (call $proc_exit (i32.const 7))))
+/// "#)?;
+///
+/// let stdout = MemoryOutputPipe::new(4096);
+/// let ctx = WasiCtxBuilder::new().stdout(stdout.clone()).build()?;
+/// let mut store = Store::new(&engine, ctx);
+/// let instance = linker.instantiate(&mut store, &module)?;
+/// let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+/// let error = start.call(&mut store, ()).unwrap_err();
+/// assert_eq!(error.downcast_ref(), Some(&I32Exit(7)));
+/// assert_eq!(stdout.contents(), b"hello\n");
+/// # Ok::<(), seqfault::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// When the linker has one of the names already and does not allow shadowing.
+pub fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> seqfault::Result<()> {
+    add_environment(linker, get)?;
+    add_descriptors(linker, get)?;
+    add_transfers(linker, get)?;
+    add_paths(linker, get)?;
+    add_sockets(linker, get)
+}
+
+/// Registers one function, under its own name. `memory` is left out of what does not need it.
+macro_rules! function {
+    ($linker:ident, $get:ident, $name:ident, |$ctx:ident, $memory:ident $(, $arg:ident: $ty:ty)*| $call:expr) => {
+        $linker.func_wrap(MODULE, stringify!($name), move |mut caller: Caller<'_, T> $(, $arg: $ty)*| {
+            let pinned = $get(caller.data_mut()).pin();
+            let $ctx = &**pinned;
+            let $memory: &mut dyn GuestMemory = &mut CallerMemory::new(&mut caller);
+            finish($call)
+        })?;
+    };
+    ($linker:ident, $get:ident, $name:ident, |$ctx:ident $(, $arg:ident: $ty:ty)*| $call:expr) => {
+        $linker.func_wrap(MODULE, stringify!($name), move |mut caller: Caller<'_, T> $(, $arg: $ty)*| {
+            let pinned = $get(caller.data_mut()).pin();
+            let $ctx = &**pinned;
+            finish($call)
+        })?;
+    };
+}
+
+/// Arguments, environment, clocks, randomness and the process.
+fn add_environment<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> seqfault::Result<()> {
+    function!(linker, get, args_get, |ctx, memory, argv: u32, buf: u32| {
+        env::args_get(ctx, memory, argv, buf)
+    });
+    function!(linker, get, args_sizes_get, |ctx, memory, count: u32, size: u32| {
+        env::args_sizes_get(ctx, memory, count, size)
+    });
+    function!(linker, get, environ_get, |ctx, memory, environ: u32, buf: u32| {
+        env::environ_get(ctx, memory, environ, buf)
+    });
+    function!(linker, get, environ_sizes_get, |ctx, memory, count: u32, size: u32| {
+        env::environ_sizes_get(ctx, memory, count, size)
+    });
+    function!(linker, get, clock_res_get, |ctx, memory, clock: u32, result: u32| {
+        time::clock_res_get(ctx, memory, clock, result)
+    });
+    function!(
+        linker,
+        get,
+        clock_time_get,
+        |ctx, memory, clock: u32, precision: u64, result: u32| {
+            time::clock_time_get(ctx, memory, clock, precision, result)
+        }
+    );
+    function!(linker, get, random_get, |ctx, memory, buf: u32, len: u32| {
+        process::random_get(ctx, memory, buf, len)
+    });
+    function!(linker, get, poll_oneoff, |ctx,
+                                         memory,
+                                         subs: u32,
+                                         events: u32,
+                                         count: u32,
+                                         nevents: u32| {
+        poll::poll_oneoff(ctx, memory, subs, events, count, nevents)
+    });
+    linker.func_wrap(MODULE, "sched_yield", || finish(process::sched_yield()))?;
+    linker.func_wrap(MODULE, "proc_raise", |signal: u32| finish(process::proc_raise(signal)))?;
+    // The one function without a result: it does not return.
+    linker.func_wrap(MODULE, "proc_exit", |status: u32| {
+        finish(process::proc_exit(status)).map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Descriptors and what they stand for.
+fn add_descriptors<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> seqfault::Result<()> {
+    function!(linker, get, fd_advise, |ctx, fd: u32, offset: u64, len: u64, advice: u32| {
+        fd_stat::fd_advise(ctx, fd, offset, len, advice)
+    });
+    function!(linker, get, fd_allocate, |ctx, fd: u32, offset: u64, len: u64| {
+        fd_stat::fd_allocate(ctx, fd, offset, len)
+    });
+    function!(linker, get, fd_close, |ctx, fd: u32| fd::fd_close(ctx, fd));
+    function!(linker, get, fd_datasync, |ctx, fd: u32| fd_stat::fd_datasync(ctx, fd));
+    function!(linker, get, fd_fdstat_get, |ctx, memory, fd: u32, stat: u32| {
+        fd_stat::fd_fdstat_get(ctx, memory, fd, stat)
+    });
+    function!(linker, get, fd_fdstat_set_flags, |ctx, fd: u32, flags: u32| {
+        fd_stat::fd_fdstat_set_flags(ctx, fd, flags)
+    });
+    function!(linker, get, fd_fdstat_set_rights, |ctx, fd: u32, base: u64, inheriting: u64| {
+        fd_stat::fd_fdstat_set_rights(ctx, fd, base, inheriting)
+    });
+    function!(linker, get, fd_filestat_get, |ctx, memory, fd: u32, stat: u32| {
+        fd_stat::fd_filestat_get(ctx, memory, fd, stat)
+    });
+    function!(linker, get, fd_filestat_set_size, |ctx, fd: u32, size: u64| {
+        fd_stat::fd_filestat_set_size(ctx, fd, size)
+    });
+    function!(
+        linker,
+        get,
+        fd_filestat_set_times,
+        |ctx, fd: u32, atim: u64, mtim: u64, flags: u32| {
+            fd_stat::fd_filestat_set_times(ctx, fd, atim, mtim, flags)
+        }
+    );
+    function!(linker, get, fd_prestat_get, |ctx, memory, fd: u32, stat: u32| {
+        fd::fd_prestat_get(ctx, memory, fd, stat)
+    });
+    function!(linker, get, fd_prestat_dir_name, |ctx, memory, fd: u32, path: u32, len: u32| {
+        fd::fd_prestat_dir_name(ctx, memory, fd, path, len)
+    });
+    function!(linker, get, fd_renumber, |ctx, fd: u32, to: u32| fd::fd_renumber(ctx, fd, to));
+    function!(linker, get, fd_sync, |ctx, fd: u32| fd_stat::fd_sync(ctx, fd));
+    Ok(())
+}
+
+/// Reading, writing and seeking.
+fn add_transfers<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> seqfault::Result<()> {
+    function!(linker, get, fd_read, |ctx, memory, fd: u32, iovs: u32, len: u32, nread: u32| {
+        fd_io::fd_read(ctx, memory, fd, iovs, len, nread)
+    });
+    function!(linker, get, fd_write, |ctx, memory, fd: u32, iovs: u32, len: u32, nwritten: u32| {
+        fd_io::fd_write(ctx, memory, fd, iovs, len, nwritten)
+    });
+    function!(linker, get, fd_pread, |ctx,
+                                      memory,
+                                      fd: u32,
+                                      iovs: u32,
+                                      len: u32,
+                                      at: u64,
+                                      nread: u32| {
+        fd_io::fd_pread(ctx, memory, fd, iovs, len, at, nread)
+    });
+    function!(linker, get, fd_pwrite, |ctx,
+                                       memory,
+                                       fd: u32,
+                                       iovs: u32,
+                                       len: u32,
+                                       at: u64,
+                                       nwritten: u32| {
+        fd_io::fd_pwrite(ctx, memory, fd, iovs, len, at, nwritten)
+    });
+    function!(linker, get, fd_readdir, |ctx,
+                                        memory,
+                                        fd: u32,
+                                        buf: u32,
+                                        len: u32,
+                                        cookie: u64,
+                                        used: u32| {
+        readdir::fd_readdir(ctx, memory, fd, (buf, len), cookie, used)
+    });
+    function!(linker, get, fd_seek, |ctx,
+                                     memory,
+                                     fd: u32,
+                                     offset: i64,
+                                     whence: u32,
+                                     result: u32| {
+        fd_io::fd_seek(ctx, memory, fd, offset, whence, result)
+    });
+    function!(linker, get, fd_tell, |ctx, memory, fd: u32, result: u32| {
+        fd_io::fd_tell(ctx, memory, fd, result)
+    });
+    Ok(())
+}
+
+/// Paths.
+fn add_paths<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> seqfault::Result<()> {
+    function!(linker, get, path_create_directory, |ctx, memory, fd: u32, path: u32, len: u32| {
+        path::path_create_directory(ctx, memory, fd, path, len)
+    });
+    function!(
+        linker,
+        get,
+        path_filestat_get,
+        |ctx, memory, fd: u32, lookup: u32, path: u32, len: u32, stat: u32| {
+            path::path_filestat_get(ctx, memory, fd, lookup, (path, len), stat)
+        }
+    );
+    function!(
+        linker,
+        get,
+        path_filestat_set_times,
+        |ctx,
+         memory,
+         fd: u32,
+         lookup: u32,
+         path: u32,
+         len: u32,
+         atim: u64,
+         mtim: u64,
+         flags: u32| {
+            path::path_filestat_set_times(ctx, memory, fd, lookup, (path, len), (atim, mtim), flags)
+        }
+    );
+    function!(linker, get, path_link, |ctx,
+                                       memory,
+                                       fd: u32,
+                                       lookup: u32,
+                                       path: u32,
+                                       len: u32,
+                                       new_fd: u32,
+                                       new_path: u32,
+                                       new_len: u32| {
+        path::path_link(ctx, memory, fd, lookup, (path, len), new_fd, (new_path, new_len))
+    });
+    function!(linker, get, path_open, |ctx,
+                                       memory,
+                                       fd: u32,
+                                       lookup: u32,
+                                       path: u32,
+                                       len: u32,
+                                       oflags: u32,
+                                       base: u64,
+                                       inheriting: u64,
+                                       flags: u32,
+                                       opened: u32| {
+        let rights = (base, inheriting);
+        path_open::path_open(ctx, memory, fd, lookup, (path, len), oflags, rights, flags, opened)
+    });
+    function!(linker, get, path_readlink, |ctx,
+                                           memory,
+                                           fd: u32,
+                                           path: u32,
+                                           len: u32,
+                                           buf: u32,
+                                           buf_len: u32,
+                                           used: u32| {
+        path::path_readlink(ctx, memory, fd, (path, len), (buf, buf_len), used)
+    });
+    function!(linker, get, path_remove_directory, |ctx, memory, fd: u32, path: u32, len: u32| {
+        path::path_remove_directory(ctx, memory, fd, path, len)
+    });
+    function!(linker, get, path_rename, |ctx,
+                                         memory,
+                                         fd: u32,
+                                         path: u32,
+                                         len: u32,
+                                         new_fd: u32,
+                                         new_path: u32,
+                                         new_len: u32| {
+        path::path_rename(ctx, memory, fd, (path, len), new_fd, (new_path, new_len))
+    });
+    function!(linker, get, path_symlink, |ctx,
+                                          memory,
+                                          old: u32,
+                                          old_len: u32,
+                                          fd: u32,
+                                          new: u32,
+                                          new_len: u32| {
+        path::path_symlink(ctx, memory, (old, old_len), fd, (new, new_len))
+    });
+    function!(linker, get, path_unlink_file, |ctx, memory, fd: u32, path: u32, len: u32| {
+        path::path_unlink_file(ctx, memory, fd, path, len)
+    });
+    Ok(())
+}
+
+/// Sockets.
+fn add_sockets<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> seqfault::Result<()> {
+    function!(linker, get, sock_accept, |ctx, memory, fd: u32, flags: u32, accepted: u32| {
+        sock::sock_accept(ctx, memory, fd, flags, accepted)
+    });
+    function!(linker, get, sock_recv, |ctx,
+                                       memory,
+                                       fd: u32,
+                                       iovs: u32,
+                                       len: u32,
+                                       flags: u32,
+                                       received: u32,
+                                       ro_flags: u32| {
+        sock::sock_recv(ctx, memory, fd, (iovs, len), flags, (received, ro_flags))
+    });
+    function!(linker, get, sock_send, |ctx,
+                                       memory,
+                                       fd: u32,
+                                       iovs: u32,
+                                       len: u32,
+                                       flags: u32,
+                                       sent: u32| {
+        sock::sock_send(ctx, memory, fd, (iovs, len), flags, sent)
+    });
+    function!(linker, get, sock_shutdown, |ctx, fd: u32, how: u32| {
+        sock::sock_shutdown(ctx, fd, how)
+    });
+    Ok(())
+}
+
+/// What a call's end is to the engine: an errno is its result, an abort unwinds the guest.
+fn finish(ended: Result<()>) -> seqfault::Result<u32> {
+    match ended {
+        Ok(()) => Ok(0),
+        Err(Error::Errno(errno)) => Ok(errno.raw().into()),
+        Err(Error::Abort(Abort::Exit(exit))) => Err(exit.into()),
+        Err(Error::Abort(Abort::Pointer(error))) => Err(error.into()),
+        Err(Error::Abort(Abort::Interrupted(interrupted))) => Err(interrupted.into()),
+    }
+}
+
+/// The memory a caller exports.
+struct CallerMemory<'a, 'c, T: 'static> {
+    caller: &'a mut Caller<'c, T>,
+    memory: Option<Memory>,
+}
+
+impl<'a, 'c, T: 'static> CallerMemory<'a, 'c, T> {
+    fn new(caller: &'a mut Caller<'c, T>) -> Self {
+        let memory = match caller.get_export("memory") {
+            Some(Extern::Memory(memory)) => Some(memory),
+            _ => None,
+        };
+        Self { caller, memory }
+    }
+
+    fn memory(&self) -> Result<Memory, MemoryFault> {
+        self.memory.ok_or(MemoryFault::Pointer(PointerError::NoMemory))
+    }
+}
+
+impl<T: 'static> GuestMemory for CallerMemory<'_, '_, T> {
+    fn read(&self, at: u32, dst: &mut [u8]) -> Result<(), MemoryFault> {
+        let memory = self.memory()?;
+        let read = memory.read(&*self.caller, at as usize, dst);
+        read.map_err(|error| fault(&*self.caller, memory, at, dst.len(), error))
+    }
+
+    fn write(&mut self, at: u32, src: &[u8]) -> Result<(), MemoryFault> {
+        let memory = self.memory()?;
+        let written = memory.write(&mut *self.caller, at as usize, src);
+        written.map_err(|error| fault(&*self.caller, memory, at, src.len(), error))
+    }
+
+    fn lend(&self, at: u32, len: u32, access: Access) -> Result<Lent<'_>, MemoryFault> {
+        let memory = self.memory()?;
+        let (start, len) = (at as usize, len as usize);
+        Lent::from_memory(memory, &*self.caller, start..start + len, access)
+            .map_err(|error| fault(&*self.caller, memory, at, len, error))
+    }
+}
+
+/// Whose fault it is that a range cannot be used: the guest's, when it is not in its memory; else the
+/// host, or the limit it set, has no page for it.
+fn fault(
+    store: impl AsContext,
+    memory: Memory,
+    at: u32,
+    len: usize,
+    _: MemoryAccessError,
+) -> MemoryFault {
+    match (at as usize).checked_add(len) {
+        Some(end) if end <= memory.data_size(store) => MemoryFault::Exhausted,
+        _ => MemoryFault::Pointer(PointerError::OutOfBounds { at, len: len as u64 }),
+    }
+}
