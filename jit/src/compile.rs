@@ -12,6 +12,7 @@ use crate::trap::TrapCode;
 use crate::tunables::{OptLevel, Tunables};
 use crate::types::FuncType;
 use crate::vm::VMOffsets;
+use cranelift_codegen::CodegenError;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::OwnedTargetIsa;
@@ -164,7 +165,7 @@ impl Compiler {
         );
         context
             .compile(&*self.isa, &mut ControlPlane::default())
-            .map_err(|error| failed(error.inner.to_string()))?;
+            .map_err(|error| failed(describe(&error.inner)))?;
         let compiled = context.compiled_code().expect("just compiled");
         let mut code = compiled.buffer.data().to_vec();
         for reloc in compiled.buffer.relocs() {
@@ -177,6 +178,14 @@ impl Compiler {
             false => None,
         };
         Ok(CompiledFunction { traps: traps(compiled), addresses: addresses(compiled), code, unwind })
+    }
+}
+
+/// What Cranelift says; of its verifier, every complaint.
+fn describe(error: &CodegenError) -> String {
+    match error {
+        CodegenError::Verifier(errors) => errors.to_string(),
+        other => other.to_string(),
     }
 }
 

@@ -42,11 +42,15 @@ pub(crate) fn build_entry(
 
     let fp = builder.ins().get_frame_pointer(POINTER);
     let sp = builder.ins().get_stack_pointer(POINTER);
-    let handler = builder.ins().get_exception_handler_address(POINTER, entry, 0);
+    // The block that ends in the call may not be the function's first.
+    let calling = builder.create_block();
+    let handler = builder.ins().get_exception_handler_address(POINTER, calling, 0);
     store_field(&mut builder, store, offset_of!(VMStoreContext, entry_fp), fp);
     store_field(&mut builder, store, offset_of!(VMStoreContext, entry_sp), sp);
     store_field(&mut builder, store, offset_of!(VMStoreContext, entry_handler), handler);
 
+    builder.ins().jump(calling, &[]);
+    builder.switch_to_block(calling);
     let mut args = vec![callee];
     for (index, &ty) in ty.params().iter().enumerate() {
         args.push(load_value(&mut builder, value_type(ty), values, index));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 pub use seqfault_jit::types::{
-    FuncType, GlobalType, HeapType, MAX_MEMORY32_PAGES, MemoryType, Mutability, RefType, TableType,
+    FuncType, GlobalType, HeapType, MemoryType, Mutability, RefType, TableType,
     ValType, WASM_PAGE_SIZE,
 };
 

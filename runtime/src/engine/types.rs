@@ -33,7 +33,6 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct RegisteredType {
     ty: FuncType,
-    id: TypeId,
     entry: Trampoline,
     exit: Trampoline,
 }
@@ -56,7 +55,7 @@ impl TypeRegistry {
         }
         let id = TypeId(u32::try_from(inner.types.len()).expect("fewer than 2^32 types"));
         let (entry, exit) = Default::default();
-        inner.types.push(Arc::new(RegisteredType { ty: ty.clone(), id, entry, exit }));
+        inner.types.push(Arc::new(RegisteredType { ty: ty.clone(), entry, exit }));
         inner.ids.insert(ty.clone(), id);
         id
     }
@@ -72,11 +71,6 @@ impl RegisteredType {
     /// The type itself.
     pub(crate) fn ty(&self) -> &FuncType {
         &self.ty
-    }
-
-    /// Its id.
-    pub(crate) fn id(&self) -> TypeId {
-        self.id
     }
 
     /// The way from the host into functions of this type.

@@ -6,7 +6,8 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
-use crate::types::{MAX_MEMORY32_PAGES, MemoryType, WASM_PAGE_SIZE};
+use crate::types::{MemoryType, WASM_PAGE_SIZE};
+use seqfault_jit::types::MAX_MEMORY32_PAGES;
 use seqfault_jit::vm::VMMemory;
 use seqfault_mm::{Access, Fault, Region, RegionOptions};
 use std::fmt;
