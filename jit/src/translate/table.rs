@@ -1,7 +1,7 @@
 //! Reading and writing elements of tables, `table.size`.
 //!
-//! The bound is checked without a branch: outside of it the address is replaced by null, whose fault
-//! is the trap. That also keeps speculation inside the table.
+//! An index out of bounds traps; and so that the processor does not speculate past the check, the
+//! address that it would then use is null.
 
 use super::function::FuncTranslator;
 use super::region::Region;
@@ -24,26 +24,27 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn table_set(&mut self, table: u32) {
         let value = self.pop_element(table);
         let index = self.stack.pop();
-        let address = self.element_address(table, index);
-        let flags = Region::Element.trapping(self.builder.func, TrapCode::TableOutOfBounds);
+        let address = self.element_address(table, index, TrapCode::TableOutOfBounds);
+        let flags = Region::Element.trusted(self.builder.func);
         self.builder.ins().store(flags, value, address, 0);
     }
 
     /// Loads an element; traps with `code` when there is none at `index`.
     pub(super) fn load_element(&mut self, table: u32, index: Value, code: TrapCode) -> Value {
         let ty = abi::reference_type(self.env.module.tables[table as usize].ty.element);
-        let address = self.element_address(table, index);
-        let flags = Region::Element.trapping(self.builder.func, code);
+        let address = self.element_address(table, index, code);
+        let flags = Region::Element.trusted(self.builder.func);
         // Little-endian: a host reference is in the first half of its element.
         self.builder.ins().load(ty, flags, address, 0)
     }
 
-    /// The address of an element, or null when it is out of bounds.
-    fn element_address(&mut self, table: u32, index: Value) -> Value {
+    /// The address of an element; traps with `code` when there is none at `index`.
+    fn element_address(&mut self, table: u32, index: Value, code: TrapCode) -> Value {
         let len = self.table_len(table);
         let base = self.table_base(table);
         let index = self.builder.ins().uextend(abi::POINTER, index);
         let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
+        self.builder.ins().trapnz(outside, code.to_clif());
         let offset = self.builder.ins().ishl_imm_u(index, ELEMENT_SIZE_LOG2);
         let address = self.builder.ins().iadd(base, offset);
         let null = self.builder.ins().iconst(abi::POINTER, 0);

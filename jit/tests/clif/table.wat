@@ -1,4 +1,4 @@
-;; Elements outside of a table are at address 0. A table that cannot grow has a known length.
+;; Bounds are checked, also for speculation. A table that cannot grow has a known length.
 (module
   (table $grows 1 externref)
   (table $fixed 8 8 funcref)
