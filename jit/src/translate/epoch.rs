@@ -18,8 +18,8 @@ impl FuncTranslator<'_, '_> {
         }
         let epoch = self.context_pointer(offset_of!(VMContext, epoch) as u32);
         let store = self.store_context();
-        // Atomic, not for its order (the counter orders nothing) but because a plain load in a loop
-        // without stores may be replaced by the value of an earlier one, and the loop run for ever.
+        // Atomic because another thread advances it: such a load is never replaced by the value of
+        // an earlier one. No data is read on the strength of it, so its order has no partner.
         let now = self.builder.ins().atomic_load(types::I64, MemFlagsData::trusted(), epoch);
         let flags = Region::Store.trusted(self.builder.func);
         let offset = offset_of!(VMStoreContext, epoch_deadline) as i32;
