@@ -177,7 +177,12 @@ impl Compiler {
                 .map_err(|error| failed(error.to_string()))?,
             false => None,
         };
-        Ok(CompiledFunction { traps: traps(compiled), addresses: addresses(compiled), code, unwind })
+        Ok(CompiledFunction {
+            traps: traps(compiled),
+            addresses: addresses(compiled),
+            code,
+            unwind,
+        })
     }
 }
 

@@ -182,7 +182,10 @@ impl PublishedUnit {
     /// The address of each function, in the order in which they were pushed.
     pub fn function_starts(&self) -> impl ExactSizeIterator<Item = *const u8> {
         let start = self.start();
-        self.unit().functions.iter().map(move |function| start.wrapping_add(function.offset as usize))
+        self.unit()
+            .functions
+            .iter()
+            .map(move |function| start.wrapping_add(function.offset as usize))
     }
 }
 

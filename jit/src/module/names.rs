@@ -10,7 +10,8 @@ use wasmparser::{BinaryReader, Name, NameSectionReader};
 /// Sections", "Name Section".
 pub fn function_names(bytes: &[u8], range: Range<usize>) -> HashMap<u32, Box<str>> {
     let mut names = HashMap::new();
-    let reader = NameSectionReader::new(BinaryReader::new(&bytes[range.clone()], range.start as u64));
+    let reader =
+        NameSectionReader::new(BinaryReader::new(&bytes[range.clone()], range.start as u64));
     for section in reader.into_iter().map_while(Result::ok) {
         if let Name::Function(functions) = section {
             for naming in functions.into_iter().map_while(Result::ok) {

@@ -74,11 +74,8 @@ pub(crate) fn function_body(
 
 /// Parses a module in the binary format and checks everything but its function bodies.
 pub fn parse(bytes: &[u8], features: WasmFeatures) -> Result<ParsedModule, CompileError> {
-    let mut sections = Sections {
-        info: ModuleInfo::default(),
-        bodies: Vec::new(),
-        escaped: Vec::new(),
-    };
+    let mut sections =
+        Sections { info: ModuleInfo::default(), bodies: Vec::new(), escaped: Vec::new() };
     sections.read(bytes, features).map_err(|stop| match stop {
         Stop::Parser(error) => classify(bytes, features, &error),
         Stop::Compile(error) => error,

@@ -75,9 +75,8 @@ impl RegisteredType {
 
     /// The way from the host into functions of this type.
     pub(crate) fn entry(&self, engine: &Engine) -> Result<EntryTrampoline> {
-        let code = self.entry.get(engine, |scratch| {
-            engine.compiler().compile_entry(scratch, &self.ty)
-        })?;
+        let code =
+            self.entry.get(engine, |scratch| engine.compiler().compile_entry(scratch, &self.ty))?;
         // SAFETY: that is what `compile_entry` makes; the code stays as long as the engine, which
         // every store keeps alive.
         Ok(unsafe { std::mem::transmute::<*const u8, EntryTrampoline>(code) })

@@ -75,7 +75,11 @@ impl Global {
         Ok(())
     }
 
-    pub(crate) fn from_cell(store: &StoreOpaque, cell: NonNull<VMGlobal>, ty: GlobalType) -> Global {
+    pub(crate) fn from_cell(
+        store: &StoreOpaque,
+        cell: NonNull<VMGlobal>,
+        ty: GlobalType,
+    ) -> Global {
         Global { store: store.id(), cell, ty }
     }
 

@@ -260,7 +260,10 @@ impl Memory {
         let mut store = store.as_context_mut();
         let memory = self.get(store.opaque());
         memory.check(offset, buffer.len())?;
-        memory.region.write(offset, buffer).map_err(|fault| access_error(offset, buffer.len(), fault))
+        memory
+            .region
+            .write(offset, buffer)
+            .map_err(|fault| access_error(offset, buffer.len(), fault))
     }
 
     /// Makes the pages of `range` present, so that the system may be given their addresses: it

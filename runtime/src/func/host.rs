@@ -70,9 +70,17 @@ impl HostFunc {
     }
 
     /// Puts the function in a store.
-    pub(crate) fn instantiate(&self, store: &mut StoreOpaque) -> Func {
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for the code that leads to it.
+    pub(crate) fn instantiate(&self, store: &mut StoreOpaque) -> Result<Func> {
         // The linker and the store are of the same `T`, by their types.
         debug_assert!(self.0.data_type == store.data_type());
+        let code = match self.0.ty.results().len() {
+            0..=STUB_RESULTS => vm::lazy_exit_stub(),
+            _ => store.engine().types().get(self.0.id).exit(store.engine())?,
+        };
         let instance = Box::new(HostFuncInstance {
             context: VMHostContext {
                 store_context: store.vm(),
@@ -85,15 +93,19 @@ impl HostFunc {
                 vmctx: std::ptr::null_mut(),
                 type_id: self.0.id.0,
             },
-            slot: VMSlot(AtomicPtr::new(vm::lazy_exit_stub().cast_mut())),
+            slot: VMSlot(AtomicPtr::new(code.cast_mut())),
             host: self.clone(),
         });
         let instance = store.add_host_func(instance);
         let func_ref = instance.link();
         // SAFETY: a function of this store, alive as long as it.
-        unsafe { Func::from_raw(store, func_ref) }.expect("not null")
+        Ok(unsafe { Func::from_raw(store, func_ref) }.expect("not null"))
     }
 }
+
+/// Results that certainly travel in registers. With more, the first argument may be the address of
+/// the others instead of the context that the stub expects, so the trampoline is compiled at once.
+const STUB_RESULTS: usize = 4;
 
 /// A host function in a store. Boxed by the store, so it does not move.
 #[repr(C)]
@@ -155,7 +167,9 @@ where
         let store = StoreContextMut(unsafe { &mut *inner });
         let store = store.opaque_ref();
         for (index, (result, &ty)) in results.iter().zip(dynamic.ty.results()).enumerate() {
-            result.check(ty).map_err(|e| e.context(format!("result {index} of a host function")))?;
+            result
+                .check(ty)
+                .map_err(|e| e.context(format!("result {index} of a host function")))?;
             // SAFETY: the array has room for the results.
             unsafe { values.add(index).write(result.to_raw(store)) };
         }
@@ -183,9 +197,10 @@ pub(super) unsafe fn run<T: 'static, C: 'static>(
         let store: *mut StoreInner<T> = (*vm).store.cast();
         let closure = &*(*context).data.cast::<C>();
         let caller = (*vm).caller_vmctx;
-        let instance = NonNull::new(caller).map(|vmctx| {
-            NonNull::new_unchecked(vmctx.as_ref().instance.cast::<InstanceData>())
-        });
-        vm::catch(store.cast(), || body(Caller::new(StoreContextMut(&mut *store), instance), closure))
+        let instance = NonNull::new(caller)
+            .map(|vmctx| NonNull::new_unchecked(vmctx.as_ref().instance.cast::<InstanceData>()));
+        vm::catch(store.cast(), || {
+            body(Caller::new(StoreContextMut(&mut *store), instance), closure)
+        })
     }
 }

@@ -37,6 +37,10 @@ unsafe impl Sync for Func {}
 impl Func {
     /// A host function of any type: it finds its arguments in one slice and leaves its results,
     /// which start as zeros, in the other.
+    ///
+    /// # Panics
+    ///
+    /// When the process has no room for machine code.
     pub fn new<T: 'static>(
         mut store: impl AsContextMut<Data = T>,
         ty: FuncType,
@@ -44,17 +48,21 @@ impl Func {
     ) -> Func {
         let mut store = store.as_context_mut();
         let host = HostFunc::new(store.engine(), ty, func);
-        host.instantiate(store.opaque())
+        host.instantiate(store.opaque()).expect("room for a trampoline")
     }
 
     /// A host function whose type is that of a closure.
+    ///
+    /// # Panics
+    ///
+    /// When the process has no room for machine code.
     pub fn wrap<T: 'static, Params, Results>(
         mut store: impl AsContextMut<Data = T>,
         func: impl IntoFunc<T, Params, Results>,
     ) -> Func {
         let mut store = store.as_context_mut();
         let host = HostFunc::wrap(store.engine(), func);
-        host.instantiate(store.opaque())
+        host.instantiate(store.opaque()).expect("room for a trampoline")
     }
 
     /// Its type.

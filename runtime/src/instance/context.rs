@@ -161,9 +161,7 @@ impl InstanceData {
     pub(crate) fn global(&self, global: u32) -> *mut VMGlobal {
         match self.module.info().is_imported_global(global) {
             // SAFETY: set before.
-            true => unsafe {
-                *self.field::<*mut VMGlobal>(self.offsets().imported_global(global))
-            },
+            true => unsafe { *self.field::<*mut VMGlobal>(self.offsets().imported_global(global)) },
             false => self.field(self.offsets().defined_global(global)),
         }
     }
@@ -176,9 +174,7 @@ impl InstanceData {
                 let func = unsafe { Func::from_raw(store, self.func_ref(func)) };
                 Extern::Func(func.expect("not null"))
             }
-            EntityIndex::Table(table) => {
-                Extern::Table(Table::from_index(store, self.table(table)))
-            }
+            EntityIndex::Table(table) => Extern::Table(Table::from_index(store, self.table(table))),
             EntityIndex::Memory(memory) => {
                 Extern::Memory(Memory::from_index(store, self.memory(memory)))
             }

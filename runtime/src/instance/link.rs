@@ -52,7 +52,11 @@ impl fmt::Display for LinkError {
 impl std::error::Error for LinkError {}
 
 /// Whether `imports` are what `module` asks for, all from this store.
-pub(super) fn check_imports(store: &StoreOpaque, module: &Module, imports: &[Extern]) -> Result<()> {
+pub(super) fn check_imports(
+    store: &StoreOpaque,
+    module: &Module,
+    imports: &[Extern],
+) -> Result<()> {
     let expected = module.info().imports.len();
     if imports.len() != expected {
         let found = imports.len();
@@ -98,18 +102,12 @@ fn matches(expected: &ExternType, found: &ExternType) -> bool {
 
 fn table_matches(expected: &TableType, found: &TableType) -> bool {
     expected.element == found.element
-        && limits_match(
-            (expected.minimum, expected.maximum),
-            (found.minimum, found.maximum),
-        )
+        && limits_match((expected.minimum, expected.maximum), (found.minimum, found.maximum))
 }
 
 fn memory_matches(expected: &MemoryType, found: &MemoryType) -> bool {
     expected.shared == found.shared
-        && limits_match(
-            (expected.minimum, expected.maximum),
-            (found.minimum, found.maximum),
-        )
+        && limits_match((expected.minimum, expected.maximum), (found.minimum, found.maximum))
 }
 
 fn limits_match(expected: (u64, Option<u64>), found: (u64, Option<u64>)) -> bool {

@@ -2,7 +2,7 @@
 
 use super::externs::Extern;
 use super::{Instance, create, link};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::func::HostFunc;
 use crate::module::Module;
 use crate::store::{AsContextMut, StoreOpaque};
@@ -19,11 +19,11 @@ pub(crate) enum Resolved {
 
 impl Resolved {
     /// The import in `store`: host functions are put there.
-    pub(crate) fn instantiate(&self, store: &mut StoreOpaque) -> Extern {
-        match self {
-            Resolved::Host(func) => Extern::Func(func.instantiate(store)),
+    pub(crate) fn instantiate(&self, store: &mut StoreOpaque) -> Result<Extern> {
+        Ok(match self {
+            Resolved::Host(func) => Extern::Func(func.instantiate(store)?),
             Resolved::Extern(value) => *value,
-        }
+        })
     }
 }
 
@@ -73,12 +73,13 @@ impl<T: 'static> InstancePre<T> {
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let imports: Vec<Extern> = self.imports.iter().map(|i| i.instantiate(store)).collect();
+        let imports = self.imports.iter().map(|import| import.instantiate(store));
+        let imports = imports.collect::<Result<Vec<Extern>>>()?;
         if self.imports.iter().any(|import| matches!(import, Resolved::Extern(_))) {
             link::check_imports(store, &self.module, &imports)?;
         }
         // SAFETY: the store is borrowed mutably; host functions were checked when this was made,
         // all else now.
-        unsafe { create::instantiate(store, &self.module, &imports).map_err(Error::from) }
+        unsafe { create::instantiate(store, &self.module, &imports) }
     }
 }

@@ -194,6 +194,10 @@ impl<T: 'static> Linker<T> {
     }
 
     /// A definition, in `store`.
+    ///
+    /// # Panics
+    ///
+    /// When it is a host function and the process has no room for machine code.
     pub fn get(
         &self,
         mut store: impl AsContextMut<Data = T>,
@@ -201,7 +205,8 @@ impl<T: 'static> Linker<T> {
         name: &str,
     ) -> Option<Extern> {
         let resolved = self.find(module, name)?;
-        Some(resolved.instantiate(store.as_context_mut().opaque()))
+        let value = resolved.instantiate(store.as_context_mut().opaque());
+        Some(value.expect("room for a trampoline"))
     }
 
     /// Instantiates `module` with the definitions that it asks for.
@@ -251,8 +256,10 @@ impl<T: 'static> Linker<T> {
     ) -> Result<&mut Linker<T>> {
         match self.definitions.entry((module, name)) {
             Entry::Occupied(_) if !self.shadowing => {
-                let text = |name| self.names.iter().find(|(_, n)| **n == name).map(|(text, _)| text);
-                let (module, name) = (text(module).expect("interned"), text(name).expect("interned"));
+                let text =
+                    |name| self.names.iter().find(|(_, n)| **n == name).map(|(text, _)| text);
+                let (module, name) =
+                    (text(module).expect("interned"), text(name).expect("interned"));
                 return Err(Error::msg(format!("`{module}::{name}` is defined twice")));
             }
             Entry::Occupied(mut entry) => {

@@ -59,9 +59,9 @@ impl ModuleCode {
         let unit = self.functions[defined].get_or_init(|| {
             let func = (module.info.num_imported_functions + defined) as u32;
             let compiler = module.engine.compiler();
-            let compiled = module
-                .engine
-                .with_scratch(|scratch| compiler.compile_function(scratch, module.source(), func))?;
+            let compiled = module.engine.with_scratch(|scratch| {
+                compiler.compile_function(scratch, module.source(), func)
+            })?;
             let mut unit = UnitBuilder::new();
             unit.push(Some(func), compiled);
             let unit = unit.publish(owner(module))?;

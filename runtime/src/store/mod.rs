@@ -49,9 +49,15 @@ type LimiterOf<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send +
 /// What the parts of a store that do not know `T` ask of the whole.
 pub(crate) trait WholeStore {
     /// The embedder's word on a growing memory; sizes in bytes.
-    fn memory_growing(&mut self, current: usize, desired: usize, max: Option<usize>) -> Result<bool>;
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        max: Option<usize>,
+    ) -> Result<bool>;
     /// The embedder's word on a growing table; sizes in elements.
-    fn table_growing(&mut self, current: usize, desired: usize, max: Option<usize>) -> Result<bool>;
+    fn table_growing(&mut self, current: usize, desired: usize, max: Option<usize>)
+    -> Result<bool>;
     /// The deadline is reached: sets a new one, or says why the guest must stop.
     fn new_epoch(&mut self) -> Result<()>;
 }
@@ -123,14 +129,24 @@ impl<T: 'static> Store<T> {
 }
 
 impl<T: 'static> WholeStore for StoreInner<T> {
-    fn memory_growing(&mut self, current: usize, desired: usize, max: Option<usize>) -> Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        max: Option<usize>,
+    ) -> Result<bool> {
         match &mut self.limiter {
             Some(limiter) => limiter(&mut self.data).memory_growing(current, desired, max),
             None => Ok(true),
         }
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, max: Option<usize>) -> Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        max: Option<usize>,
+    ) -> Result<bool> {
         match &mut self.limiter {
             Some(limiter) => limiter(&mut self.data).table_growing(current, desired, max),
             None => Ok(true),

@@ -43,10 +43,7 @@ pub(super) unsafe fn catch_or_unwind<R: Copy>(
     }
 }
 
-unsafe fn catch_value<R>(
-    store: *mut StoreOpaque,
-    body: impl FnOnce() -> Result<R>,
-) -> Option<R> {
+unsafe fn catch_value<R>(store: *mut StoreOpaque, body: impl FnOnce() -> Result<R>) -> Option<R> {
     // What a panic leaves behind is either dropped with the store or checked by its users.
     let pending = match panic::catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => return Some(value),

@@ -1,7 +1,9 @@
 //! The few instructions that Rust cannot express, for each architecture.
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-compile_error!("seqfault runs on x86-64 Linux; another target needs its own file in runtime/src/vm/arch");
+compile_error!(
+    "seqfault runs on x86-64 Linux; another target needs its own file in runtime/src/vm/arch"
+);
 
 mod x86_64;
 

@@ -1,0 +1,145 @@
+//! Limits and interruption: growth that is refused, guests that run for too long.
+
+use seqfault::{
+    Config, Engine, Error, Instance, Module, ResourceLimiter, Result, Store, StoreLimits,
+    StoreLimitsBuilder, TrapCode, UpdateDeadline,
+};
+use std::time::Duration;
+
+const GROWS: &str = r#"(module (memory (export "memory") 1 100) (table (export "table") 1 50 funcref)
+    (func (export "memory") (param i32) (result i32) (memory.grow (local.get 0)))
+    (func (export "size") (result i32) (memory.size))
+    (func (export "table") (param i32) (result i32) (table.grow (ref.null func) (local.get 0))))"#;
+
+fn grows() -> String {
+    GROWS.replace("(export \"memory\") 1", "1").replace("(export \"table\") 1", "1")
+}
+
+#[test]
+fn memories_and_tables_grow_to_their_maximum() -> Result<()> {
+    let engine = Engine::default();
+    let module = Module::new(&engine, grows())?;
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let memory = instance.get_typed_func::<i32, i32>(&mut store, "memory")?;
+    let table = instance.get_typed_func::<i32, i32>(&mut store, "table")?;
+    assert_eq!(memory.call(&mut store, 98)?, 1);
+    assert_eq!(memory.call(&mut store, 2)?, -1);
+    assert_eq!(memory.call(&mut store, 1)?, 99);
+    assert_eq!(memory.call(&mut store, -1)?, -1);
+    assert_eq!(table.call(&mut store, 49)?, 1);
+    assert_eq!(table.call(&mut store, 1)?, -1);
+    Ok(())
+}
+
+#[test]
+fn the_limiter_decides() -> Result<()> {
+    let engine = Engine::default();
+    let module = Module::new(&engine, grows())?;
+    let limits = StoreLimitsBuilder::new().memory_size(10 << 16).table_elements(5).build();
+    let mut store = Store::new(&engine, limits);
+    store.limiter(|limits: &mut StoreLimits| limits);
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let memory = instance.get_typed_func::<i32, i32>(&mut store, "memory")?;
+    let table = instance.get_typed_func::<i32, i32>(&mut store, "table")?;
+    assert_eq!(memory.call(&mut store, 9)?, 1);
+    assert_eq!(memory.call(&mut store, 1)?, -1);
+    assert_eq!(table.call(&mut store, 4)?, 1);
+    assert_eq!(table.call(&mut store, 1)?, -1);
+
+    let small = StoreLimitsBuilder::new().memory_size(100).build();
+    let mut store = Store::new(&engine, small);
+    store.limiter(|limits: &mut StoreLimits| limits);
+    let refused = Instance::new(&mut store, &module, &[]).unwrap_err();
+    assert!(refused.to_string().contains("limiter refuses a memory of 65536 bytes"), "{refused}");
+    Ok(())
+}
+
+struct Refuses;
+
+impl ResourceLimiter for Refuses {
+    fn memory_growing(&mut self, current: usize, _: usize, _: Option<usize>) -> Result<bool> {
+        match current {
+            0 => Ok(true),
+            _ => Err(Error::msg("enough is enough")),
+        }
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+#[test]
+fn an_error_of_the_limiter_unwinds_the_guest() -> Result<()> {
+    let engine = Engine::default();
+    let module = Module::new(&engine, grows())?;
+    let mut store = Store::new(&engine, Refuses);
+    store.limiter(|refuses| refuses);
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let memory = instance.get_typed_func::<i32, i32>(&mut store, "memory")?;
+    let error = memory.call(&mut store, 1).unwrap_err();
+    assert_eq!(error.to_string(), "enough is enough");
+    assert_eq!(error.backtrace().unwrap().len(), 1);
+    let size = instance.get_typed_func::<(), i32>(&mut store, "size")?;
+    assert_eq!(size.call(&mut store, ())?, 1);
+    Ok(())
+}
+
+fn interruptible() -> (Engine, Module) {
+    let engine = Engine::new(Config::new().epoch_interruption(true)).unwrap();
+    let module = Module::new(
+        &engine,
+        r#"(module
+             (func (export "loop") (loop (br 0)))
+             (func $recurse (export "recurse") (param i32)
+               (loop $again
+                 (if (local.get 0) (then (call $recurse (i32.sub (local.get 0) (i32.const 1)))))
+                 (br $again))))"#,
+    )
+    .unwrap();
+    (engine, module)
+}
+
+#[test]
+fn a_busy_loop_is_interrupted_at_the_deadline() -> Result<()> {
+    let (engine, module) = interruptible();
+    for name in ["loop", "recurse"] {
+        let mut store = Store::new(&engine, ());
+        store.set_epoch_deadline(1);
+        let instance = Instance::new(&mut store, &module, &[])?;
+        let func = instance.get_func(&mut store, name).unwrap();
+        let clock = engine.clone();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            clock.increment_epoch();
+        });
+        let params = [seqfault::Val::I32(5)];
+        let params = if name == "loop" { &params[..0] } else { &params[..] };
+        let error = func.call(&mut store, params, &mut []).unwrap_err();
+        assert_eq!(error.trap().unwrap().code(), TrapCode::Interrupt);
+        assert!(!error.trap().unwrap().frames().is_empty());
+        thread.join().unwrap();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_callback_may_extend_the_deadline() -> Result<()> {
+    let (engine, module) = interruptible();
+    let mut store = Store::new(&engine, 0);
+    store.set_epoch_deadline(0);
+    store.epoch_deadline_callback(|mut store| {
+        *store.data_mut() += 1;
+        match store.data() {
+            5 => Err(Error::msg("five times is enough")),
+            _ => Ok(UpdateDeadline::Continue(0)),
+        }
+    });
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let func = instance.get_typed_func::<(), ()>(&mut store, "loop")?;
+    let error = func.call(&mut store, ()).unwrap_err();
+    assert_eq!(error.to_string(), "five times is enough");
+    assert_eq!(*store.data(), 5);
+    Ok(())
+}
