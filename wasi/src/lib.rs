@@ -6,13 +6,13 @@
 //!
 //! # How it is built
 //!
-//! * [`abi`]: numbers and layouts. [`memory`]: guest memory as the calls see it.
-//! * [`calls`]: each function of the interface as a plain function of state, memory and arguments.
-//! * [`ctx`], [`table`], [`descriptor`]: the state. Several threads of a guest share one; no lock is
+//! * `abi`: numbers and layouts. `memory`: guest memory as the calls see it.
+//! * `calls`: each function of the interface as a plain function of state, memory and arguments.
+//! * `ctx`, `table`, `descriptor`: the state. Several threads of a guest share one; no lock is
 //!   held while a call waits for the host.
-//! * [`transfer`], [`kernel`]: the bytes' way, with one copy. `kernel` holds the crate's only unsafe
+//! * `transfer`, `kernel`: the bytes' way, with one copy. `kernel` holds the crate's only unsafe
 //!   code.
-//! * [`linker`]: the one place that knows the engine.
+//! * `linker`: the one place that knows the engine.
 //!
 //! # What holds
 //!

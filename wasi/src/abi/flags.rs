@@ -17,7 +17,7 @@ macro_rules! flags {
         impl $name {
             $(pub(crate) const $flag: Self = Self(1 << $bit);)+
             pub(crate) const NONE: Self = Self(0);
-            pub(crate) const ALL: Self = Self($((1 << $bit))|+);
+            pub(crate) const ALL: Self = Self($(1 << $bit)|+);
 
             /// The flags in `raw`, which must not have any bit the interface does not define.
             pub(crate) fn new(raw: u32) -> Result<Self, Errno> {

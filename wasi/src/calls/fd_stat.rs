@@ -85,7 +85,7 @@ fn from_host(stat: &Stat) -> FileStat {
         dev: stat.st_dev,
         ino: stat.st_ino,
         filetype: HostType::from_raw_mode(stat.st_mode).into(),
-        nlink: u64::from(stat.st_nlink),
+        nlink: stat.st_nlink,
         size: u64::try_from(stat.st_size).unwrap_or(0),
         atim: timestamp(stat.st_atime, stat.st_atime_nsec),
         mtim: timestamp(stat.st_mtime, stat.st_mtime_nsec),
