@@ -22,7 +22,8 @@ fn a_trap_ends_with_134_and_a_backtrace_with_names() {
 
 #[test]
 fn functions_without_a_name_are_shown_by_their_index() {
-    let program = r#"(module (func unreachable) (func (export "_start") (call 0)))"#;
+    let program = r#"(module (func unreachable) (func (call 0))
+        (func (export "_start") (call 1)))"#;
     let outcome = Bench::with("p.wat", program).run(&["run", "p.wat"]);
     assert_eq!(outcome.code, Some(134));
     outcome.complains_of(&["wasm trap: unreachable", "wasm function 0", "wasm function 1"]);

@@ -1,0 +1,186 @@
+//! Real programs: CPython, Yosys, and a C program that reads and writes files.
+//!
+//! `examples/programs.sh` fetches them. Without them the tests say so and prove nothing. They run
+//! one after the other: two of them compare times.
+
+#![deny(unsafe_code)]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A program that was fetched, and the right to run it alone.
+struct Program {
+    path: PathBuf,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// The program with this file name; none, with a message, when it was not fetched.
+fn fetched(name: &str) -> Option<Program> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let places = [target, &workspace].map(|folder| folder.join("programs").join(name));
+    let Some(path) = places.into_iter().find(|path| path.exists()) else {
+        // Past the test harness, which keeps what passing tests print to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: {name} is not there, examples/programs.sh fetches it"
+        );
+        return None;
+    };
+    let alone = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    Some(Program { path, _alone: alone })
+}
+
+impl Program {
+    /// `seqfault run OPTIONS PROGRAM ARGUMENTS`.
+    fn command(&self, options: &[&str], arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seqfault"));
+        command.arg("run").args(options).arg(&self.path).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// What it prints, when it succeeds.
+    #[track_caller]
+    fn prints(&self, options: &[&str], arguments: &[&str]) -> String {
+        let output = self.command(options, arguments).output().expect("seqfault starts");
+        assert!(output.status.success(), "{}", all_of(&output));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// How long it takes, to the shortest of a few runs.
+    fn takes(&self, runs: u32, options: &[&str], arguments: &[&str]) -> Duration {
+        let time = |_| {
+            let begun = Instant::now();
+            self.prints(options, arguments);
+            begun.elapsed()
+        };
+        (0..runs).map(time).min().expect("at least one run")
+    }
+}
+
+fn all_of(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+fn data_option() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data::.").to_owned()
+}
+
+#[test]
+fn cpython_computes_and_prints_json() {
+    let Some(python) = fetched("python.wasm") else { return };
+    let program = "import json; print(json.dumps({'a': sum(range(10**6))}))";
+    assert_eq!(python.prints(&[], &["-c", program]), "{\"a\": 499999500000}\n");
+}
+
+#[test]
+fn cpython_works_with_files_and_the_environment() {
+    let Some(python) = fetched("python.wasm") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("in.txt"), "b\na\nc\n").expect("a file");
+    let program = "\
+import os, sys
+lines = sorted(open('/work/in.txt').read().split())
+os.mkdir('/work/out')
+with open('/work/out/draft', 'w') as f: f.write(' '.join(lines) + os.environ['END'])
+os.rename('/work/out/draft', '/work/out/done')
+print(os.listdir('/work/out'), sys.argv[1:])
+sys.exit(3)";
+    let dir = format!("{}::/work", folder.path().display());
+    let options = ["--dir", &dir, "--env", "END=!"];
+    let output = python.command(&options, &["-c", program, "-x", "y"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(3), "{}", all_of(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "['done'] ['-x', 'y']\n");
+    let written = fs::read_to_string(folder.path().join("out/done")).expect("what it wrote");
+    assert_eq!(written, "a b c!");
+}
+
+#[test]
+fn cpython_cannot_leave_its_directory() {
+    let Some(python) = fetched("python.wasm") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("inside")).expect("a folder");
+    fs::write(folder.path().join("secret"), "secret").expect("a file");
+    std::os::unix::fs::symlink("../secret", folder.path().join("inside/link")).expect("a link");
+    let program = "\
+import os
+for path in ['/work/../secret', '/work/link', '/etc/passwd', '../secret']:
+    try: print(open(path).read())
+    except OSError as e: print('no')";
+    let dir = format!("{}::/work", folder.path().join("inside").display());
+    assert_eq!(python.prints(&["--dir", &dir], &["-c", program]), "no\n".repeat(4));
+}
+
+#[test]
+fn a_python_error_is_pythons_own_and_not_a_trap() {
+    let Some(python) = fetched("python.wasm") else { return };
+    let output = python.command(&[], &["-c", "1/0"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{}", all_of(&output));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("ZeroDivisionError"), "{stderr}");
+    assert!(!stderr.contains("wasm trap"), "{stderr}");
+}
+
+#[test]
+fn yosys_synthesizes_a_clocked_design() {
+    let Some(yosys) = fetched("yosys.wasm") else { return };
+    let printed = yosys.prints(&["--dir", &data_option()], &["-s", "counter.ys"]);
+    let statistics = printed.split("=== counter ===").nth(1).expect("the statistics");
+    let count_of = |cell: &str| {
+        let line = statistics.lines().find(|line| line.trim_start().starts_with(cell));
+        let number = line.and_then(|line| line.split_whitespace().last());
+        number.and_then(|number| number.parse::<u32>().ok())
+    };
+    // Eight bits of counter, each a flip-flop with reset and enable behind a multiplexer, and the
+    // registered comparison.
+    assert_eq!(count_of("$_SDFFE_PP0P_"), Some(8), "{statistics}");
+    assert_eq!(count_of("$_DFF_P_"), Some(1), "{statistics}");
+    assert_eq!(count_of("$_MUX_"), Some(8), "{statistics}");
+    assert_eq!(count_of("Number of processes:"), Some(0), "{statistics}");
+    assert!(printed.contains("End of script."), "{printed}");
+}
+
+#[test]
+fn a_c_program_reads_and_writes_files() {
+    let Some(words) = fetched("words.wasm") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = "the cat and the dog and THE bird's ".repeat(10_000);
+    fs::write(folder.path().join("in.txt"), text).expect("a file");
+    let dir = format!("{}::.", folder.path().display());
+    let printed = words.prints(&["--dir", &dir], &["in.txt", "report.txt"]);
+    assert_eq!(printed, "80000 words, 5 of them different\n");
+    let report = fs::read_to_string(folder.path().join("report.txt")).expect("the report");
+    assert_eq!(report, "30000 the\n20000 and\n10000 bird's\n10000 cat\n10000 dog\n");
+    assert!(!folder.path().join("report.txt.draft").exists());
+
+    let output = words.command(&["--dir", &dir], &["nowhere", "x"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{}", all_of(&output));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(stderr, "words: cannot open nowhere: No such file or directory\n");
+    let output = words.command(&["--dir", &dir], &[]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2), "{}", all_of(&output));
+}
+
+#[test]
+fn cpython_starts_in_half_the_time_of_compiling_all_of_it() {
+    let Some(python) = fetched("python.wasm") else { return };
+    let arguments = ["-c", "print(1)"];
+    let lazy = python.takes(3, &[], &arguments);
+    let eager = python.takes(1, &["--eager"], &arguments);
+    assert!(lazy * 2 <= eager, "lazy {lazy:?}, eager {eager:?}");
+}
+
+#[test]
+fn yosys_starts_in_a_quarter_of_the_time_of_compiling_all_of_it() {
+    let Some(yosys) = fetched("yosys.wasm") else { return };
+    let lazy = yosys.takes(3, &[], &["-V"]);
+    let eager = yosys.takes(1, &["--eager"], &["-V"]);
+    assert!(lazy * 4 <= eager, "lazy {lazy:?}, eager {eager:?}");
+}
