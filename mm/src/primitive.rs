@@ -6,7 +6,12 @@
 
 use rustix::thread::futex;
 use std::sync::atomic::AtomicU32;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+/// A number that orders nothing: statistics, patterns, settings. The model checker need not look at it.
+pub(crate) use std::sync::atomic::{
+    AtomicBool as PlainBool, AtomicU64 as PlainU64, AtomicUsize as PlainUsize,
+};
 
 /// Sequence counts for page states in one space, at most.
 pub(crate) const MAX_SHARDS: usize = 64;
@@ -40,6 +45,10 @@ pub(crate) enum Step {
     CheckOwner,
     /// The validation of a snapshot that denies the access.
     ValidateDenial,
+    /// The second look at where the space is, under the count of the pages.
+    CheckGeometry,
+    /// Leaving a count as it is when its VMA is used again.
+    KeepCount,
 }
 
 /// A memory fence of the protocol.

@@ -1,6 +1,6 @@
 //! What happened, counted: cheap enough to be always on, exact enough to tune by.
 
-use super::primitive::{AtomicU64, Ordering};
+use super::primitive::{Ordering, PlainU64};
 
 /// Why a speculative fault gave up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,19 +106,19 @@ impl Counters {
 
 /// One lane's share. Relaxed everywhere: nothing is ordered by a statistic.
 pub(crate) struct Lane {
-    aborts: [AtomicU64; ABORTS],
-    speculative: AtomicU64,
-    classic: AtomicU64,
-    claim_lost: AtomicU64,
-    not_ours: AtomicU64,
-    denied: AtomicU64,
-    committed: AtomicU64,
+    aborts: [PlainU64; ABORTS],
+    speculative: PlainU64,
+    classic: PlainU64,
+    claim_lost: PlainU64,
+    not_ours: PlainU64,
+    denied: PlainU64,
+    committed: PlainU64,
 }
 
 impl Lane {
     /// All zero.
     pub(crate) fn new() -> Self {
-        let zero = || AtomicU64::new(0);
+        let zero = || PlainU64::new(0);
         Self {
             aborts: std::array::from_fn(|_| zero()),
             speculative: zero(),
@@ -167,7 +167,7 @@ impl Lane {
 
     /// Adds this lane to a snapshot.
     pub(crate) fn add_to(&self, sum: &mut Counters) {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let get = |counter: &PlainU64| counter.load(Ordering::Relaxed);
         let abort = |reason: Abort| get(&self.aborts[reason as usize]);
         let mut lane = Counters {
             attempts: 0,

@@ -61,7 +61,8 @@ impl Space {
         let Some(map) = geometry.map() else { return Ok(()) };
         let vmas: Vec<&Vma> = self.table.iter().collect();
         let total = vmas.last().map_or(0, |vma| vma.extent().range.end);
-        let all = PageRange::new(0, geometry.maximum);
+        let maximum = self.maximum.load(Ordering::Relaxed);
+        let all = PageRange::new(0, maximum);
 
         vmas.iter().for_each(|vma| vma.bounds.raw_write_begin());
         self.shards.all().for_each(|count| count.raw_write_begin());
@@ -78,7 +79,7 @@ impl Space {
         self.shards.all().for_each(|count| count.raw_write_end());
         vmas.iter().for_each(|vma| vma.bounds.raw_write_end());
 
-        pool.give_map(map, geometry.maximum);
+        pool.give_map(map, maximum);
         pool.give_vmas(vmas);
         result
     }

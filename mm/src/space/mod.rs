@@ -38,7 +38,7 @@ mod validate;
 mod vma;
 
 use super::primitive;
-use primitive::{AtomicBool, AtomicPtr, AtomicUsize, LANES, Lock, Ordering};
+use primitive::{AtomicPtr, AtomicUsize, LANES, Lock, Ordering, PlainBool, PlainUsize};
 
 use crate::pager::Pager;
 
@@ -46,6 +46,12 @@ pub use counters::Counters;
 pub(crate) use life::Blueprint;
 pub(crate) use pool::Pool;
 pub(crate) use types::{GRANULE_PAGES, PAGE, PageRange};
+#[cfg(test)]
+#[allow(unused_imports, reason = "only one of the two builds of this folder needs them")]
+pub(crate) use {
+    types::{Attrs, Extent},
+    vma::Vma,
+};
 
 use counters::Lane;
 use pagemap::PageMap;
@@ -66,21 +72,21 @@ pub(crate) struct Space {
     shards: Shards,
     /// First byte of the reservation, 0 while unused. Written in a write section of all shards.
     base: AtomicUsize,
-    /// Pages that may ever become accessible. Written like `base`.
-    maximum: AtomicUsize,
+    /// Pages that may ever become accessible. Written and read under `lock`.
+    maximum: PlainUsize,
     /// Page states; null while unused. Written like `base`.
     pages: AtomicPtr<PageMap>,
     /// Pages below this one are inside the accessible part. Written under `lock`.
     accessible: AtomicUsize,
     /// Pages that hold contents or may be touched without asking us.
-    resident: AtomicUsize,
+    resident: PlainUsize,
     /// `resident` never exceeds this. Written under `lock`.
-    limit: AtomicUsize,
+    limit: PlainUsize,
     /// Whether faults speculate. Any value is correct at any time.
-    speculation: AtomicBool,
+    speculation: PlainBool,
     /// Whether the system may protect pages more strictly than their VMA says, so that every commit must say it again.
     /// Only ever rises while the space lives. Written under `lock`.
-    doubtful: AtomicBool,
+    doubtful: PlainBool,
     lanes: [PaddedLane; LANES],
 }
 
@@ -110,13 +116,13 @@ impl Space {
             table: Table::new(),
             shards: Shards::new(),
             base: AtomicUsize::new(0),
-            maximum: AtomicUsize::new(0),
+            maximum: PlainUsize::new(0),
             pages: AtomicPtr::new(std::ptr::null_mut()),
             accessible: AtomicUsize::new(0),
-            resident: AtomicUsize::new(0),
-            limit: AtomicUsize::new(usize::MAX),
-            speculation: AtomicBool::new(true),
-            doubtful: AtomicBool::new(false),
+            resident: PlainUsize::new(0),
+            limit: PlainUsize::new(usize::MAX),
+            speculation: PlainBool::new(true),
+            doubtful: PlainBool::new(false),
             lanes: std::array::from_fn(|_| PaddedLane {
                 counters: Lane::new(),
                 pattern: Pattern::new(),

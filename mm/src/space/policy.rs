@@ -4,7 +4,7 @@
 //! began) doubles the window, up to a stripe. Everything else starts over, so a sparse pattern never inflates what is
 //! resident. On one thread the same faults give the same windows, always.
 
-use super::primitive::{AtomicU64, Ordering};
+use super::primitive::{Ordering, PlainU64};
 use super::types::{GRANULE_PAGES, PageRange, STRIPE_PAGES};
 
 const MAX_GRANULES: usize = STRIPE_PAGES / GRANULE_PAGES;
@@ -31,14 +31,14 @@ impl Window {
 ///
 /// Relaxed: a torn pattern (two threads in one lane) costs a window of another size, nothing else.
 pub(crate) struct Pattern {
-    first: AtomicU64,
-    end: AtomicU64,
+    first: PlainU64,
+    end: PlainU64,
 }
 
 impl Pattern {
     /// Nothing seen.
     pub(crate) fn new() -> Self {
-        Self { first: AtomicU64::new(MASK), end: AtomicU64::new(MASK) }
+        Self { first: PlainU64::new(MASK), end: PlainU64::new(MASK) }
     }
 
     /// The window to try for a fault at `page`.

@@ -32,7 +32,9 @@ impl Shards {
     /// Uses `count` shards (rounded up to a power of two); the caller is in a write section of all.
     pub(crate) fn set_count(&self, count: usize) {
         let count = count.clamp(1, MAX_SHARDS).next_power_of_two().min(MAX_SHARDS);
-        self.mask.store(count - 1, Ordering::Relaxed);
+        if self.mask() != count - 1 {
+            self.mask.store(count - 1, Ordering::Relaxed);
+        }
     }
 
     /// The count that covers `page` under `mask`.

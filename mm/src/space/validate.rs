@@ -35,7 +35,7 @@ impl Space {
             end = extent.range.end;
             before = Some(extent.attrs);
         }
-        assert!(end >= geometry.maximum, "the VMAs do not cover the space");
+        assert!(end >= self.maximum.load(Ordering::Relaxed), "the VMAs do not cover the space");
         let all = PageRange::new(0, map.capacity());
         assert!(!map.any_claimed(all), "a page is claimed by nobody");
         assert_eq!(map.count_resident(all), self.resident(), "the resident count is wrong");

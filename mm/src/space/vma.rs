@@ -80,14 +80,20 @@ impl Vma {
         self.owner.load(Ordering::Relaxed)
     }
 
-    /// Writes the payload; the caller is inside the write section.
+    /// Writes the payload; the caller is inside the write section. What does not change is not written.
     pub(crate) fn set(&self, owner: usize, extent: Extent) {
         let (flags, delta) = encode(extent.attrs);
-        self.owner.store(owner, Ordering::Relaxed);
-        self.start.store(extent.range.start, Ordering::Relaxed);
-        self.end.store(extent.range.end, Ordering::Relaxed);
-        self.flags.store(flags, Ordering::Relaxed);
-        self.delta.store(delta, Ordering::Relaxed);
+        for (field, value) in [
+            (&self.owner, owner),
+            (&self.start, extent.range.start),
+            (&self.end, extent.range.end),
+            (&self.flags, flags),
+            (&self.delta, delta),
+        ] {
+            if field.load(Ordering::Relaxed) != value {
+                field.store(value, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Makes it nobody's; the caller is inside the write section.

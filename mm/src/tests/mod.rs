@@ -5,5 +5,6 @@
 
 mod failures;
 mod model;
+mod protocol;
 mod random;
 mod world;

@@ -1,0 +1,71 @@
+//! `crate::primitive`, over loom, with mutants.
+
+use std::cell::Cell;
+
+pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{
+    AtomicBool as PlainBool, AtomicU64 as PlainU64, AtomicUsize as PlainUsize,
+};
+
+pub(crate) use crate::primitive::{Fence, Step};
+
+pub(crate) const MAX_SHARDS: usize = 1;
+pub(crate) const LANES: usize = 1;
+pub(crate) const INLINE_VMAS: usize = 4;
+
+/// What is wrong with the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// Nothing.
+    None,
+    /// A fence is missing.
+    Without(Fence),
+    /// A step is left out, or comes too late.
+    Skips(Step),
+}
+
+thread_local! {
+    // loom runs all its threads on the OS thread of the test.
+    static MUTANT: Cell<Mutant> = const { Cell::new(Mutant::None) };
+}
+
+/// Makes the protocol wrong for the model runs of this OS thread.
+pub(crate) fn mutate(mutant: Mutant) {
+    MUTANT.set(mutant);
+}
+
+pub(crate) fn fence(name: Fence, order: Ordering) {
+    if MUTANT.get() != Mutant::Without(name) {
+        loom::sync::atomic::fence(order);
+    }
+}
+
+pub(crate) fn takes(step: Step) -> bool {
+    MUTANT.get() != Mutant::Skips(step)
+}
+
+pub(crate) fn relax(_round: u32) {
+    loom::thread::yield_now();
+}
+
+pub(crate) fn zeroed_words(count: usize) -> Box<[AtomicU64]> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
+}
+
+pub(crate) fn lane() -> usize {
+    0
+}
+
+pub(crate) struct Lock(loom::sync::Mutex<()>);
+
+pub(crate) type LockGuard<'a> = loom::sync::MutexGuard<'a, ()>;
+
+impl Lock {
+    pub(crate) fn new() -> Self {
+        Self(loom::sync::Mutex::new(()))
+    }
+
+    pub(crate) fn lock(&self) -> LockGuard<'_> {
+        self.0.lock().unwrap()
+    }
+}

@@ -1,0 +1,154 @@
+//! What the threads of a scenario share: a space, and a pager whose page tables the model checker sees.
+
+use std::sync::Arc;
+
+use loom::sync::atomic::{AtomicUsize, Ordering};
+
+use super::space::{Blueprint, Outcome, PAGE, PageRange, Pool, Space};
+use crate::pager::{Commit, Mapped, Pager};
+use crate::sys::{ImagePart, SysError};
+use crate::{Access, FaultKind, Protection};
+
+pub(super) const BASE: usize = 1 << 30;
+/// Another place, of the same size.
+pub(super) const ELSEWHERE: usize = BASE + PAGES * PAGE;
+/// Where the image seems to be.
+const IMAGE: usize = 1 << 20;
+const PAGES: usize = 4;
+
+const BLUEPRINT: Blueprint = Blueprint {
+    base: BASE,
+    maximum: PAGES,
+    total: PAGES,
+    limit: usize::MAX,
+    shards: 1,
+    speculation: true,
+};
+
+/// A page that holds nothing, zeroes, or the image.
+pub(super) const ABSENT: usize = 0;
+pub(super) const ZERO: usize = 1;
+pub(super) const FROM_IMAGE: usize = 2;
+
+/// The pages as the processor sees them. Relaxed: whatever order there is must come from the protocol.
+pub(super) struct Truth {
+    pages: [AtomicUsize; PAGES],
+    /// Set when the address range is given back.
+    released: AtomicUsize,
+}
+
+impl Truth {
+    fn new() -> Self {
+        Self { pages: std::array::from_fn(|_| AtomicUsize::new(ABSENT)), released: AtomicUsize::new(0) }
+    }
+
+    fn set(&self, addr: usize, len: usize, to: usize) {
+        let first = (addr - BASE) / PAGE;
+        for page in &self.pages[first..first + len / PAGE] {
+            page.store(to, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn get(&self, page: usize) -> usize {
+        self.pages[page].load(Ordering::Relaxed)
+    }
+}
+
+impl Pager for Truth {
+    fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
+        assert_eq!(self.released.load(Ordering::Relaxed), 0, "a page was brought into a range that was given back");
+        self.set(commit.addr, commit.len, if commit.source.is_some() { FROM_IMAGE } else { ZERO });
+        Ok(commit.len)
+    }
+
+    fn protect(&self, _addr: usize, _len: usize, _to: Protection) -> Result<Mapped, SysError> {
+        Ok(Mapped::Exactly)
+    }
+
+    fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.set(addr, len, ABSENT);
+        Ok(())
+    }
+
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.zap(addr, len)
+    }
+
+    fn attach_image(&self, addr: usize, len: usize, _image: ImagePart) -> Result<(), SysError> {
+        self.zap(addr, len)
+    }
+}
+
+/// All of it.
+pub(super) struct Shared {
+    pub(super) space: Space,
+    pub(super) truth: Truth,
+    pub(super) pool: Pool,
+}
+
+impl Shared {
+    /// A space with `accessible` pages.
+    pub(super) fn new(accessible: usize) -> Arc<Self> {
+        let shared = Arc::new(Self { space: Space::new(), truth: Truth::new(), pool: Pool::new() });
+        shared.put_to_use(&shared.space, BASE, accessible);
+        shared
+    }
+
+    /// Ends the use.
+    pub(super) fn die(&self) {
+        self.space
+            .destroy(&self.pool, |_, _| {
+                self.truth.released.store(1, Ordering::Relaxed);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    /// Puts any space to use at any place, with what the pool has.
+    pub(super) fn put_to_use(&self, space: &Space, base: usize, accessible: usize) {
+        space.create(&Blueprint { base, ..BLUEPRINT }, &self.pool);
+        space.grow(accessible, &self.pool, &self.truth).unwrap();
+    }
+
+    pub(super) fn attach_image(&self, pages: PageRange) {
+        let delta = IMAGE.wrapping_sub(BASE);
+        self.space
+            .attach_image(pages, ImagePart { fd: 0, offset: 0 }, delta, &self.pool, &self.truth)
+            .unwrap();
+    }
+
+    pub(super) fn discard(&self, pages: PageRange) {
+        self.space.discard(pages, &self.pool, &self.truth).unwrap();
+    }
+
+    pub(super) fn protect(&self, pages: PageRange, to: Protection) {
+        self.space.protect(pages, to, &self.pool, &self.truth).unwrap();
+    }
+
+    /// A fault of the calling thread.
+    pub(super) fn fault(&self, page: usize, access: Access) -> Outcome {
+        self.space.handle_fault(BASE + page * PAGE, access, &self.truth)
+    }
+
+    /// A fault that must be resolved.
+    pub(super) fn touch(&self, page: usize, access: Access) {
+        assert_eq!(self.fault(page, access), Outcome::Resolved, "a false denial of page {page}");
+    }
+
+    /// A fault that may be resolved or out of bounds, as the writer is racing.
+    pub(super) fn try_touch(&self, page: usize, access: Access) {
+        let outcome = self.fault(page, access);
+        assert!(
+            matches!(outcome, Outcome::Resolved | Outcome::Denied(FaultKind::OutOfBounds)),
+            "page {page}: {outcome:?}"
+        );
+    }
+
+    /// When all threads are done: the space is consistent, and the page states say what is true.
+    pub(super) fn check(&self) {
+        self.space.validate();
+        for page in 0..PAGES {
+            assert_eq!(self.space.is_resident(page), self.truth.get(page) != ABSENT, "page {page}");
+        }
+    }
+}
