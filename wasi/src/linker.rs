@@ -3,7 +3,7 @@
 //! Each registration says in one line what a guest passes and which call takes it. A call ends in
 //! an errno, which is its result, or ends the guest, see [`finish`].
 
-use seqfault::{Access, AsContext, Caller, Extern, Linker, Memory, MemoryAccessError};
+use seqfault::{Access, AsContext, Caller, Extern, Linker, Memory};
 
 use crate::calls::{env, fd, fd_io, fd_stat, path, path_open, poll, process, readdir, sock, time};
 use crate::ctx::WasiCtx;
@@ -393,32 +393,26 @@ impl<T: 'static> GuestMemory for CallerMemory<'_, '_, T> {
     fn read(&self, at: u32, dst: &mut [u8]) -> Result<(), MemoryFault> {
         let memory = self.memory()?;
         let read = memory.read(&*self.caller, at as usize, dst);
-        read.map_err(|error| fault(&*self.caller, memory, at, dst.len(), error))
+        read.map_err(|_| fault(&*self.caller, memory, at, dst.len()))
     }
 
     fn write(&mut self, at: u32, src: &[u8]) -> Result<(), MemoryFault> {
         let memory = self.memory()?;
         let written = memory.write(&mut *self.caller, at as usize, src);
-        written.map_err(|error| fault(&*self.caller, memory, at, src.len(), error))
+        written.map_err(|_| fault(&*self.caller, memory, at, src.len()))
     }
 
     fn lend(&self, at: u32, len: u32, access: Access) -> Result<Lent<'_>, MemoryFault> {
         let memory = self.memory()?;
         let (start, len) = (at as usize, len as usize);
         Lent::from_memory(memory, &*self.caller, start..start + len, access)
-            .map_err(|error| fault(&*self.caller, memory, at, len, error))
+            .map_err(|_| fault(&*self.caller, memory, at, len))
     }
 }
 
 /// Whose fault it is that a range cannot be used: the guest's, when it is not in its memory; else the
 /// host, or the limit it set, has no page for it.
-fn fault(
-    store: impl AsContext,
-    memory: Memory,
-    at: u32,
-    len: usize,
-    _: MemoryAccessError,
-) -> MemoryFault {
+fn fault(store: impl AsContext, memory: Memory, at: u32, len: usize) -> MemoryFault {
     match (at as usize).checked_add(len) {
         Some(end) if end <= memory.data_size(store) => MemoryFault::Exhausted,
         _ => MemoryFault::Pointer(PointerError::OutOfBounds { at, len: len as u64 }),
