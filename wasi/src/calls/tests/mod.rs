@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 use crate::memory::fake::FakeMemory;
 use crate::{DirAccess, WasiCtxBuilder};
 
+/// Bytes in a guest's memory.
+const MEMORY: u32 = 1 << 17;
 /// Where results of fixed size go.
 const RESULT: u32 = 0;
 /// Where lists of buffers go.
@@ -72,7 +74,7 @@ impl Guest {
         std::fs::create_dir(&root).unwrap();
         std::fs::write(temp.path().join("secret"), "secret").unwrap();
         let ctx = build(WasiCtxBuilder::new(), &root).build().unwrap().pin();
-        Self { ctx, memory: FakeMemory::new(1 << 20), temp }
+        Self { ctx, memory: FakeMemory::new(MEMORY as usize), temp }
     }
 
     /// The host's path to something in the guest's root.

@@ -183,7 +183,7 @@ fn an_interruption_ends_waits_of_every_kind() {
     let ctx = WasiCtxBuilder::new().stdin_fd(reader).preopened_socket(listener).build().unwrap();
     let handle = ctx.interrupt_handle().unwrap();
     let temp = tempfile::tempdir().unwrap();
-    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(1 << 20), temp };
+    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
     let interrupter = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(20));
         handle.interrupt();
@@ -204,7 +204,7 @@ fn a_guest_that_can_be_interrupted_still_reads_and_sleeps() {
     let ctx = WasiCtxBuilder::new().stdin_fd(reader).build().unwrap();
     let _handle = ctx.interrupt_handle().unwrap();
     let temp = tempfile::tempdir().unwrap();
-    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(1 << 20), temp };
+    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
     assert_eq!(guest.poll(&[after(MILLISECOND)]).unwrap().len(), 1);
     rustix::io::write(&writer, b"x").unwrap();
     assert_eq!(guest.poll(&[Sub::Read(0), after(60 * SECOND)]).unwrap().len(), 1);
