@@ -34,13 +34,19 @@ struct Args(SmallRng);
 
 impl Args {
     fn word(&mut self) -> u32 {
-        if self.0.random_ratio(1, 8) {
-            return self.0.random();
+        match self.0.random_range(0..8) {
+            0 => self.0.random(),
+            // Flags and lengths that may be right.
+            1..4 => self.0.random_range(0..3),
+            _ => WORDS[self.0.random_range(0..WORDS.len())],
         }
-        WORDS[self.0.random_range(0..WORDS.len())]
     }
 
+    /// A pointer and a length; often such that a path is there.
     fn pair(&mut self) -> (u32, u32) {
+        if self.0.random() {
+            return (self.0.random_range(4096..4118), self.0.random_range(0..12));
+        }
         (self.word(), self.word())
     }
 
@@ -55,7 +61,7 @@ impl Args {
 
 /// One call with arguments out of `a`. Waiting is left out: it would be right to wait.
 fn call(which: u32, ctx: &Pinned, m: &mut FakeMemory, a: &mut Args) -> Result<()> {
-    let fd = if a.0.random_ratio(1, 4) { a.word() } else { a.0.random_range(0..8) };
+    let fd = if a.0.random_ratio(1, 8) { a.word() } else { a.0.random_range(1..6) };
     match which {
         0 => env::args_get(ctx, m, a.word(), a.word()),
         1 => env::args_sizes_get(ctx, m, a.word(), a.word()),
@@ -83,7 +89,10 @@ fn call(which: u32, ctx: &Pinned, m: &mut FakeMemory, a: &mut Args) -> Result<()
         20 => fd_io::fd_seek(ctx, m, fd, (a.long() & 0xffff).cast_signed(), a.word(), a.word()),
         21 => fd_io::fd_tell(ctx, m, fd, a.word()),
         22 => fd_io::fd_write(ctx, m, fd, a.word(), a.word(), a.word()),
-        23 => path::path_create_directory(ctx, m, fd, a.word(), a.word()),
+        23 => {
+            let (at, len) = a.pair();
+            path::path_create_directory(ctx, m, fd, at, len)
+        }
         24 => path::path_filestat_get(ctx, m, fd, a.word(), a.pair(), a.word()),
         25 => path::path_filestat_set_times(
             ctx,
@@ -107,10 +116,16 @@ fn call(which: u32, ctx: &Pinned, m: &mut FakeMemory, a: &mut Args) -> Result<()
             a.word(),
         ),
         28 => path::path_readlink(ctx, m, fd, a.pair(), a.pair(), a.word()),
-        29 => path::path_remove_directory(ctx, m, fd, a.word(), a.word()),
+        29 => {
+            let (at, len) = a.pair();
+            path::path_remove_directory(ctx, m, fd, at, len)
+        }
         30 => path::path_rename(ctx, m, fd, a.pair(), fd, a.pair()),
         31 => path::path_symlink(ctx, m, a.pair(), fd, a.pair()),
-        32 => path::path_unlink_file(ctx, m, fd, a.word(), a.word()),
+        32 => {
+            let (at, len) = a.pair();
+            path::path_unlink_file(ctx, m, fd, at, len)
+        }
         33 => poll::poll_oneoff(ctx, m, a.word(), a.word(), a.word() | MEMORY, a.word()),
         34 => process::random_get(ctx, m, a.word(), a.word()),
         35 => sock::sock_accept(ctx, m, fd, a.word(), a.word()),
@@ -137,6 +152,11 @@ fn no_arguments_make_a_call_panic() {
                 .preopened_dir(root, "/ro", DirAccess::ReadOnly)
         });
         guest.open("f", OFlags::NONE, BOTH).unwrap();
+        // What pointers lead to makes some sense: small numbers first, then pieces of paths.
+        let numbers = (0..4_u32).flat_map(|at| WORDS[at as usize + 6].to_le_bytes());
+        let paths = b"f/../d/./g/../../ro//f".iter().copied().cycle();
+        let contents: Vec<u8> = numbers.chain(paths).take(MEMORY as usize).collect();
+        guest.memory.put(0, &contents);
         for _ in 0..1000 {
             let which = args.0.random_range(0..42);
             // Mostly keep the descriptors, or there is soon nothing left to be hostile to.
