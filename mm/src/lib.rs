@@ -21,11 +21,17 @@
 //! # Ok::<(), seqfault_mm::Error>(())
 //! ```
 
+#![cfg_attr(
+    test,
+    allow(clippy::duplicate_mod, reason = "`space` is compiled twice: once for the model checker")
+)]
+
 mod abort;
 mod arch;
 mod copy;
 mod error;
 mod image;
+mod lock_order;
 mod options;
 mod pager;
 mod primitive;

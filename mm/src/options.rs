@@ -89,11 +89,11 @@ impl RegionOptions {
 
         let base = LINUX.reserve(total, registry::SLOT)?;
         if !registry::covers(base, total) {
-            LINUX.release(base, total)?;
+            LINUX.release_or_park(base, total);
             return Err(too_large());
         }
         if let Err(error) = kind.pager().attach(base, maximum) {
-            LINUX.release(base, total)?;
+            LINUX.release_or_park(base, total);
             return Err(error.into());
         }
         let record = record::take(kind);

@@ -13,6 +13,8 @@ pub(crate) use std::sync::atomic::{
     AtomicBool as PlainBool, AtomicU64 as PlainU64, AtomicUsize as PlainUsize,
 };
 
+pub(crate) use crate::lock_order::{self, Level};
+
 /// Sequence counts for page states in one space, at most.
 pub(crate) const MAX_SHARDS: usize = 64;
 /// Copies of the counters and fault patterns in one space, so that threads do not share a line.
@@ -22,6 +24,7 @@ pub(crate) const INLINE_VMAS: usize = 8;
 
 /// The fences of the protocol, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "speculation"), allow(dead_code, reason = "there are no counts"))]
 pub(crate) enum Fence {
     /// After the count turned odd, before the first write of the payload.
     WriteBegin,
@@ -140,6 +143,7 @@ impl Lock {
             self.lock_contended();
         }
         self.owner.store(me, Ordering::Relaxed);
+        lock_order::acquire(Level::Lock);
         LockGuard { lock: self }
     }
 
@@ -167,6 +171,7 @@ pub(crate) struct LockGuard<'a> {
 
 impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
+        lock_order::release(Level::Lock);
         self.lock.owner.store(0, Ordering::Relaxed);
         // Release pairs with the Acquire of the next holder.
         if self.lock.state.swap(0, Ordering::Release) == 2 {

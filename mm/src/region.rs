@@ -270,9 +270,7 @@ impl Region {
 impl Drop for Region {
     fn drop(&mut self) {
         registry::remove(self.base, self.total);
-        let released = self.record.space.destroy(&POOL, |base, len| Ok(LINUX.release(base, len)?));
-        // A refused munmap leaves an inaccessible range behind; nothing a destructor could do would help.
-        drop(released);
+        self.record.space.destroy(&POOL, |base, len| LINUX.release_or_park(base, len));
         record::give(self.record);
     }
 }

@@ -1,13 +1,55 @@
 //! A region does what its documentation says, on the real system.
 
+mod common;
+
 use seqfault_mm::{
-    Access, Error, FaultKind, GRANULE_SIZE, PAGE_SIZE, Protection, Region, RegionOptions,
+    Access, Error, FaultKind, GRANULE_SIZE, Image, PAGE_SIZE, PagerKind, Protection, Region,
+    RegionOptions,
 };
 
 const MIB: usize = 1 << 20;
 
-fn region(accessible: usize) -> Region {
-    RegionOptions::new(4 << 30).guard(4 << 30).accessible(accessible).build().unwrap()
+/// What a test runs with.
+#[derive(Clone, Copy)]
+struct Setup {
+    pager: PagerKind,
+    speculation: bool,
+}
+
+/// Every test, once for each pager, and once more without speculation.
+macro_rules! suite {
+    ($($pager:ident, $speculation:literal as $module:ident: $($test:ident)*;)*) => {
+        $(mod $module {
+            use seqfault_mm::PagerKind;
+
+            $(#[test]
+            fn $test() {
+                if crate::common::available(PagerKind::$pager) {
+                    super::$test(super::Setup { pager: PagerKind::$pager, speculation: $speculation });
+                }
+            })*
+        })*
+    };
+}
+
+suite! {
+    Protect, true as protect: a_first_touch_brings_zeroes_and_is_counted written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time a_discard_makes_room_under_the_limit fault_in_is_all_or_nothing overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length without_speculation_everything_is_classic many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
+    Protect, false as protect_classic: a_first_touch_brings_zeroes_and_is_counted written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time a_discard_makes_room_under_the_limit fault_in_is_all_or_nothing overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length without_speculation_everything_is_classic many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
+    Uffd, true as uffd: a_first_touch_brings_zeroes_and_is_counted written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time a_discard_makes_room_under_the_limit fault_in_is_all_or_nothing overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length without_speculation_everything_is_classic many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
+    Uffd, false as uffd_classic: a_first_touch_brings_zeroes_and_is_counted written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time a_discard_makes_room_under_the_limit fault_in_is_all_or_nothing overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length without_speculation_everything_is_classic many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
+    // What is committed at the grow is not there to be touched first.
+    Eager, true as eager: written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
+    Eager, false as eager_classic: written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
+}
+
+fn region(setup: Setup, accessible: usize) -> Region {
+    RegionOptions::new(4 << 30)
+        .guard(4 << 30)
+        .pager(setup.pager)
+        .speculation(setup.speculation)
+        .accessible(accessible)
+        .build()
+        .unwrap()
 }
 
 fn byte(region: &Region, offset: usize) -> u8 {
@@ -16,9 +58,8 @@ fn byte(region: &Region, offset: usize) -> u8 {
     byte[0]
 }
 
-#[test]
-fn a_first_touch_brings_zeroes_and_is_counted() {
-    let region = region(MIB);
+fn a_first_touch_brings_zeroes_and_is_counted(setup: Setup) {
+    let region = region(setup, MIB);
     assert_eq!(region.resident(), 0);
     assert_eq!(byte(&region, 12_345), 0);
     assert_eq!(region.resident(), GRANULE_SIZE);
@@ -27,9 +68,8 @@ fn a_first_touch_brings_zeroes_and_is_counted() {
     assert_eq!(counters.speculative + counters.classic, 1);
 }
 
-#[test]
-fn written_bytes_stay_until_they_are_discarded() {
-    let region = region(8 * MIB);
+fn written_bytes_stay_until_they_are_discarded(setup: Setup) {
+    let region = region(setup, 8 * MIB);
     region.write(5 * MIB - 3, b"across a page").unwrap();
     let mut bytes = [0; 13];
     region.read(5 * MIB - 3, &mut bytes).unwrap();
@@ -39,9 +79,8 @@ fn written_bytes_stay_until_they_are_discarded() {
     assert_eq!(bytes, [0; 13]);
 }
 
-#[test]
-fn accesses_beyond_the_accessible_length_are_out_of_bounds() {
-    let region = region(MIB);
+fn accesses_beyond_the_accessible_length_are_out_of_bounds(setup: Setup) {
+    let region = region(setup, MIB);
     let fault = region.read(MIB - 1, &mut [0; 2]).unwrap_err();
     assert_eq!((fault.kind, fault.offset), (FaultKind::OutOfBounds, MIB));
     region.grow(2 * MIB).unwrap();
@@ -51,9 +90,8 @@ fn accesses_beyond_the_accessible_length_are_out_of_bounds() {
     assert!(matches!(region.grow(5 << 30), Err(Error::BeyondMaximum)));
 }
 
-#[test]
-fn a_protected_range_keeps_its_contents_and_denies_what_it_should() {
-    let region = region(MIB);
+fn a_protected_range_keeps_its_contents_and_denies_what_it_should(setup: Setup) {
+    let region = region(setup, MIB);
     region.write(3 * PAGE_SIZE, &[1, 2, 3]).unwrap();
     region.protect(3 * PAGE_SIZE..4 * PAGE_SIZE, Protection::ReadOnly).unwrap();
     assert_eq!(byte(&region, 3 * PAGE_SIZE + 1), 2);
@@ -67,11 +105,12 @@ fn a_protected_range_keeps_its_contents_and_denies_what_it_should() {
     assert_eq!(byte(&region, 2 * PAGE_SIZE), 9);
 }
 
-#[test]
-fn the_resident_limit_denies_the_same_page_every_time() {
+fn the_resident_limit_denies_the_same_page_every_time(setup: Setup) {
     let run = || {
         let region = RegionOptions::new(64 * MIB)
             .accessible(64 * MIB)
+            .pager(setup.pager)
+            .speculation(setup.speculation)
             .resident_limit(Some(3 * MIB + 5 * PAGE_SIZE))
             .build()
             .unwrap();
@@ -90,20 +129,28 @@ fn the_resident_limit_denies_the_same_page_every_time() {
     assert_eq!(run(), 768 + 5);
 }
 
-#[test]
-fn a_discard_makes_room_under_the_limit() {
-    let region =
-        RegionOptions::new(MIB).accessible(MIB).resident_limit(Some(64 << 10)).build().unwrap();
+fn a_discard_makes_room_under_the_limit(setup: Setup) {
+    let region = RegionOptions::new(MIB)
+        .accessible(MIB)
+        .pager(setup.pager)
+        .speculation(setup.speculation)
+        .resident_limit(Some(64 << 10))
+        .build()
+        .unwrap();
     region.write(0, &[1]).unwrap();
     assert_eq!(region.write(128 << 10, &[1]).unwrap_err().kind, FaultKind::ResidentLimit);
     region.discard(0..MIB).unwrap();
     region.write(128 << 10, &[1]).unwrap();
 }
 
-#[test]
-fn fault_in_is_all_or_nothing() {
-    let region =
-        RegionOptions::new(MIB).accessible(MIB).resident_limit(Some(128 << 10)).build().unwrap();
+fn fault_in_is_all_or_nothing(setup: Setup) {
+    let region = RegionOptions::new(MIB)
+        .accessible(MIB)
+        .pager(setup.pager)
+        .speculation(setup.speculation)
+        .resident_limit(Some(128 << 10))
+        .build()
+        .unwrap();
     let fault = region.fault_in(0..256 << 10, Access::Write).unwrap_err();
     assert_eq!(fault.kind, FaultKind::ResidentLimit);
     assert_eq!(region.resident(), 0);
@@ -118,9 +165,8 @@ fn fault_in_is_all_or_nothing() {
     );
 }
 
-#[test]
-fn overlapping_copies_move_like_memmove() {
-    let region = region(MIB);
+fn overlapping_copies_move_like_memmove(setup: Setup) {
+    let region = region(setup, MIB);
     let bytes: Vec<u8> = (0..5000).map(|n| (n % 251) as u8).collect();
     for (from, to) in [(1000, 1003), (1003, 1000), (1000, 1000), (1000, 9000)] {
         for len in [0, 1, 7, 8, 9, 100, 511, 512, 513, 5000] {
@@ -136,9 +182,8 @@ fn overlapping_copies_move_like_memmove() {
     }
 }
 
-#[test]
-fn fill_sets_every_byte() {
-    let region = region(MIB);
+fn fill_sets_every_byte(setup: Setup) {
+    let region = region(setup, MIB);
     region.fill(100, 0xab, 200_000).unwrap();
     assert_eq!(byte(&region, 99), 0);
     assert_eq!(byte(&region, 100), 0xab);
@@ -146,9 +191,8 @@ fn fill_sets_every_byte() {
     assert_eq!(byte(&region, 200_100), 0);
 }
 
-#[test]
-fn reset_gives_a_fresh_region_of_any_length() {
-    let region = region(4 * MIB);
+fn reset_gives_a_fresh_region_of_any_length(setup: Setup) {
+    let region = region(setup, 4 * MIB);
     region.fill(0, 1, 4 * MIB).unwrap();
     region.protect(0..MIB, Protection::ReadOnly).unwrap();
     region.reset(2 * MIB).unwrap();
@@ -158,19 +202,110 @@ fn reset_gives_a_fresh_region_of_any_length() {
     assert_eq!(region.read(2 * MIB, &mut [0]).unwrap_err().kind, FaultKind::OutOfBounds);
 }
 
-#[test]
-fn without_speculation_everything_is_classic() {
-    let region = RegionOptions::new(MIB).accessible(MIB).speculation(false).build().unwrap();
+fn without_speculation_everything_is_classic(setup: Setup) {
+    let setup = Setup { speculation: false, ..setup };
+    let region = RegionOptions::new(MIB)
+        .accessible(MIB)
+        .pager(setup.pager)
+        .speculation(setup.speculation)
+        .build()
+        .unwrap();
     region.write(0, &[1]).unwrap();
     assert_eq!(region.counters().attempts, 0);
     assert_eq!(region.counters().classic, 1);
 }
 
-#[test]
-fn many_regions_come_and_go() {
+fn many_regions_come_and_go(setup: Setup) {
     for round in 0..2000 {
-        let region = region(MIB);
+        let region = region(setup, MIB);
         assert_eq!(byte(&region, round), 0);
         region.write(round, &[1]).unwrap();
     }
+}
+
+fn an_image_is_copied_on_write_and_never_comes_back(setup: Setup) {
+    let bytes: Vec<u8> = (0..10 * PAGE_SIZE + 100).map(|n| (n / PAGE_SIZE + 1) as u8).collect();
+    let image = Image::new(&bytes).unwrap();
+    assert_eq!(image.len(), 11 * PAGE_SIZE);
+    let (one, other) = (region(setup, MIB), region(setup, MIB));
+    one.write(5 * PAGE_SIZE, &[0xff; 10]).unwrap();
+    one.attach_image(4 * PAGE_SIZE, &image).unwrap();
+    other.attach_image(0, &image).unwrap();
+    drop(image);
+    // The image, up to its last byte, and zeroes behind; nothing of what was there before.
+    assert_eq!(byte(&one, 4 * PAGE_SIZE - 1), 0);
+    assert_eq!(byte(&one, 5 * PAGE_SIZE), 2);
+    assert_eq!(byte(&one, 14 * PAGE_SIZE + 99), 11);
+    assert_eq!(byte(&one, 14 * PAGE_SIZE + 100), 0);
+    // Stores are private.
+    one.write(6 * PAGE_SIZE, &[77]).unwrap();
+    assert_eq!((byte(&one, 6 * PAGE_SIZE), byte(&other, 2 * PAGE_SIZE)), (77, 3));
+    // One page out of the middle, one that was never touched, and then all.
+    one.discard(6 * PAGE_SIZE..7 * PAGE_SIZE).unwrap();
+    other.discard(7 * PAGE_SIZE..8 * PAGE_SIZE).unwrap();
+    assert_eq!((byte(&one, 6 * PAGE_SIZE), byte(&one, 7 * PAGE_SIZE)), (0, 4));
+    assert_eq!((byte(&other, 7 * PAGE_SIZE), byte(&other, 8 * PAGE_SIZE)), (0, 9));
+    one.discard(0..MIB).unwrap();
+    assert!((0..MIB).step_by(PAGE_SIZE).all(|offset| byte(&one, offset) == 0));
+    other.reset(MIB).unwrap();
+    assert!((0..MIB).step_by(PAGE_SIZE).all(|offset| byte(&other, offset) == 0));
+}
+
+fn an_image_can_be_read_only(setup: Setup) {
+    let region = region(setup, MIB);
+    region.attach_image(0, &Image::new(b"constant").unwrap()).unwrap();
+    region.protect(0..PAGE_SIZE, Protection::ReadOnly).unwrap();
+    assert_eq!(byte(&region, 3), b's');
+    assert_eq!(region.write(3, b"x").unwrap_err().kind, FaultKind::Protection);
+}
+
+fn misuse_is_an_error(setup: Setup) {
+    let region = region(setup, MIB);
+    assert!(matches!(region.discard(1..PAGE_SIZE), Err(Error::Misaligned { offset: 1 })));
+    assert!(matches!(region.discard(0..2 * MIB), Err(Error::OutOfRange)));
+    assert!(matches!(region.protect(MIB..2 * MIB, Protection::ReadOnly), Err(Error::OutOfRange)));
+    assert!(matches!(region.grow(MIB + 1), Err(Error::Misaligned { .. })));
+    let image = Image::new(&[1; 2 * PAGE_SIZE]).unwrap();
+    assert!(matches!(region.attach_image(MIB - PAGE_SIZE, &image), Err(Error::OutOfRange)));
+    assert!(Image::new(&[]).is_err());
+    region.discard(PAGE_SIZE..PAGE_SIZE).unwrap();
+    // A smaller size is no error, and changes nothing.
+    region.grow(PAGE_SIZE).unwrap();
+    assert_eq!(region.accessible(), MIB);
+}
+
+fn what_is_resident_is_what_is_counted(setup: Setup) {
+    let region = region(setup, 64 * MIB);
+    let resident = || (common::rss(region.base().addr(), region.reserved()), region.resident());
+    for offset in (0..64 * MIB).step_by(3 * MIB) {
+        region.write(offset, &[1]).unwrap();
+    }
+    let (real, counted) = resident();
+    assert!(real > 0 && real <= counted, "{real} of {counted}");
+    region.discard(10 * MIB..50 * MIB).unwrap();
+    let (real, after) = resident();
+    assert!(real <= after && after < counted, "{real} of {after}");
+    region.discard(0..64 * MIB).unwrap();
+    assert_eq!(resident(), (0, 0));
+}
+
+fn kernel_accesses_work_after_fault_in(setup: Setup) {
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    let region = region(setup, MIB);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    region.write(5000, b"out of a region").unwrap();
+    region.fault_in(5000..5015, Access::Read).unwrap();
+    // SAFETY: the range was faulted in, and nobody discards it.
+    let written = unsafe { libc::write(writer.as_raw_fd(), region.base().add(5000).cast(), 15) };
+    assert_eq!(written, 15);
+    region.fault_in(200_000..200_006, Access::Write).unwrap();
+    // SAFETY: as above.
+    let got = unsafe { libc::read(reader.as_raw_fd(), region.base().add(200_000).cast(), 6) };
+    assert_eq!(got, 6);
+    assert_eq!(byte(&region, 200_005), b'f');
+    drop(writer);
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, " a region");
 }

@@ -11,7 +11,7 @@
 
 use super::Space;
 use super::pool::Pool;
-use super::primitive::LockGuard;
+use super::primitive::{Level, LockGuard};
 use super::types::{Extent, PageRange};
 use super::vma::Vma;
 use crate::error::{Error, Result};
@@ -76,12 +76,10 @@ impl Space {
         let (mut low, mut high) = (vma.extent(), next.extent());
         low.range.end = to;
         high.range.start = to;
-        vma.bounds.raw_write_begin();
-        next.bounds.raw_write_begin();
+        let _lower = vma.bounds.write_begin(Level::Bounds);
+        let _upper = next.bounds.write_begin_nested();
         vma.set(self.address(), low);
         next.set(self.address(), high);
-        next.bounds.raw_write_end();
-        vma.bounds.raw_write_end();
         true
     }
 }

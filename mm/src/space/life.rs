@@ -4,7 +4,6 @@ use super::primitive::Ordering;
 use super::types::{Attrs, Extent, PAGE, PageRange};
 use super::vma::Vma;
 use super::{Pool, Space};
-use crate::error::Result;
 
 /// What a space is to become.
 #[derive(Clone, Copy, Debug)]
@@ -51,14 +50,10 @@ impl Space {
 
     /// Ends the space's use. `release` gives the address range back, inside the write sections: no claim on it is
     /// left, and none that comes later will hold.
-    pub(crate) fn destroy(
-        &self,
-        pool: &Pool,
-        release: impl FnOnce(usize, usize) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn destroy(&self, pool: &Pool, release: impl FnOnce(usize, usize)) {
         let _held = self.lock.lock();
         let geometry = self.geometry();
-        let Some(map) = geometry.map() else { return Ok(()) };
+        let Some(map) = geometry.map() else { return };
         let vmas: Vec<&Vma> = self.table.iter().collect();
         let total = vmas.last().map_or(0, |vma| vma.extent().range.end);
         let maximum = self.maximum.load(Ordering::Relaxed);
@@ -68,7 +63,7 @@ impl Space {
         self.shards.all().for_each(|count| count.raw_write_begin());
         Self::mark_then_look();
         map.wait_for_claims(all);
-        let result = release(geometry.base, total * PAGE);
+        release(geometry.base, total * PAGE);
         self.uncharge(map.set_absent(all));
         map.forget_touched();
         self.base.store(0, Ordering::Relaxed);
@@ -81,6 +76,5 @@ impl Space {
 
         pool.give_map(map, maximum);
         pool.give_vmas(vmas);
-        result
     }
 }

@@ -49,6 +49,7 @@ pub(crate) use types::{GRANULE_PAGES, PAGE, PageRange};
 #[cfg(test)]
 #[allow(unused_imports, reason = "only one of the two builds of this folder needs them")]
 pub(crate) use {
+    seqcount::SeqCount,
     types::{Attrs, Extent},
     vma::Vma,
 };

@@ -11,9 +11,9 @@
 //!
 //! With the feature `speculation` off there are no readers; the count is an empty type and all of this is nothing.
 
-use super::primitive::{self, Fence, Ordering};
 #[cfg(feature = "speculation")]
-use primitive::AtomicU64;
+use super::primitive::{self, AtomicU64, Fence, Ordering};
+use super::primitive::{Level, lock_order};
 
 /// A count seen at rest, for a later comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,33 @@ pub(crate) struct Seen(u64);
 pub(crate) struct SeqCount {
     #[cfg(feature = "speculation")]
     value: AtomicU64,
+}
+
+/// A write section; ends when dropped.
+pub(crate) struct WriteGuard<'a> {
+    count: &'a SeqCount,
+    level: Level,
+}
+
+impl Drop for WriteGuard<'_> {
+    fn drop(&mut self) {
+        self.count.raw_write_end();
+        lock_order::release(self.level);
+    }
+}
+
+impl SeqCount {
+    /// Enters the write section of a count of kind `level`, checking the lock order in debug builds.
+    pub(crate) fn write_begin(&self, level: Level) -> WriteGuard<'_> {
+        lock_order::acquire(level);
+        self.raw_write_begin();
+        WriteGuard { count: self, level }
+    }
+
+    /// `write_begin` on the `bounds` of a VMA whose lower neighbour's are held.
+    pub(crate) fn write_begin_nested(&self) -> WriteGuard<'_> {
+        self.write_begin(Level::BoundsNested)
+    }
 }
 
 #[cfg(feature = "speculation")]

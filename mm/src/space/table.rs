@@ -6,7 +6,7 @@
 
 use super::counters::Abort;
 use super::pool::Pool;
-use super::primitive::{AtomicPtr, AtomicUsize, INLINE_VMAS, Ordering};
+use super::primitive::{AtomicPtr, AtomicUsize, INLINE_VMAS, Level, Ordering};
 use super::seqcount::SeqCount;
 use super::vma::Vma;
 
@@ -103,9 +103,9 @@ impl Table {
         for (to, from) in new.iter().zip(old) {
             to.store(from.load(Ordering::Relaxed), Ordering::Release);
         }
-        self.structure.raw_write_begin();
+        let section = self.structure.write_begin(Level::Structure);
         let before = self.spill.swap(spill, Ordering::Release);
-        self.structure.raw_write_end();
+        drop(section);
         self.give_back(before, pool);
         true
     }
@@ -115,7 +115,7 @@ impl Table {
         let slots = self.slots();
         let len = self.len();
         let new_len = len - count + with.len();
-        self.structure.raw_write_begin();
+        let _section = self.structure.write_begin(Level::Structure);
         let shift = |index: usize| {
             let vma = slots[index].load(Ordering::Relaxed);
             slots[index + with.len() - count].store(vma, Ordering::Release);
@@ -130,15 +130,14 @@ impl Table {
             slot.store(std::ptr::from_ref(*vma).cast_mut(), Ordering::Release);
         }
         self.len.store(new_len, Ordering::Relaxed);
-        self.structure.raw_write_end();
     }
 
     /// Back to an empty inline table.
     pub(crate) fn clear(&self, pool: &Pool) {
-        self.structure.raw_write_begin();
+        let section = self.structure.write_begin(Level::Structure);
         self.len.store(0, Ordering::Relaxed);
         let before = self.spill.swap(std::ptr::null_mut(), Ordering::Release);
-        self.structure.raw_write_end();
+        drop(section);
         self.give_back(before, pool);
     }
 

@@ -2,7 +2,7 @@
 
 use super::Space;
 use super::pagemap::PageMap;
-use super::primitive::{self, Fence, LockGuard, Ordering};
+use super::primitive::{self, Fence, Level, LockGuard, Ordering};
 use super::types::{PAGE, PageRange};
 use crate::error::Result;
 use crate::pager::Pager;
@@ -41,10 +41,8 @@ impl Space {
         let Some(map) = geometry.map() else { return Ok(()) };
         for piece in range.stripes() {
             let count = self.shards.of(piece.start, geometry.mask);
-            count.raw_write_begin();
-            let result = self.unmap_piece(map, geometry.base, piece, how, pager);
-            count.raw_write_end();
-            result?;
+            let _section = count.write_begin(Level::Pages);
+            self.unmap_piece(map, geometry.base, piece, how, pager)?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -14,6 +15,10 @@ use crate::Protection;
 /// The host's kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linux;
+
+/// Reservations whose munmap was refused (the kernel needs a mapping more to cut one out of the middle of another, and
+/// may have none). They hold no memory; they go when there is room again.
+static PARKED: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
 
 /// The one of its kind.
 pub(crate) static LINUX: Linux = Linux;
@@ -86,6 +91,7 @@ impl Linux {
     /// Reservations whose sizes are multiples of `align` pack: the kernel puts one beside the other, so after the
     /// first the plain `mmap` is aligned already.
     pub(crate) fn reserve(&self, len: usize, align: usize) -> Result<usize, SysError> {
+        self.retry_parked();
         let plain = self.reserve_anywhere(len)?;
         if plain.is_multiple_of(align) {
             return Ok(plain);
@@ -94,13 +100,24 @@ impl Linux {
         let wide = self.reserve_anywhere(len + align)?;
         let base = wide.next_multiple_of(align);
         let (head, tail) = (base - wide, align - (base - wide));
-        let trimmed = self.release(wide, head).and_then(|()| self.release(base + len, tail));
-        if let Err(error) = trimmed {
-            // Nothing was handed out yet: whatever part is still mapped goes, or stays unused.
-            let _ = self.release(wide, len + align);
-            return Err(error);
-        }
+        self.release_or_park(wide, head);
+        self.release_or_park(base + len, tail);
         Ok(base)
+    }
+
+    /// Gives a reservation back, now or as soon as the kernel can.
+    pub(crate) fn release_or_park(&self, addr: usize, len: usize) {
+        if self.release(addr, len).is_err() {
+            // Its contents go at once, and nobody gets at the range.
+            let _ = self.zap(addr, len);
+            let _ = self.protect(addr, len, Protection::NoAccess);
+            PARKED.lock().unwrap_or_else(PoisonError::into_inner).push((addr, len));
+        }
+    }
+
+    fn retry_parked(&self) {
+        let mut parked = PARKED.lock().unwrap_or_else(PoisonError::into_inner);
+        parked.retain(|&(addr, len)| self.release(addr, len).is_err());
     }
 
     fn reserve_anywhere(&self, len: usize) -> Result<usize, SysError> {

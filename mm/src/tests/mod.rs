@@ -5,6 +5,7 @@
 
 mod failures;
 mod model;
+mod order;
 mod protocol;
 mod random;
 mod world;

@@ -286,12 +286,7 @@ impl<'a> World<'a> {
 
     /// Ends the space: everything must be back in the pool.
     pub(super) fn destroy(&self) {
-        self.space
-            .destroy(&self.pool, |base, _| {
-                assert_eq!(base, BASE);
-                Ok(())
-            })
-            .unwrap();
+        self.space.destroy(&self.pool, |base, _| assert_eq!(base, BASE));
         self.space.validate();
         assert_eq!(self.pool.in_use(), 0, "something was not given back");
     }

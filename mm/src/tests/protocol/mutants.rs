@@ -1,7 +1,9 @@
 //! Every fence and every step is needed: without it, a scenario fails.
 
 use super::primitive::{Fence, Mutant, Step};
-use super::scenarios::{discard_image, first_grow, is_caught, rebirth, reuse, reuse_of_a_vma, split};
+use super::scenarios::{
+    discard_image, first_grow, is_caught, rebirth, reuse, reuse_of_a_vma, split,
+};
 
 #[test]
 fn the_writers_fence_after_the_odd_count_is_needed() {

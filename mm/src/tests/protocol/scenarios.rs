@@ -70,7 +70,11 @@ pub(super) fn grow(faulters: usize, preemptions: Option<usize>) {
         let threads: Vec<_> = (0..faulters)
             .map(|at| {
                 spawn(&shared, move |shared| {
-                    if at == 0 { shared.try_touch(1, Access::Write) } else { shared.touch(0, Access::Write) }
+                    if at == 0 {
+                        shared.try_touch(1, Access::Write)
+                    } else {
+                        shared.touch(0, Access::Write)
+                    }
                 })
             })
             .collect();
@@ -87,8 +91,9 @@ pub(super) fn discard_image(faulters: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::new(1);
         shared.attach_image(pages(0, 1));
-        let threads: Vec<_> =
-            (0..faulters).map(|_| spawn(&shared, |shared| shared.touch(0, Access::Write))).collect();
+        let threads: Vec<_> = (0..faulters)
+            .map(|_| spawn(&shared, |shared| shared.touch(0, Access::Write)))
+            .collect();
         shared.discard(pages(0, 1));
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_ne!(shared.truth.get(0), FROM_IMAGE, "discarded contents are back");
@@ -100,8 +105,9 @@ pub(super) fn discard_image(faulters: usize, preemptions: Option<usize>) {
 pub(super) fn discard(faulters: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::new(1);
-        let threads: Vec<_> =
-            (0..faulters).map(|_| spawn(&shared, |shared| shared.touch(0, Access::Write))).collect();
+        let threads: Vec<_> = (0..faulters)
+            .map(|_| spawn(&shared, |shared| shared.touch(0, Access::Write)))
+            .collect();
         shared.discard(pages(0, 1));
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         shared.check();
@@ -113,7 +119,11 @@ pub(super) fn teardown(faulters: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::new(1);
         let threads: Vec<_> = (0..faulters)
-            .map(|_| spawn(&shared, |shared| { shared.fault(0, Access::Write); }))
+            .map(|_| {
+                spawn(&shared, |shared| {
+                    shared.fault(0, Access::Write);
+                })
+            })
             .collect();
         shared.die();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -129,7 +139,11 @@ pub(super) fn reuse(preemptions: Option<usize>) {
         let other = super::space::Space::new();
         let stale = spawn(&shared, |shared| {
             let outcome = shared.fault(3, Access::Write);
-            assert_eq!(outcome, Outcome::Denied(FaultKind::OutOfBounds), "what another space allows is allowed here");
+            assert_eq!(
+                outcome,
+                Outcome::Denied(FaultKind::OutOfBounds),
+                "what another space allows is allowed here"
+            );
         });
         shared.protect(pages(1, 2), Protection::ReadWrite);
         shared.put_to_use(&other, BASE, 4);
@@ -160,7 +174,11 @@ pub(super) fn first_grow(preemptions: Option<usize>) {
         let shared = Shared::new(0);
         let outside = spawn(&shared, |shared| {
             let outcome = shared.fault(2, Access::Write);
-            assert_eq!(outcome, Outcome::Denied(FaultKind::OutOfBounds), "a page out of bounds was brought");
+            assert_eq!(
+                outcome,
+                Outcome::Denied(FaultKind::OutOfBounds),
+                "a page out of bounds was brought"
+            );
         });
         shared.space.grow(1, &shared.pool, &shared.truth).unwrap();
         outside.join().unwrap();
@@ -177,7 +195,8 @@ pub(super) fn reuse_of_a_vma(preemptions: Option<usize>) {
         write(vma, |vma| vma.set(before, EXTENT));
         let reused = Arc::new(AtomicUsize::new(0));
         let reader = {
-            let (pool, reused, vma) = (Arc::clone(&pool), Arc::clone(&reused), Address(std::ptr::from_ref(vma)));
+            let (pool, reused, vma) =
+                (Arc::clone(&pool), Arc::clone(&reused), Address(std::ptr::from_ref(vma)));
             thread::spawn(move || {
                 // SAFETY: the pool lives as long as this thread, which holds it.
                 let vma = unsafe { vma.get() };

@@ -39,7 +39,10 @@ pub(super) struct Truth {
 
 impl Truth {
     fn new() -> Self {
-        Self { pages: std::array::from_fn(|_| AtomicUsize::new(ABSENT)), released: AtomicUsize::new(0) }
+        Self {
+            pages: std::array::from_fn(|_| AtomicUsize::new(ABSENT)),
+            released: AtomicUsize::new(0),
+        }
     }
 
     fn set(&self, addr: usize, len: usize, to: usize) {
@@ -56,7 +59,11 @@ impl Truth {
 
 impl Pager for Truth {
     fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
-        assert_eq!(self.released.load(Ordering::Relaxed), 0, "a page was brought into a range that was given back");
+        assert_eq!(
+            self.released.load(Ordering::Relaxed),
+            0,
+            "a page was brought into a range that was given back"
+        );
         self.set(commit.addr, commit.len, if commit.source.is_some() { FROM_IMAGE } else { ZERO });
         Ok(commit.len)
     }
@@ -96,12 +103,7 @@ impl Shared {
 
     /// Ends the use.
     pub(super) fn die(&self) {
-        self.space
-            .destroy(&self.pool, |_, _| {
-                self.truth.released.store(1, Ordering::Relaxed);
-                Ok(())
-            })
-            .unwrap();
+        self.space.destroy(&self.pool, |_, _| self.truth.released.store(1, Ordering::Relaxed));
     }
 
     /// Puts any space to use at any place, with what the pool has.

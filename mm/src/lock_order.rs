@@ -1,0 +1,59 @@
+//! The order in which locks and counts may be taken, and a checker of it for debug builds.
+//!
+//! ```text
+//! writer lock  <  bounds  <  bounds, nested (the next neighbour)  <  pages  <  structure
+//! ```
+//!
+//! A thread may take what is to the right of all that it holds, nothing else; and counts only under the writer lock,
+//! which is what makes their writer the only one. Everything else could deadlock (two writers that wait for each
+//! other's claims or locks) or turn a count even in mid-write. Sections that mark many counts at once use the `raw`
+//! variants, which are not checked: they take them in address order by construction.
+//!
+//! What a thread holds is a set of bits in a thread-local word without destructor: usable in a signal handler.
+
+use std::cell::Cell;
+
+/// What can be held, lowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Level {
+    /// A space's writer lock.
+    Lock,
+    /// The `bounds` count of a VMA.
+    Bounds,
+    /// The `bounds` count of its next neighbour.
+    BoundsNested,
+    /// A `pages` count.
+    Pages,
+    /// A table's `structure` count.
+    Structure,
+}
+
+thread_local! {
+    static HELD: Cell<u8> = const { Cell::new(0) };
+}
+
+/// Notes that the calling thread takes `level`.
+///
+/// # Panics
+/// In debug builds, when the order forbids it.
+#[inline]
+pub(crate) fn acquire(level: Level) {
+    if cfg!(debug_assertions) {
+        let held = HELD.get();
+        assert!(held >> level as u8 == 0, "lock order: {level:?} taken while {held:#b} is held");
+        assert!(
+            level == Level::Lock || held & 1 == 1,
+            "lock order: {level:?} taken without the writer lock"
+        );
+        HELD.set(held | 1 << level as u8);
+    }
+}
+
+/// Notes that it is given back.
+#[inline]
+pub(crate) fn release(level: Level) {
+    if cfg!(debug_assertions) {
+        HELD.set(HELD.get() & !(1 << level as u8));
+    }
+}

@@ -1,0 +1,142 @@
+//! What several tests need: raw accesses that report a denial, random numbers, the time to spend.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+pub(crate) mod child;
+
+use std::time::Duration;
+
+use seqfault_mm::signal::{self, Disposition, Signal};
+use seqfault_mm::{FaultKind, PAGE_SIZE, PagerKind, RegionOptions};
+
+// A load and a store that the hook below can make return: like code of a compiler that relies on traps.
+std::arch::global_asm!(
+    ".globl seqfault_test_load",
+    "seqfault_test_load:",
+    "    mov rax, qword ptr [rdi]",
+    "    xor edx, edx",
+    "    ret",
+    ".globl seqfault_test_store",
+    "seqfault_test_store:",
+    "    mov qword ptr [rdi], rsi",
+    "    xor eax, eax",
+    "    xor edx, edx",
+    "    ret",
+    ".globl seqfault_test_denied",
+    "seqfault_test_denied:",
+    "    mov rax, rdi",
+    "    mov rdx, rsi",
+    "    ret",
+);
+
+#[repr(C)]
+struct Answer {
+    value: u64,
+    denial: u64,
+}
+
+unsafe extern "C" {
+    fn seqfault_test_load(addr: *const u8) -> Answer;
+    fn seqfault_test_store(addr: *mut u8, value: u64) -> Answer;
+    fn seqfault_test_denied();
+}
+
+/// Installs the hook and an alternate stack for this thread.
+pub(crate) fn prepare() {
+    signal::install(hook).unwrap();
+    seqfault_mm::ensure_alt_stack().unwrap();
+}
+
+unsafe fn hook(signal: &mut Signal<'_>) -> Disposition {
+    let starts = [seqfault_test_load as *const (), seqfault_test_store as *const ()];
+    let Some(fault) = signal.fault else { return Disposition::NotOurs };
+    if !starts.iter().any(|start| start.addr() == signal.pc()) {
+        return Disposition::NotOurs;
+    }
+    let sp = signal.sp();
+    let kind = match fault.kind {
+        FaultKind::OutOfBounds => 1,
+        FaultKind::Protection => 2,
+        FaultKind::ResidentLimit => 3,
+        _ => 4,
+    };
+    signal.redirect((seqfault_test_denied as *const ()).addr(), sp, [fault.offset as u64, kind]);
+    Disposition::Handled
+}
+
+fn answer(answer: Answer) -> Result<u64, FaultKind> {
+    match answer.denial {
+        0 => Ok(answer.value),
+        1 => Err(FaultKind::OutOfBounds),
+        2 => Err(FaultKind::Protection),
+        3 => Err(FaultKind::ResidentLimit),
+        _ => Err(FaultKind::OutOfMemory),
+    }
+}
+
+/// A load without any check before it.
+///
+/// # Safety
+/// `addr` is in a region, guard included.
+pub(crate) unsafe fn load(addr: *const u8) -> Result<u64, FaultKind> {
+    // SAFETY: the access is resolved, or the hook makes the routine return.
+    answer(unsafe { seqfault_test_load(addr) })
+}
+
+/// A store without any check before it.
+///
+/// # Safety
+/// As for [`load`], and no Rust object is there.
+pub(crate) unsafe fn store(addr: *mut u8, value: u64) -> Result<(), FaultKind> {
+    // SAFETY: as in `load`.
+    answer(unsafe { seqfault_test_store(addr, value) }).map(drop)
+}
+
+/// xorshift64*.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        ((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize) % bound
+    }
+}
+
+/// How long a stress test runs: `SEQFAULT_STRESS_SECS`, or a short while.
+pub(crate) fn stress_time() -> Duration {
+    let seconds = std::env::var("SEQFAULT_STRESS_SECS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(3))
+}
+
+/// Whether the host lets us use a pager.
+pub(crate) fn available(pager: PagerKind) -> bool {
+    let built = RegionOptions::new(PAGE_SIZE).pager(pager).build();
+    if let Err(error) = &built {
+        eprintln!("skipped: {error}");
+    }
+    built.is_ok()
+}
+
+/// Bytes of `[base, base + len)` that are in memory, as the kernel counts them.
+pub(crate) fn rss(base: usize, len: usize) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let (mut inside, mut sum) = (false, 0);
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        if let Some((start, _)) = first.split_once('-')
+            && let Ok(start) = usize::from_str_radix(start, 16)
+        {
+            inside = (base..base + len).contains(&start);
+        } else if inside && first == "Rss:" {
+            sum += words.next().unwrap().parse::<usize>().unwrap() << 10;
+        }
+    }
+    sum
+}

@@ -1,0 +1,147 @@
+//! Hosts that refuse: no userfaultfd, no address space, no more mappings.
+
+mod common;
+
+use common::child::{in_child, passed};
+use common::{available, load, prepare, store};
+use seqfault_mm::{Error, FaultKind, GRANULE_SIZE, PagerKind, Region, RegionOptions};
+
+const GIB: usize = 1 << 30;
+
+/// Makes userfaultfd fail with EPERM for this process.
+fn deny_userfaultfd() {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut filter = [
+        step(LOAD, 0, 0, 0),
+        step(JUMP_EQUAL, 0, 1, libc::SYS_userfaultfd as u32),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: takes integers only.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    // SAFETY: the program is valid and lives through the call.
+    let set =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    assert_eq!(set, 0);
+}
+
+#[test]
+fn without_userfaultfd_regions_use_mprotect() {
+    let output = in_child("without_userfaultfd_regions_use_mprotect", || {
+        deny_userfaultfd();
+        let refused = RegionOptions::new(GIB).pager(PagerKind::Uffd).build().unwrap_err();
+        assert!(matches!(refused, Error::PagerUnavailable { .. }), "{refused}");
+        assert_eq!(refused.errno(), Some(libc::EPERM));
+        let region = RegionOptions::new(GIB).accessible(GIB).build().unwrap();
+        assert_eq!(region.pager(), PagerKind::Protect);
+        region.write(12345, b"works").unwrap();
+        0
+    });
+    passed(&output);
+}
+
+fn limit_address_space(bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the structure is valid.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+}
+
+fn mapped() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+fn without_address_space_a_region_is_an_error_and_nothing_leaks() {
+    let output = in_child("without_address_space_a_region_is_an_error_and_nothing_leaks", || {
+        drop(RegionOptions::new(GIB).build().unwrap());
+        limit_address_space(mapped() + (3 * GIB as u64));
+        let before = mapped();
+        for _ in 0..100 {
+            let refused = RegionOptions::new(4 * GIB).build().unwrap_err();
+            assert_eq!(refused.errno(), Some(libc::ENOMEM), "{refused}");
+        }
+        assert!(mapped() <= before + (1 << 20), "address space leaks");
+        for _ in 0..100 {
+            let region = RegionOptions::new(2 * GIB).accessible(GIB).build().unwrap();
+            region.write(GIB - 8, b"works").unwrap();
+        }
+        assert!(mapped() <= before + (1 << 20), "address space leaks");
+        0
+    });
+    passed(&output);
+}
+
+/// Touches every other granule of all of `region`: as many mappings as there can be. Returns the denials.
+fn touch_sparsely(region: &Region) -> usize {
+    let mut denied = 0;
+    for offset in (0..region.accessible()).step_by(2 * GRANULE_SIZE) {
+        let word = region.base().wrapping_add(offset);
+        // SAFETY: inside the region.
+        match unsafe { store(word, offset as u64) } {
+            Ok(()) => {
+                // SAFETY: as above.
+                let value = unsafe { load(word) };
+                assert_eq!(value, Ok(offset as u64));
+            }
+            Err(kind) => {
+                assert_eq!(kind, FaultKind::OutOfMemory);
+                denied += 1;
+            }
+        }
+    }
+    denied
+}
+
+#[test]
+fn out_of_mappings_windows_widen_and_nobody_dies() {
+    let output = in_child("out_of_mappings_windows_widen_and_nobody_dies", || {
+        prepare();
+        let most: usize =
+            std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+        if most > 200_000 {
+            eprintln!("skipped: {most} mappings would take too long to use up");
+            return 0;
+        }
+        let bytes = most * 2 * GRANULE_SIZE;
+        let region =
+            RegionOptions::new(bytes).accessible(bytes).pager(PagerKind::Protect).build().unwrap();
+        assert_eq!(touch_sparsely(&region), 0, "{:?}", region.counters());
+        assert!(
+            region.resident() > most * GRANULE_SIZE,
+            "the limit was never reached: no window was widened"
+        );
+        // The next operations work, and everything comes back.
+        region.reset(GIB).unwrap();
+        assert_eq!(region.resident(), 0);
+        region.write(GIB - 8, b"works").unwrap();
+        drop(region);
+        let again = RegionOptions::new(GIB).accessible(GIB).build().unwrap();
+        again.write(0, b"works").unwrap();
+        0
+    });
+    passed(&output);
+}
+
+#[test]
+fn a_sparse_pattern_needs_no_mappings_with_uffd() {
+    if !available(PagerKind::Uffd) {
+        return;
+    }
+    prepare();
+    let region =
+        RegionOptions::new(4 * GIB).accessible(GIB / 2).pager(PagerKind::Uffd).build().unwrap();
+    assert_eq!(touch_sparsely(&region), 0);
+    assert_eq!(region.counters().pager_refused, 0);
+    assert_eq!(region.resident(), GIB / 4, "a sparse pattern inflates nothing");
+}
+
+#[test]
+fn a_size_beyond_all_address_space_is_an_error() {
+    assert!(matches!(RegionOptions::new(usize::MAX).build(), Err(Error::TooLarge { .. })));
+    assert!(RegionOptions::new(1 << 60).build().unwrap_err().errno().is_some());
+}
