@@ -1,1 +1,20 @@
-//! benches
+//! What the benches share: contests, clocks, the closing report, and the kernels.
+//!
+//! Engines are compared in one process and in turns: each sample of one contender is taken together
+//! with a sample of each of the others ([`Contest`]), so that a slow moment of the machine slows all
+//! of them. Criterion does the statistics of each contender; the [`Report`] at the end of a run prints
+//! medians and, first of all, ratios.
+
+mod clock;
+mod contest;
+mod kernel;
+mod report;
+mod samples;
+mod threads;
+
+pub use clock::Clock;
+pub use contest::Contest;
+pub use kernel::{KERNELS, Kernel};
+pub use report::Report;
+pub use samples::{Samples, percentile};
+pub use threads::in_parallel;
