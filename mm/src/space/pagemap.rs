@@ -209,8 +209,13 @@ impl PageMap {
         let mut resident = 0;
         for granule in self.sweep(range) {
             let mask = mask_in(granule, range);
+            let gone = bits(mask);
+            // Nobody sets these bits meanwhile: claims that hold have settled, and later ones do not hold.
+            if self.words[granule].load(Ordering::Relaxed) & gone == 0 {
+                continue;
+            }
             // Release pairs with the Acquire of the next claim: the system's work on the page comes first.
-            let old = self.words[granule].fetch_and(!bits(mask), Ordering::Release);
+            let old = self.words[granule].fetch_and(!gone, Ordering::Release);
             resident += (old & mask).count_ones() as usize;
         }
         resident

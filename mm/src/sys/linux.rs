@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -19,6 +20,10 @@ pub(crate) struct Linux;
 /// Reservations whose munmap was refused (the kernel needs a mapping more to cut one out of the middle of another, and
 /// may have none). They hold no memory; they go when there is room again.
 static PARKED: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
+
+/// Where the next reservation is likely to fit: below the last one, or where the last one was given back. A hint only;
+/// Relaxed, because the kernel decides.
+static HINT: AtomicUsize = AtomicUsize::new(0);
 
 /// The one of its kind.
 pub(crate) static LINUX: Linux = Linux;
@@ -88,20 +93,21 @@ impl Sys for Linux {
 impl Linux {
     /// Reserves `len` bytes without access, at a multiple of `align`.
     ///
-    /// Reservations whose sizes are multiples of `align` pack: the kernel puts one beside the other, so after the
-    /// first the plain `mmap` is aligned already.
+    /// One call when the hint is good, which it is for reservations of multiples of `align` that come and go.
     pub(crate) fn reserve(&self, len: usize, align: usize) -> Result<usize, SysError> {
         self.retry_parked();
-        let plain = self.reserve_anywhere(len)?;
-        if plain.is_multiple_of(align) {
-            return Ok(plain);
-        }
-        self.release(plain, len)?;
-        let wide = self.reserve_anywhere(len + align)?;
-        let base = wide.next_multiple_of(align);
-        let (head, tail) = (base - wide, align - (base - wide));
-        self.release_or_park(wide, head);
-        self.release_or_park(base + len, tail);
+        let plain = self.reserve_near(HINT.load(Ordering::Relaxed), len)?;
+        let base = if plain.is_multiple_of(align) {
+            plain
+        } else {
+            self.release(plain, len)?;
+            let wide = self.reserve_near(0, len + align)?;
+            let base = wide.next_multiple_of(align);
+            self.release_or_park(wide, base - wide);
+            self.release_or_park(base + len, align - (base - wide));
+            base
+        };
+        HINT.store(base.saturating_sub(len), Ordering::Relaxed);
         Ok(base)
     }
 
@@ -112,6 +118,8 @@ impl Linux {
             let _ = self.zap(addr, len);
             let _ = self.protect(addr, len, Protection::NoAccess);
             PARKED.lock().unwrap_or_else(PoisonError::into_inner).push((addr, len));
+        } else {
+            HINT.store(addr, Ordering::Relaxed);
         }
     }
 
@@ -120,9 +128,10 @@ impl Linux {
         parked.retain(|&(addr, len)| self.release(addr, len).is_err());
     }
 
-    fn reserve_anywhere(&self, len: usize) -> Result<usize, SysError> {
-        // SAFETY: a new mapping at an address of the kernel's choice touches nothing of ours.
-        unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), LAZY) }
+    /// Reserves `len` bytes at `hint` if that is free, elsewhere if not.
+    fn reserve_near(&self, hint: usize, len: usize) -> Result<usize, SysError> {
+        // SAFETY: without MAP_FIXED the kernel puts a new mapping where nothing is, whatever the hint.
+        unsafe { rustix::mm::mmap_anonymous(at(hint), len, ProtFlags::empty(), LAZY) }
             .map(|start| start.expose_provenance())
             .map_err(named("mmap"))
     }
@@ -132,7 +141,7 @@ impl Linux {
         if len == 0 {
             return Ok(());
         }
-        // SAFETY: the range was reserved by `reserve_anywhere` and its owner gives it up.
+        // SAFETY: the range was reserved by `reserve_near` and its owner gives it up.
         unsafe { rustix::mm::munmap(at(addr), len) }.map_err(named("munmap"))
     }
 }

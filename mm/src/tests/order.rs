@@ -67,3 +67,21 @@ fn two_neighbours_in_address_order_are_allowed() {
     let _pages = counts[2].write_begin(Level::Pages);
     assert!(counts.iter().all(|count| count.try_begin().is_none()));
 }
+
+#[test]
+fn a_fault_by_the_locks_owner_ends_with_a_message_and_does_not_hang() {
+    const MARK: &str = "SEQFAULT_TEST_CHILD";
+    if std::env::var_os(MARK).is_some() {
+        let lock = Lock::new();
+        let _held = lock.lock();
+        lock.lock();
+        unreachable!("the process has ended");
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["a_fault_by_the_locks_owner", "--nocapture"])
+        .env(MARK, "1")
+        .output()
+        .unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(libc::SIGABRT));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("whose writer lock it holds"));
+}
