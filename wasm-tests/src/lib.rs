@@ -1,4 +1,5 @@
-//! What the conformance tests share: which scripts there are, and which of them may fail.
+//! What the conformance tests share: which scripts there are and which of them may fail, the rules
+//! of the workspace, bounds on time and memory.
 //!
 //! The tests themselves are the targets in `tests/`: `spec` runs the WebAssembly suites, `bounds`
 //! the edges of memories, tables and arithmetic, `hostile` and `mutated` feed the engine what no
@@ -8,4 +9,6 @@
 #![deny(unsafe_code)]
 
 pub mod expected;
+pub mod rules;
 pub mod suite;
+pub mod watch;

@@ -1,0 +1,36 @@
+# `just check` is what CI runs.
+
+# Everything that must hold
+check: fmt clippy doc test benches
+
+# The source is formatted
+fmt:
+    cargo fmt --all --check
+
+# No lint complains
+clippy:
+    cargo clippy --workspace --exclude seqfault-benches --all-targets -- -D warnings
+
+# The documentation builds without a warning
+doc:
+    RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
+
+# All tests
+test:
+    cargo test
+
+# The comparisons with other engines compile
+benches:
+    cargo check -p seqfault-benches --benches
+
+# Fetch CPython, Yosys and a C compiler for the tests of real programs
+programs:
+    examples/programs.sh
+
+# Something to watch
+demo:
+    cargo run --release -- run examples/mandelbrot.wat
+
+# The specification's suites, or those whose names contain FILTER
+spec FILTER="":
+    cargo test -p seqfault-wasm-tests --test spec -- {{FILTER}}
