@@ -118,7 +118,7 @@ macro_rules! engine_under_test {
 
                 pub(crate) fn in_loop(&mut self, export: &str) -> impl FnMut(u64) -> Duration {
                     let mut run = self.looping(export);
-                    move |calls| Clock::Thread.time(|| drop(black_box(run(calls))))
+                    move |calls| Clock::Thread.time(|| _ = black_box(run(calls)))
                 }
 
                 pub(crate) fn looping(&mut self, export: &str) -> impl FnMut(u64) -> i64 {

@@ -125,11 +125,10 @@ macro_rules! contest {
         let clock = if threads == 1 { Clock::Thread } else { Clock::Wall };
         let name = format!("{}/{}_threads", $name, threads);
         macro_rules! work {
-            ($subject:ident) => {
-                |count| {
-                    in_parallel(threads, count, |count| $subjects.$subject.$method(clock, count))
-                }
-            };
+            ($subject:ident) => {{
+                let subject = &$subjects.$subject;
+                move |count| in_parallel(threads, count, |count| subject.$method(clock, count))
+            }};
         }
         Contest::new(name)
             .contender("seqfault", work!(chosen))

@@ -1,7 +1,8 @@
 //! [`Contest`]: the same work done by several contenders, sampled in turns.
 
-use crate::report::Row;
-use crate::{Report, Samples};
+use crate::Report;
+use crate::report::{Row, Standing};
+use crate::samples::Samples;
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use std::time::Duration;
 
@@ -39,39 +40,36 @@ impl<'a> Contest<'a> {
     }
 
     /// Measures all contenders, each as a benchmark of criterion's group `report.title()`, and adds
-    /// their medians to the report.
+    /// their medians and ratios to the report.
     ///
     /// Each benchmark asks for samples of one contender; the others then do the same number of
     /// iterations right after it.
     pub fn run(mut self, criterion: &mut Criterion, report: &mut Report) {
         let count = self.contenders.len();
-        let mut samples = vec![Samples::default(); count];
+        let mut samples = Samples::default();
         let mut group = criterion.benchmark_group(report.title());
         group.sampling_mode(SamplingMode::Flat);
         for first in 0..count {
             let id = BenchmarkId::new(&self.name, self.contenders[first].0);
             group.bench_function(id, |bencher| {
                 bencher.iter_custom(|iterations| {
-                    let mut asked = Duration::ZERO;
-                    for turn in 0..count {
-                        let who = (first + turn) % count;
-                        let time = self.contenders[who].1(iterations);
-                        samples[who].push(iterations, time);
-                        if who == first {
-                            asked = time;
-                        }
+                    let mut times = vec![Duration::ZERO; count];
+                    for who in (first..count).chain(0..first) {
+                        times[who] = self.contenders[who].1(iterations);
                     }
+                    let asked = times[first];
+                    samples.push(iterations, times);
                     asked
                 });
             });
         }
         group.finish();
-        let names = self.contenders.iter().map(|&(name, _)| name);
-        let medians: Option<Vec<_>> =
-            names.zip(&samples).map(|(n, s)| Some((n, s.median()?))).collect();
+        let contenders = self.contenders.iter().enumerate().map(|(who, &(name, _))| {
+            Some(Standing { name, median: samples.median(who)?, ratio: samples.ratio(who)? })
+        });
         // Without samples, the benchmarks were filtered out.
-        if let Some(medians) = medians {
-            report.push(Row { name: self.name, medians });
+        if let Some(standings) = contenders.collect() {
+            report.push(Row { name: self.name, standings });
         }
     }
 }

@@ -16,5 +16,5 @@ pub use clock::Clock;
 pub use contest::Contest;
 pub use kernel::{KERNELS, Kernel};
 pub use report::Report;
-pub use samples::{Samples, percentile};
+pub use samples::percentile;
 pub use threads::in_parallel;

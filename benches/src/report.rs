@@ -2,11 +2,21 @@
 
 use std::fmt;
 
-/// The medians of a contest, in nanoseconds, ours first.
+/// The outcome of a contest, ours first.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
-    pub(crate) medians: Vec<(&'static str, f64)>,
+    pub(crate) standings: Vec<Standing>,
+}
+
+/// The outcome for one contender.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) name: &'static str,
+    /// Nanoseconds an iteration.
+    pub(crate) median: f64,
+    /// Our time divided by this contender's.
+    pub(crate) ratio: f64,
 }
 
 /// What a run has measured.
@@ -31,32 +41,33 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// The median of ours divided by that of `peer`, in the contest `name`.
+    /// Our time divided by that of `peer`, in the contest `name`.
     pub fn ratio(&self, name: &str, peer: &str) -> Option<f64> {
         let row = self.rows.iter().find(|row| row.name == name)?;
-        let (_, ours) = row.medians.first()?;
-        let (_, theirs) = row.medians.iter().find(|(name, _)| *name == peer)?;
-        Some(ours / theirs)
+        Some(row.standings.iter().find(|standing| standing.name == peer)?.ratio)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: ratio of medians, ours / peer (below 1: ours is faster)", self.title)?;
-        for row in &self.rows {
-            let Some((&(ours, median), peers)) = row.medians.split_first() else { continue };
-            for (peer, other) in peers {
-                writeln!(
-                    f,
-                    "  {:>6.3}  {:<28} {ours} {}, {peer} {}",
-                    median / other,
-                    row.name,
-                    Time(median),
-                    Time(*other)
-                )?;
+        writeln!(
+            f,
+            "{}: our time / the peer's (below 1: ours is faster), and medians",
+            self.title
+        )?;
+        for Row { name, standings } in &self.rows {
+            let Some((ours, peers)) = standings.split_first() else { continue };
+            for peer in peers {
+                writeln!(f, "  {:>6.3}  {name:<28} {ours}, {peer}", peer.ratio)?;
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, Time(self.median))
     }
 }
 
@@ -78,10 +89,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_ours_over_the_peers() {
+    fn a_row_for_each_peer_ratio_first() {
         let mut report = Report::new("title");
-        let medians = vec![("ours", 500.0), ("one", 1000.0), ("two", 2e6)];
-        report.push(Row { name: "work".into(), medians });
+        let standing = |name, median, ratio| Standing { name, median, ratio };
+        let standings = vec![
+            standing("ours", 500.0, 1.0),
+            standing("one", 1e3, 0.5),
+            standing("two", 2e6, 0.1),
+        ];
+        report.push(Row { name: "work".into(), standings });
         assert_eq!(report.ratio("work", "one"), Some(0.5));
         assert_eq!(report.ratio("work", "three"), None);
         assert_eq!(report.ratio("play", "one"), None);

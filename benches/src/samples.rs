@@ -1,35 +1,51 @@
-//! [`Samples`]: times of one contender, and their median.
+//! [`Samples`]: what was measured of the contenders of a contest, and what follows from it.
 
 use std::time::Duration;
 
-/// What was measured of one contender: iterations, and how long they took.
+/// Samples of several contenders, taken in rounds: in each, all of them did the same iterations, one
+/// right after the other.
 #[derive(Clone, Debug, Default)]
-pub struct Samples(Vec<(u64, Duration)>);
+pub(crate) struct Samples(Vec<Round>);
+
+#[derive(Clone, Debug)]
+struct Round {
+    iterations: u64,
+    times: Vec<Duration>,
+}
 
 impl Samples {
-    /// Adds a sample of `iterations` that took `time` together.
-    pub fn push(&mut self, iterations: u64, time: Duration) {
+    /// Adds a round: the time that each contender took for `iterations`.
+    pub(crate) fn push(&mut self, iterations: u64, times: Vec<Duration>) {
         if iterations > 0 {
-            self.0.push((iterations, time));
+            self.0.push(Round { iterations, times });
         }
     }
 
-    /// The median time of an iteration, in nanoseconds.
+    /// The median time of an iteration of contender `who`, in nanoseconds.
+    pub(crate) fn median(&self, who: usize) -> Option<f64> {
+        self.median_of(|round| round.times[who].as_nanos() as f64 / round.iterations as f64)
+    }
+
+    /// The median, over the rounds, of the first contender's time divided by that of `who`.
     ///
-    /// Samples weigh as much as they have iterations: the short ones, with which a measurement warms
+    /// What slows a round slows all contenders, so this wavers less than the medians do.
+    pub(crate) fn ratio(&self, who: usize) -> Option<f64> {
+        self.median_of(|round| round.times[0].as_secs_f64() / round.times[who].as_secs_f64())
+    }
+
+    /// The median of a figure of rounds.
+    ///
+    /// Rounds weigh as much as they have iterations: the short ones, with which a measurement warms
     /// up, hardly count.
-    pub fn median(&self) -> Option<f64> {
-        let mut per_iteration: Vec<(f64, u64)> = self
-            .0
-            .iter()
-            .map(|&(count, time)| (time.as_nanos() as f64 / count as f64, count))
-            .collect();
-        per_iteration.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let total: u64 = per_iteration.iter().map(|&(_, count)| count).sum();
+    fn median_of(&self, figure: impl Fn(&Round) -> f64) -> Option<f64> {
+        let mut figures: Vec<(f64, u64)> =
+            self.0.iter().map(|round| (figure(round), round.iterations)).collect();
+        figures.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let total: u64 = figures.iter().map(|&(_, weight)| weight).sum();
         let mut below = 0;
-        per_iteration.into_iter().find_map(|(time, count)| {
-            below += count;
-            (below * 2 >= total).then_some(time)
+        figures.into_iter().find_map(|(figure, weight)| {
+            below += weight;
+            (below * 2 >= total).then_some(figure)
         })
     }
 }
@@ -49,14 +65,28 @@ pub fn percentile(values: &mut [u64], share: f64) -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_median_weighs_samples_by_their_iterations() {
+    fn rounds(rounds: &[(u64, [u64; 2])]) -> Samples {
         let mut samples = Samples::default();
-        assert_eq!(samples.median(), None);
-        samples.push(1, Duration::from_nanos(900));
-        samples.push(1, Duration::from_nanos(800));
-        samples.push(10, Duration::from_nanos(100));
-        assert_eq!(samples.median(), Some(10.0));
+        for &(iterations, times) in rounds {
+            samples.push(iterations, times.map(Duration::from_nanos).to_vec());
+        }
+        samples
+    }
+
+    #[test]
+    fn medians_weigh_rounds_by_their_iterations() {
+        assert_eq!(rounds(&[]).median(0), None);
+        let samples = rounds(&[(1, [900, 300]), (1, [800, 200]), (10, [100, 50])]);
+        assert_eq!(samples.median(0), Some(10.0));
+        assert_eq!(samples.ratio(1), Some(2.0));
+    }
+
+    #[test]
+    fn ratios_compare_within_a_round() {
+        // The machine slowed down twofold from round to round.
+        let samples = rounds(&[(1, [30, 20]), (1, [60, 40]), (1, [120, 80])]);
+        assert_eq!(samples.ratio(1), Some(1.5));
+        assert_eq!(samples.ratio(0), Some(1.0));
     }
 
     #[test]
