@@ -1,12 +1,12 @@
 //! Machine code in memory: where it lies, how it gets there, and what is known about each address.
 //!
-//! All code of the process lies in one [reservation](space) so that any address is looked up with
+//! All code of the process lies in one reservation so that any address is looked up with
 //! one load and no lock, also in a signal handler. Code is written to pages that are never
 //! executable at that time, then flipped to read-and-execute and never written again (W^X);
 //! functions that are compiled one by one therefore start on pages of their own.
 //!
 //! A [`CodeUnit`] is what was published together: one function, a batch, a trampoline, or the
-//! [lazy entries](thunk) of a module.
+//! lazy entries of a module.
 
 mod pages;
 mod space;

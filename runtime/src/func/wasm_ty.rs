@@ -101,7 +101,7 @@ pub trait WasmResults: Send + Sized {
     #[doc(hidden)]
     unsafe fn load_all(store: &StoreOpaque, values: &[ValRaw]) -> Self;
     #[doc(hidden)]
-    fn store_results(self, store: &StoreOpaque, values: *mut ValRaw);
+    unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw);
 }
 
 impl<A: WasmTy> WasmParams for A {
@@ -120,8 +120,8 @@ impl<A: WasmTy> WasmResults for A {
         unsafe { A::load(store, &values[0]) }
     }
     #[inline]
-    fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) {
-        // SAFETY: called by host functions only, whose array has room for their results.
+    unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) {
+        // SAFETY: there is room for the results (caller's promise).
         self.store(store, unsafe { &mut *values });
     }
 }
@@ -131,7 +131,7 @@ macro_rules! tuples {
         impl<$($name: WasmTy),*> WasmParams for ($($name,)*) {
             const TYPES: &'static [ValType] = &[$($name::TYPE),*];
             #[inline]
-            #[allow(non_snake_case, unused, reason = "generated for each number of elements")]
+            #[allow(non_snake_case, unused, clippy::unused_unit, reason = "generated for each number of elements")]
             fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]) {
                 let ($($name,)*) = self;
                 let mut values = values.iter_mut();
@@ -142,7 +142,7 @@ macro_rules! tuples {
         impl<$($name: WasmTy),*> WasmResults for ($($name,)*) {
             const TYPES: &'static [ValType] = &[$($name::TYPE),*];
             #[inline]
-            #[allow(non_snake_case, unused, reason = "generated for each number of elements")]
+            #[allow(non_snake_case, unused, clippy::unused_unit, reason = "generated for each number of elements")]
             unsafe fn load_all(store: &StoreOpaque, values: &[ValRaw]) -> Self {
                 let mut values = values.iter();
                 $(
@@ -153,13 +153,12 @@ macro_rules! tuples {
                 ($($name,)*)
             }
             #[inline]
-            #[allow(non_snake_case, unused, reason = "generated for each number of elements")]
-            fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) {
+            #[allow(non_snake_case, unused, clippy::unused_unit, reason = "generated for each number of elements")]
+            unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) {
                 let ($($name,)*) = self;
                 let mut at = values;
                 $(
-                    // SAFETY: called by host functions only, whose array has room for their
-                    // results.
+                    // SAFETY: there is room for the results (caller's promise).
                     unsafe {
                         $name.store(store, &mut *at);
                         at = at.add(1);

@@ -20,7 +20,7 @@ pub enum LinkError {
         /// The field part of its name.
         name: String,
         /// What it must be.
-        ty: ExternType,
+        ty: Box<ExternType>,
     },
     /// What was given is of another type.
     IncompatibleImport {
@@ -29,9 +29,9 @@ pub enum LinkError {
         /// The field part of its name.
         name: String,
         /// What it must be.
-        expected: ExternType,
+        expected: Box<ExternType>,
         /// What it is.
-        found: ExternType,
+        found: Box<ExternType>,
     },
 }
 
@@ -82,8 +82,8 @@ pub(super) fn check_type(
         false => Err(LinkError::IncompatibleImport {
             module: module.to_owned(),
             name: name.to_owned(),
-            expected: expected.clone(),
-            found: found.clone(),
+            expected: Box::new(expected.clone()),
+            found: Box::new(found.clone()),
         }),
     }
 }

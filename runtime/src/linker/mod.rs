@@ -286,6 +286,6 @@ fn unknown(import: &ImportType<'_>) -> LinkError {
     LinkError::UnknownImport {
         module: import.module().to_owned(),
         name: import.name().to_owned(),
-        ty: import.ty().clone(),
+        ty: Box::new(import.ty().clone()),
     }
 }

@@ -1,5 +1,6 @@
 //! The part of a store that does not depend on the embedder's data.
 
+use super::arena::Arena;
 use super::{StoreInner, WholeStore};
 use crate::engine::Engine;
 use crate::entities::{GlobalCell, MemoryData, TableData};
@@ -42,11 +43,11 @@ pub struct StoreOpaque {
     data_type: TypeId,
     whole: Option<NonNull<dyn WholeStore>>,
     pending: Option<Pending>,
-    instances: Vec<Box<InstanceData>>,
-    memories: Vec<Box<MemoryData>>,
-    tables: Vec<Box<TableData>>,
-    globals: Vec<Box<GlobalCell>>,
-    host_funcs: Vec<Box<HostFuncInstance>>,
+    instances: Arena<InstanceData>,
+    memories: Arena<MemoryData>,
+    tables: Arena<TableData>,
+    globals: Arena<GlobalCell>,
+    host_funcs: Arena<HostFuncInstance>,
     externrefs: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -76,11 +77,11 @@ impl StoreOpaque {
             data_type: TypeId::of::<T>(),
             whole: None,
             pending: None,
-            instances: Vec::new(),
-            memories: Vec::new(),
-            tables: Vec::new(),
-            globals: Vec::new(),
-            host_funcs: Vec::new(),
+            instances: Arena::default(),
+            memories: Arena::default(),
+            tables: Arena::default(),
+            globals: Arena::default(),
+            host_funcs: Arena::default(),
             externrefs: Vec::new(),
         }
     }
@@ -143,8 +144,7 @@ impl StoreOpaque {
     }
 
     pub(crate) fn add_instance(&mut self, instance: Box<InstanceData>) -> usize {
-        self.instances.push(instance);
-        self.instances.len() - 1
+        self.instances.push(instance)
     }
 
     pub(crate) fn instance(&self, index: usize) -> &InstanceData {
@@ -156,8 +156,7 @@ impl StoreOpaque {
     }
 
     pub(crate) fn add_memory(&mut self, memory: MemoryData) -> usize {
-        self.memories.push(Box::new(memory));
-        self.memories.len() - 1
+        self.memories.push(Box::new(memory))
     }
 
     pub(crate) fn memory(&self, index: usize) -> &MemoryData {
@@ -165,8 +164,7 @@ impl StoreOpaque {
     }
 
     pub(crate) fn add_table(&mut self, table: TableData) -> usize {
-        self.tables.push(Box::new(table));
-        self.tables.len() - 1
+        self.tables.push(Box::new(table))
     }
 
     pub(crate) fn table(&self, index: usize) -> &TableData {
@@ -186,18 +184,17 @@ impl StoreOpaque {
         if a == b {
             return Err(&mut self.tables[a]);
         }
-        let [a, b] = self.tables.get_disjoint_mut([a, b]).expect("two different tables");
-        Ok([a, b])
+        Ok(self.tables.two_mut(a, b))
     }
 
     pub(crate) fn add_global(&mut self, global: Box<GlobalCell>) -> &mut GlobalCell {
-        self.globals.push(global);
-        self.globals.last_mut().expect("just pushed")
+        let index = self.globals.push(global);
+        &mut self.globals[index]
     }
 
     pub(crate) fn add_host_func(&mut self, func: Box<HostFuncInstance>) -> &mut HostFuncInstance {
-        self.host_funcs.push(func);
-        self.host_funcs.last_mut().expect("just pushed")
+        let index = self.host_funcs.push(func);
+        &mut self.host_funcs[index]
     }
 
     /// Keeps a host value for the store's lifetime; the number is never 0.

@@ -5,6 +5,7 @@
 //! valid with their own store only. Compiled code holds raw pointers into the store's parts, so
 //! each part is boxed and never moves.
 
+mod arena;
 mod context;
 mod data;
 mod epoch;

@@ -1,0 +1,61 @@
+//! [`Arena`]: parts of a store, which never move and live as long as it.
+//!
+//! Compiled code and other parts hold raw pointers to them, so they are owned through raw pointers
+//! as well: moving the store must not count as touching its parts.
+
+use std::marker::PhantomData;
+use std::ops::{Index, IndexMut};
+use std::ptr::NonNull;
+
+/// Values at fixed addresses, by the order in which they came.
+pub(super) struct Arena<T> {
+    parts: Vec<NonNull<T>>,
+    owned: PhantomData<T>,
+}
+
+impl<T> Default for Arena<T> {
+    fn default() -> Arena<T> {
+        Arena { parts: Vec::new(), owned: PhantomData }
+    }
+}
+
+impl<T> Arena<T> {
+    /// Takes over a value where it lies; its index.
+    pub(super) fn push(&mut self, value: Box<T>) -> usize {
+        self.parts.push(NonNull::from(Box::leak(value)));
+        self.parts.len() - 1
+    }
+
+    /// Two values at once, which must be different ones.
+    pub(super) fn two_mut(&mut self, a: usize, b: usize) -> [&mut T; 2] {
+        assert_ne!(a, b);
+        let [mut a, mut b] = [self.parts[a], self.parts[b]];
+        // SAFETY: both are owned by this, which is borrowed mutably, and they are not the same.
+        unsafe { [a.as_mut(), b.as_mut()] }
+    }
+}
+
+impl<T> Index<usize> for Arena<T> {
+    type Output = T;
+
+    fn index(&self, index: usize) -> &T {
+        // SAFETY: owned by this until it is dropped.
+        unsafe { self.parts[index].as_ref() }
+    }
+}
+
+impl<T> IndexMut<usize> for Arena<T> {
+    fn index_mut(&mut self, index: usize) -> &mut T {
+        // SAFETY: as above, and this is borrowed mutably.
+        unsafe { self.parts[index].as_mut() }
+    }
+}
+
+impl<T> Drop for Arena<T> {
+    fn drop(&mut self) {
+        for &part in &self.parts {
+            // SAFETY: it came out of a box, and nothing uses it any more.
+            drop(unsafe { Box::from_raw(part.as_ptr()) });
+        }
+    }
+}
