@@ -83,6 +83,11 @@ pub fn counters() -> Counters {
     record::counters()
 }
 
+/// Whether the host address `addr` lies in the reservation of a region. Two loads; async-signal-safe.
+pub fn is_managed(addr: usize) -> bool {
+    registry::find(addr).is_some()
+}
+
 /// Whether the crate was built with speculation.
 pub const fn speculates() -> bool {
     cfg!(feature = "speculation")

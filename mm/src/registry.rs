@@ -47,3 +47,21 @@ fn set(base: usize, len: usize, record: *mut Record) {
         slot.store(record, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{RegionOptions, is_managed};
+
+    #[test]
+    fn addresses_are_found_from_the_first_to_the_last_byte_while_the_region_lives() {
+        let region = RegionOptions::new(1 << 30).guard(1 << 30).build().unwrap();
+        let (base, end) = (region.base().addr(), region.base().addr() + region.reserved());
+        assert!(is_managed(base) && is_managed(base + (1 << 30)) && is_managed(end - 1));
+        drop(region);
+        assert!(
+            [0, usize::MAX, 1 << 47, (&raw const base).addr()]
+                .iter()
+                .all(|&addr| !is_managed(addr))
+        );
+    }
+}

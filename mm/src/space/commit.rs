@@ -100,6 +100,9 @@ impl Space {
         access: Access,
         pager: &dyn Pager,
     ) -> Result<(), (FaultKind, usize)> {
+        if self.is_ready(range, access) {
+            return Ok(());
+        }
         let _held = self.lock.lock();
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Err((FaultKind::OutOfBounds, range.start)) };
@@ -113,6 +116,24 @@ impl Space {
         // What others committed meanwhile, or what failed, was charged here for nothing.
         self.uncharge(absent - used);
         result
+    }
+
+    /// Whether all of `range` is present and allowed already, found out without the lock. "No" means "ask again with it".
+    fn is_ready(&self, range: PageRange, access: Access) -> bool {
+        if !cfg!(feature = "speculation") {
+            return false;
+        }
+        let mut page = range.start;
+        while page < range.end {
+            let Ok((vma, bounds, extent)) = self.find_vma(page) else { return false };
+            if extent.denies(access).is_some() || vma.bounds.retry(bounds) {
+                return false;
+            }
+            page = extent.range.end;
+        }
+        // The caller owns the region, so the space is where it was. What a discard takes away from now on, it would also
+        // take away after a look under the lock.
+        self.geometry().map().is_some_and(|map| map.are_present(range))
     }
 
     /// Whether `access` is allowed to all of `range`; the caller holds the lock.

@@ -244,9 +244,18 @@ impl PageMap {
 
     /// Whether `page` holds contents and is mapped.
     pub(crate) fn is_present(&self, page: usize) -> bool {
-        let word = self.words[page / GRANULE_PAGES].load(Ordering::Acquire);
-        let bit = page % GRANULE_PAGES;
-        word >> bit & 1 == 1 && word >> MAPPED >> bit & 1 == 1
+        self.are_present(PageRange::new(page, page + 1))
+    }
+
+    /// Whether all pages of `range` hold contents and are mapped.
+    pub(crate) fn are_present(&self, range: PageRange) -> bool {
+        range.end <= self.capacity()
+            && granules(range).all(|granule| {
+                let mask = mask_in(granule, range);
+                let both = mask | mask << MAPPED;
+                // Acquire pairs with the Release in `publish`: the pages are as they were published.
+                self.words[granule].load(Ordering::Acquire) & both == both
+            })
     }
 
     /// Pages of `range` with contents.

@@ -134,7 +134,7 @@ impl Space {
     }
 
     /// The VMA that holds `page`, with a snapshot that was not checked yet (its count is returned for that).
-    fn find_vma(&self, page: usize) -> Result<(&Vma, Seen, Extent), Abort> {
+    pub(super) fn find_vma(&self, page: usize) -> Result<(&Vma, Seen, Extent), Abort> {
         let mut reason = Abort::StructureChanged;
         for _ in 0..LOOKUPS {
             let vma = match self.table.find_speculatively(page) {

@@ -10,7 +10,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-use super::{ImagePart, Sys, SysError, uffd};
+use super::{ImagePart, Sys, SysError, may, uffd};
 use crate::Protection;
 
 /// The host's kernel.
@@ -49,18 +49,21 @@ fn mprotect_flags(to: Protection) -> MprotectFlags {
 
 impl Sys for Linux {
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
+        may("mprotect")?;
         // SAFETY: the range lies in a reservation of ours (the callers' contract); no Rust reference points into it.
         unsafe { rustix::mm::mprotect(at(addr), len, mprotect_flags(to)) }
             .map_err(named("mprotect"))
     }
 
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        may("madvise")?;
         // SAFETY: as in `protect`; dropping guest pages is what the caller wants.
         unsafe { rustix::mm::madvise(at(addr), len, Advice::LinuxDontNeed) }
             .map_err(named("madvise"))
     }
 
     fn map_zero(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        may("mmap")?;
         // SAFETY: MAP_FIXED replaces a range of our own reservation; no Rust reference points into it.
         unsafe {
             rustix::mm::mmap_anonymous(at(addr), len, ProtFlags::empty(), LAZY | MapFlags::FIXED)
@@ -70,6 +73,7 @@ impl Sys for Linux {
     }
 
     fn map_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
+        may("mmap")?;
         // SAFETY: the image owns the descriptor, and its owner keeps it open while it is attached.
         let fd = unsafe { BorrowedFd::borrow_raw(image.fd) };
         let flags = LAZY | MapFlags::FIXED;
@@ -130,6 +134,7 @@ impl Linux {
 
     /// Reserves `len` bytes at `hint` if that is free, elsewhere if not.
     fn reserve_near(&self, hint: usize, len: usize) -> Result<usize, SysError> {
+        may("mmap")?;
         // SAFETY: without MAP_FIXED the kernel puts a new mapping where nothing is, whatever the hint.
         unsafe { rustix::mm::mmap_anonymous(at(hint), len, ProtFlags::empty(), LAZY) }
             .map(|start| start.expose_provenance())
@@ -141,6 +146,7 @@ impl Linux {
         if len == 0 {
             return Ok(());
         }
+        may("munmap")?;
         // SAFETY: the range was reserved by `reserve_near` and its owner gives it up.
         unsafe { rustix::mm::munmap(at(addr), len) }.map_err(named("munmap"))
     }
@@ -159,6 +165,7 @@ pub(crate) struct MemFile {
 impl MemFile {
     /// A file of `len` bytes (whole pages) that starts with `bytes`.
     pub(crate) fn new(bytes: &[u8], len: usize) -> Result<Self, SysError> {
+        may("memfd_create")?;
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let fd =
             rustix::fs::memfd_create(c"seqfault-image", flags).map_err(named("memfd_create"))?;
@@ -171,6 +178,7 @@ impl MemFile {
         // Nobody changes under our mappings what they show, and nobody shrinks the file below them.
         let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&fd, seals).map_err(named("fcntl"))?;
+        may("mmap")?;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let view = unsafe {
             rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, &fd, 0)
@@ -198,7 +206,6 @@ impl MemFile {
 
 impl Drop for MemFile {
     fn drop(&mut self) {
-        // A refusal leaks the view; nothing else can be done.
-        let _ = LINUX.release(self.view, self.len);
+        LINUX.release_or_park(self.view, self.len);
     }
 }

@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+pub(crate) mod inject;
 mod linux;
 mod uffd;
 
@@ -22,6 +24,15 @@ pub(crate) struct SysError {
     pub(crate) call: &'static str,
     /// The error number.
     pub(crate) errno: i32,
+}
+
+/// Asked before every real call: in tests, some are refused.
+#[inline(always)]
+fn may(call: &'static str) -> Result<(), SysError> {
+    #[cfg(test)]
+    inject::pass(call)?;
+    let _ = call;
+    Ok(())
 }
 
 /// A part of an image file.

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::mm::UserfaultfdFlags;
 
-use super::SysError;
+use super::{SysError, may};
 
 const UFFD_API: u64 = 0xaa;
 const UFFD_USER_MODE_ONLY: u32 = 1;
@@ -83,6 +83,7 @@ fn descriptor() -> Result<RawFd, SysError> {
 }
 
 fn ioctl<T>(fd: RawFd, request: u64, argument: &mut T, call: &'static str) -> Result<(), SysError> {
+    may(call)?;
     // SAFETY: `argument` is the structure that `request` reads and writes.
     let result = unsafe { libc::ioctl(fd, request as libc::Ioctl, std::ptr::from_mut(argument)) };
     if result == 0 {

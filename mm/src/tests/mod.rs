@@ -3,9 +3,11 @@
 //! They live outside of `space` because that folder is compiled twice: once as it is, once against the model checker's
 //! atomics.
 
+mod child;
 mod failures;
 mod model;
 mod order;
 mod protocol;
 mod random;
+mod refusals;
 mod world;

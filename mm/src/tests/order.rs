@@ -2,6 +2,7 @@
 
 #![cfg(all(feature = "speculation", debug_assertions))]
 
+use super::child::in_child;
 use crate::primitive::{Level, Lock};
 use crate::space::SeqCount;
 
@@ -70,18 +71,11 @@ fn two_neighbours_in_address_order_are_allowed() {
 
 #[test]
 fn a_fault_by_the_locks_owner_ends_with_a_message_and_does_not_hang() {
-    const MARK: &str = "SEQFAULT_TEST_CHILD";
-    if std::env::var_os(MARK).is_some() {
+    let output = in_child("a_fault_by_the_locks_owner", || {
         let lock = Lock::new();
         let _held = lock.lock();
         lock.lock();
-        unreachable!("the process has ended");
-    }
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["a_fault_by_the_locks_owner", "--nocapture"])
-        .env(MARK, "1")
-        .output()
-        .unwrap();
+    });
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(libc::SIGABRT));
     assert!(String::from_utf8_lossy(&output.stderr).contains("whose writer lock it holds"));
 }
