@@ -101,3 +101,45 @@ fn modules_come_and_go_without_using_up_code_space() {
         assert_eq!(f.call(&mut store, round).unwrap(), round + 6);
     }
 }
+
+#[test]
+fn a_function_first_called_at_the_end_of_the_stack_compiles() {
+    // `probe` is called at every depth until the stack is exhausted, each time another one: the
+    // last are compiled with next to nothing left.
+    let functions = 2000;
+    let mut wat = String::from("(module (table funcref (elem");
+    for i in 0..functions {
+        wat += &format!(" $p{i}");
+    }
+    wat += ")) (type $t (func (param f64) (result f64)))";
+    for i in 0..functions {
+        wat += &format!("(func $p{i} (type $t) (f64.add (local.get 0) (f64.const {i})))");
+    }
+    let locals = "(local v128)".repeat(40);
+    let spill: String = (0..40)
+        .map(|i| format!("(local.set {} (v128.load (i32.const {}))) ", i + 1, i * 16))
+        .collect();
+    let reload: String = (0..40)
+        .map(|i| format!("(v128.store (i32.const {}) (local.get {})) ", i * 16, i + 1))
+        .collect();
+    wat += &format!(
+        "(memory 1) (func $deeper (export \"run\") (param i32) {locals} {spill}
+           (drop (call_indirect (type $t) (f64.const 1) (i32.rem_u (local.get 0) (i32.const {functions}))))
+           (call $deeper (i32.add (local.get 0) (i32.const 1))) {reload}))"
+    );
+    let engine = Engine::default();
+    let module = Module::new(&engine, &wat).unwrap();
+    for stack in [256 << 10, 1 << 20, 4 << 20] {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(stack);
+            let run = || {
+                let mut store = Store::new(&engine, ());
+                let instance = Instance::new(&mut store, &module, &[]).unwrap();
+                let run = instance.get_typed_func::<i32, ()>(&mut store, "run").unwrap();
+                let error = run.call(&mut store, 0).unwrap_err();
+                assert_eq!(error.trap().unwrap().code(), seqfault::TrapCode::StackOverflow);
+            };
+            thread.spawn_scoped(scope, run).unwrap();
+        });
+    }
+}

@@ -27,6 +27,9 @@ pub(crate) struct EngineInner {
     scratch: Mutex<Vec<CompileScratch>>,
 }
 
+/// Stack for one compilation. The code generator was seen to use up to 192 KiB in release builds.
+const COMPILE_STACK: usize = 2 << 20;
+
 impl Default for Engine {
     /// # Panics
     ///
@@ -87,11 +90,13 @@ impl Engine {
         &self.0.types
     }
 
-    /// Runs `compile` with memory that earlier compilations have left.
+    /// Runs `compile` with memory that earlier compilations have left, and with enough stack: it
+    /// may be called where wasm has used up nearly all of the thread's.
     pub(crate) fn with_scratch<R>(&self, compile: impl FnOnce(&mut CompileScratch) -> R) -> R {
         let pool = || self.0.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = pool().pop().unwrap_or_default();
-        let result = compile(&mut scratch);
+        let result =
+            stacker::maybe_grow(COMPILE_STACK / 2, COMPILE_STACK, || compile(&mut scratch));
         // Not reached after a panic: then what is left of the scratch is dropped.
         pool().push(scratch);
         result

@@ -7,9 +7,9 @@ use crate::store::StoreOpaque;
 use seqfault_jit::vm::{EntryTrampoline, VMFuncRef, ValRaw};
 use std::sync::atomic::Ordering;
 
-/// Stack that stays for the host below what wasm may use: host functions, the runtime itself, the
-/// compiler (which runs where a function is first called).
-const HOST_RESERVE: usize = 256 << 10;
+/// Stack that stays for the host below what wasm may use: for host functions and the runtime
+/// itself. Compilations get a stack of their own where this would not do.
+const HOST_RESERVE: usize = 128 << 10;
 
 /// Calls a function of a store.
 ///
