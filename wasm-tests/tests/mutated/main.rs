@@ -21,7 +21,7 @@ use trial::{Lab, Verdict};
 use wasm_mutate::WasmMutate;
 
 /// Mutants without another wish.
-const MUTANTS: usize = 12_000;
+const MUTANTS: usize = 30_000;
 
 /// Every so many mutants one is compiled eagerly and run.
 const RUN_EVERY: usize = 12;
@@ -75,7 +75,7 @@ fn work(share: impl Iterator<Item = usize>, seeds: &[Vec<u8>], counts: &Counts) 
         let seed = &seeds[rng.random_range(0..seeds.len())];
         let mutant = mutant(number, seed, &mut rng);
         counts.made.fetch_add(1, Ordering::Relaxed);
-        match lab.examine(&mutant, number % RUN_EVERY == 0) {
+        match lab.examine(&mutant, number.is_multiple_of(RUN_EVERY)) {
             Verdict::Refused => counts.refused.fetch_add(1, Ordering::Relaxed),
             Verdict::Accepted { ran } => {
                 counts.ran.fetch_add(usize::from(ran), Ordering::Relaxed);
@@ -87,7 +87,7 @@ fn work(share: impl Iterator<Item = usize>, seeds: &[Vec<u8>], counts: &Counts) 
 
 /// A mutant of `seed`: one that keeps its shape for even numbers, if there is one.
 fn mutant(number: usize, seed: &[u8], rng: &mut StdRng) -> Vec<u8> {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let mut mutate = WasmMutate::default();
         mutate.seed(rng.random()).fuel(100).preserve_semantics(false);
         if let Ok(mut mutants) = mutate.run(seed)
