@@ -102,3 +102,25 @@ impl Engine {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{COMPILE_STACK, Engine};
+
+    /// Uses up `bytes` of stack.
+    fn use_stack(bytes: usize) -> u8 {
+        let page = std::hint::black_box([1u8; 4096]);
+        match bytes.checked_sub(page.len()) {
+            Some(rest) => use_stack(rest).wrapping_add(page[rest % 4096]),
+            None => 0,
+        }
+    }
+
+    #[test]
+    fn a_compilation_has_its_stack_on_a_thread_that_has_little() {
+        let engine = Engine::default();
+        let thread = std::thread::Builder::new().stack_size(64 << 10);
+        let compile = move || engine.with_scratch(|_| use_stack(COMPILE_STACK / 4));
+        thread.spawn(compile).unwrap().join().unwrap();
+    }
+}
