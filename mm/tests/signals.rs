@@ -282,3 +282,30 @@ fn a_jump_into_a_region_is_no_first_touch() {
     });
     assert_eq!(output.status.signal(), Some(libc::SIGSEGV));
 }
+
+#[test]
+fn a_page_that_somebody_else_took_away_is_a_crash_and_not_a_hang() {
+    let output = in_child("a_page_that_somebody_else_took_away_is_a_crash_and_not_a_hang", || {
+        let region = region();
+        region.write(0, &[1]).unwrap();
+        // SAFETY: the page is a region's; nothing but this test uses it.
+        assert_eq!(unsafe { libc::mprotect(region.base().cast(), 4096, libc::PROT_NONE) }, 0);
+        // SAFETY: inside the region; the process is to die of it.
+        unsafe { region.base().read_volatile() };
+        0
+    });
+    assert_eq!(output.status.signal(), Some(libc::SIGSEGV));
+}
+
+#[test]
+fn a_loop_over_the_same_word_is_not_taken_for_a_hang() {
+    let region = region();
+    prepare();
+    // The same instruction at the same address, with a new first touch each time.
+    for _ in 0..200_000 {
+        // SAFETY: inside the region.
+        let value = unsafe { load(region.base()) };
+        assert_eq!(value, Ok(0));
+        region.discard(0..4096).unwrap();
+    }
+}

@@ -8,6 +8,7 @@
 
 mod chain;
 mod install;
+mod progress;
 
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 
@@ -142,7 +143,11 @@ fn resolve(signal: &mut Signal<'_>) -> bool {
     let kind = match arch::cause(signal.context) {
         Cause::Fetch => FaultKind::Protection,
         Cause::Data(access) => match record.space.handle_fault(addr, access, record.pager) {
-            Outcome::Resolved => return true,
+            Outcome::Resolved => {
+                progress::made();
+                return true;
+            }
+            Outcome::Retry => return progress::is_likely(signal.pc(), addr),
             Outcome::NotOurs => return false,
             Outcome::Denied(kind) => kind,
         },

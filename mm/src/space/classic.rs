@@ -35,16 +35,14 @@ impl Space {
             return Outcome::NotOurs;
         };
         self.lane().counters.classic();
-        let denial = extent
-            .denies(access)
-            .or_else(|| self.commit_patiently(page, map, &extent, geometry.base, pager).err());
-        match denial {
-            None => Outcome::Resolved,
-            Some(kind) => {
-                self.lane().counters.denied();
-                Outcome::Denied(kind)
-            }
-        }
+        let decided = match extent.denies(access) {
+            Some(kind) => Err(kind),
+            None => self.commit_patiently(page, map, &extent, geometry.base, pager),
+        };
+        decided.unwrap_or_else(|kind| {
+            self.lane().counters.denied();
+            Outcome::Denied(kind)
+        })
     }
 
     fn commit_patiently(
@@ -54,33 +52,32 @@ impl Space {
         extent: &Extent,
         base: usize,
         pager: &dyn Pager,
-    ) -> Result<(), FaultKind> {
+    ) -> Result<Outcome, FaultKind> {
         let attempt = |window: PageRange| match map.claim(page, window.intersect(extent.range)) {
-            Ok(claim) => self.commit(claim, extent.attrs, base, pager),
+            Ok(claim) => self.commit(claim, extent.attrs, base, pager).map(|()| Outcome::Resolved),
             // Somebody brings it, or has brought it: the instruction will tell.
             Err(Lost::Taken | Lost::Stale) => {
                 self.lane().counters.claim_lost();
-                Ok(())
+                Ok(Outcome::Retry)
             }
         };
         let pattern = &self.lane().pattern;
         for window in [pattern.window(page), Window::granule(page)] {
-            if attempt(window.pages).is_ok() {
+            if let Ok(outcome) = attempt(window.pages) {
                 pattern.record(window, window.pages);
-                return Ok(());
+                return Ok(outcome);
             }
         }
         match attempt(PageRange::new(page, page + 1)) {
-            Ok(()) => return Ok(()),
+            Ok(outcome) => return Ok(outcome),
             Err(Refusal::Limit) => return Err(FaultKind::ResidentLimit),
             Err(Refusal::System(_)) => {}
         }
         // Out of mappings, perhaps: a window that ends at memory that is mapped already moves a boundary between two
         // of the system's mappings instead of making new ones.
-        if widened(page, map, extent.range).any(|window| attempt(window).is_ok()) {
-            return Ok(());
-        }
-        Err(FaultKind::OutOfMemory)
+        widened(page, map, extent.range)
+            .find_map(|window| attempt(window).ok())
+            .ok_or(FaultKind::OutOfMemory)
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) use types::{GRANULE_PAGES, PAGE, PageRange};
 #[cfg(test)]
 #[allow(unused_imports, reason = "only one of the two builds of this folder needs them")]
 pub(crate) use {
+    counters::Abort,
     seqcount::SeqCount,
     types::{Attrs, Extent},
     vma::Vma,
@@ -101,8 +102,10 @@ struct PaddedLane {
 /// Whether a fault is to be retried by the hardware or reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The page is there now (or somebody is about to bring it): run the instruction again.
+    /// The page is there now: run the instruction again.
     Resolved,
+    /// Another thread has the page, or has just brought it: run the instruction again.
+    Retry,
     /// The access is not allowed, says a validated snapshot.
     Denied(crate::FaultKind),
     /// The page belongs to no living space (a stale fault on one torn down).

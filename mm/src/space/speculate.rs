@@ -62,7 +62,7 @@ impl Space {
     }
 
     /// Steps 2 to 9. The classifying first step is the signal handler's.
-    pub(super) fn handle_speculative_fault(
+    pub(crate) fn handle_speculative_fault(
         &self,
         addr: usize,
         access: Access,
@@ -97,7 +97,7 @@ impl Space {
             Err(Lost::Taken) => {
                 lane.counters.claim_lost();
                 lane.counters.speculative();
-                return Ok(Outcome::Resolved);
+                return Ok(Outcome::Retry);
             }
         };
         // 8: both counts again, under the claim. The fence pairs with the writers' (`mark_then_look`): either the writer

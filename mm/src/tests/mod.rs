@@ -9,5 +9,6 @@ mod model;
 mod order;
 mod protocol;
 mod random;
+mod reasons;
 mod refusals;
 mod world;

@@ -77,7 +77,7 @@ impl<'a> World<'a> {
                 Ok(value) => return Ok(value),
                 Err(access) => {
                     match self.space.handle_fault(BASE + page * PAGE + 8, access, &*self.pager) {
-                        Outcome::Resolved => {}
+                        Outcome::Resolved | Outcome::Retry => {}
                         Outcome::Denied(kind) => return Err(kind),
                         Outcome::NotOurs => panic!("a living space was not found"),
                     }

@@ -134,14 +134,21 @@ impl Shared {
 
     /// A fault that must be resolved.
     pub(super) fn touch(&self, page: usize, access: Access) {
-        assert_eq!(self.fault(page, access), Outcome::Resolved, "a false denial of page {page}");
+        let outcome = self.fault(page, access);
+        assert!(
+            matches!(outcome, Outcome::Resolved | Outcome::Retry),
+            "a false denial of page {page}: {outcome:?}"
+        );
     }
 
     /// A fault that may be resolved or out of bounds, as the writer is racing.
     pub(super) fn try_touch(&self, page: usize, access: Access) {
         let outcome = self.fault(page, access);
         assert!(
-            matches!(outcome, Outcome::Resolved | Outcome::Denied(FaultKind::OutOfBounds)),
+            matches!(
+                outcome,
+                Outcome::Resolved | Outcome::Retry | Outcome::Denied(FaultKind::OutOfBounds)
+            ),
             "page {page}: {outcome:?}"
         );
     }
