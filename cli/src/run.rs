@@ -41,9 +41,6 @@ pub(crate) struct RunCommand {
     #[arg(long, value_name = "SIZE")]
     memory_limit: Option<Size>,
 
-    #[command(flatten)]
-    engine: EngineArgs,
-
     /// The program: .wasm or .wat, or `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -51,6 +48,9 @@ pub(crate) struct RunCommand {
     /// Arguments for the program: everything behind FILE is its own
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
+
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// What a store holds for the host.

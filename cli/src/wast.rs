@@ -15,12 +15,12 @@ pub(crate) struct WastCommand {
     #[arg(long, default_value_t = Features::All)]
     features: Features,
 
-    #[command(flatten)]
-    engine: EngineArgs,
-
     /// Scripts, and folders of scripts
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 impl WastCommand {
