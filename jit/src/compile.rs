@@ -251,3 +251,63 @@ fn flags(tunables: &Tunables) -> settings::Builder {
     set("probestack_strategy", "inline");
     flags
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::module::{ValidationScratch, parse};
+
+    const WAT: &str = r#"(module (memory 1)
+        (func $callee (param i32) (result i32) (i32.load offset=8 (local.get 0)))
+        (func (param i32 i32) (result i32)
+          (i32.div_s (call $callee (local.get 0)) (local.get 1))))"#;
+
+    fn compile(tunables: Tunables, func: u32) -> (CompiledFunction, ModuleInfo, Vec<u8>) {
+        let bytes = wat::parse_str(WAT).unwrap();
+        let parsed = parse(&bytes, WasmFeatures::WASM2).unwrap();
+        for body in parsed.bodies {
+            body.run(&bytes, &mut ValidationScratch::default()).unwrap();
+        }
+        let info = parsed.info;
+        let offsets = VMOffsets::new(&info);
+        let features = WasmFeatures::WASM2;
+        let source = ModuleSource { info: &info, offsets: &offsets, bytes: &bytes, features };
+        let compiler = Compiler::new(tunables).unwrap();
+        let mut scratch = CompileScratch::default();
+        let compiled = compiler.compile_function(&mut scratch, source, func).unwrap();
+        (compiled, info, bytes)
+    }
+
+    #[test]
+    fn traps_are_sorted_and_say_why() {
+        let (load, ..) = compile(Tunables::default(), 0);
+        assert!(load.traps.iter().any(|&(_, code)| code == TrapCode::MemoryOutOfBounds));
+        let (divide, ..) = compile(Tunables::default(), 1);
+        let codes: Vec<_> = divide.traps.iter().map(|&(_, code)| code).collect();
+        assert!(codes.contains(&TrapCode::IntegerDivisionByZero), "{codes:?}");
+        assert!(codes.contains(&TrapCode::StackOverflow), "{codes:?}");
+        assert!(divide.traps.is_sorted_by_key(|trap| trap.0));
+        assert!(divide.traps.iter().all(|trap| (trap.0 as usize) < divide.code.len()));
+    }
+
+    #[test]
+    fn addresses_lie_in_the_function_and_cover_its_traps() {
+        let (compiled, info, bytes) = compile(Tunables::default(), 0);
+        let body = info.bodies[0].clone();
+        assert!(compiled.addresses.is_sorted_by_key(|address| address.0));
+        for &(site, _) in compiled.traps.iter().filter(|t| t.1 == TrapCode::MemoryOutOfBounds) {
+            let after = compiled.addresses.partition_point(|address| address.0 <= site);
+            let offset = compiled.addresses[after - 1].1.expect("a load has an address") as usize;
+            assert!(body.contains(&offset), "{offset:#x} in {body:x?}");
+            assert_eq!(bytes[offset], 0x28, "the opcode of i32.load");
+        }
+    }
+
+    #[test]
+    fn unwind_data_comes_when_asked_for() {
+        let with = Tunables { unwind_info: true, ..Tunables::default() };
+        let (compiled, ..) = compile(with, 1);
+        assert!(matches!(compiled.unwind, Some(UnwindInfo::SystemV(_))));
+        assert!(compile(Tunables::default(), 1).0.unwind.is_none());
+    }
+}
