@@ -74,6 +74,9 @@ impl Space {
     /// Counts `pages` as resident, unless that exceeds the limit.
     pub(super) fn charge(&self, pages: usize) -> bool {
         let limit = self.limit.load(Ordering::Relaxed);
+        if pages == 0 {
+            return true;
+        }
         if limit == usize::MAX {
             self.resident.fetch_add(pages, Ordering::Relaxed);
             return true;
@@ -88,7 +91,9 @@ impl Space {
 
     /// Takes `pages` off the resident count.
     pub(super) fn uncharge(&self, pages: usize) {
-        self.resident.fetch_sub(pages, Ordering::Relaxed);
+        if pages != 0 {
+            self.resident.fetch_sub(pages, Ordering::Relaxed);
+        }
     }
 
     /// Makes every page of `range` present, for an access that will come without a fault (by the kernel).

@@ -1,7 +1,7 @@
 //! The pure core: one address space of VMAs, page states and sequence counts.
 //!
 //! A [`Space`] knows ranges, not mappings: what must happen to the real address space it asks of a
-//! [`Pager`](crate::pager::Pager). So all of it runs on a simulated system in tests, and, because every atomic comes
+//! [`Pager`]. So all of it runs on a simulated system in tests, and, because every atomic comes
 //! from `super::primitive`, under a model checker.
 //!
 //! # Who may do what

@@ -47,7 +47,7 @@ fn the_owner_check_is_needed() {
 
 #[test]
 fn looking_again_at_the_geometry_is_needed() {
-    assert!(is_caught(Mutant::Skips(Step::CheckGeometry), || rebirth(Some(2))));
+    assert!(is_caught(Mutant::Skips(Step::CheckGeometry), || rebirth(1, Some(2))));
 }
 
 #[test]

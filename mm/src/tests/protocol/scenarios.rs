@@ -10,8 +10,8 @@ use super::shared::{BASE, ELSEWHERE, FROM_IMAGE, Shared};
 use super::space::{Attrs, Extent, Outcome, PageRange, Pool, Vma};
 use crate::{Access, FaultKind, Protection};
 
-/// How far the model checker goes: without a bound for two threads, with as many preemptions as it takes to find every
-/// mutant (and one more) for three.
+/// How far the model checker goes: every execution with at most `preemptions` switches away from a thread that could go
+/// on (all executions without a bound), and, in each, every value that a load may see.
 fn explore(preemptions: Option<usize>, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
@@ -154,14 +154,14 @@ pub(super) fn reuse(preemptions: Option<usize>) {
 }
 
 /// A space ends and is used again elsewhere while a fault of its former life is on the way.
-pub(super) fn rebirth(preemptions: Option<usize>) {
+pub(super) fn rebirth(accessible: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::new(1);
         let stale = spawn(&shared, |shared| {
             shared.fault(0, Access::Write);
         });
         shared.die();
-        shared.put_to_use(&shared.space, ELSEWHERE, 1);
+        shared.put_to_use(&shared.space, ELSEWHERE, accessible);
         stale.join().unwrap();
         shared.space.validate();
         assert!(!shared.space.is_resident(0), "a fault of the former life brought a page");
@@ -253,7 +253,8 @@ fn a_stale_fault_does_nothing_to_the_next_owner() {
 
 #[test]
 fn a_stale_fault_does_nothing_to_the_next_life() {
-    rebirth(Some(0));
+    rebirth(0, Some(1));
+    rebirth(1, Some(0));
 }
 
 #[test]
