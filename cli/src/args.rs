@@ -28,6 +28,10 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_enum, default_value_t = Pager::Auto)]
     pager: Pager,
 
+    /// How much of each linear memory may be resident; a touch beyond it traps
+    #[arg(long, value_name = "SIZE")]
+    resident_limit: Option<Size>,
+
     /// Resolve every page fault under the region's lock
     #[arg(long)]
     no_speculation: bool,
@@ -47,6 +51,7 @@ impl EngineArgs {
         if let Some(kind) = self.pager.kind() {
             config.pager(kind);
         }
+        config.memory_resident_limit(self.resident_limit.map(|Size(bytes)| bytes));
         config.speculation(!self.no_speculation);
         config
     }

@@ -73,6 +73,7 @@ pub struct Config {
     pub(crate) max_backtrace_frames: usize,
     pub(crate) pager: Option<PagerKind>,
     pub(crate) speculation: bool,
+    pub(crate) memory_resident_limit: Option<usize>,
 }
 
 impl Default for Config {
@@ -95,6 +96,7 @@ impl Config {
             max_backtrace_frames: 64,
             pager: None,
             speculation: true,
+            memory_resident_limit: None,
         }
     }
 
@@ -168,6 +170,15 @@ impl Config {
     /// Whether faults are first tried without a lock. Default: on.
     pub fn speculation(&mut self, on: bool) -> &mut Config {
         self.speculation = on;
+        self
+    }
+
+    /// The most bytes of each linear memory that may take up memory of the machine; a touch beyond
+    /// traps with [`TrapCode::ResidentLimit`](crate::TrapCode::ResidentLimit). Default: none.
+    ///
+    /// Other than a limit on a memory's size it does not count what is declared and never touched.
+    pub fn memory_resident_limit(&mut self, bytes: Option<usize>) -> &mut Config {
+        self.memory_resident_limit = bytes;
         self
     }
 }

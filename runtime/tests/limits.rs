@@ -143,3 +143,38 @@ fn a_callback_may_extend_the_deadline() -> Result<()> {
     assert_eq!(*store.data(), 5);
     Ok(())
 }
+
+#[test]
+fn what_is_resident_is_limited_and_not_what_is_declared() -> Result<()> {
+    let wat = r#"(module (memory (export "memory") 1000)
+        (func (export "touch") (param i32) (i32.store8 (local.get 0) (i32.const 1)))
+        (func (export "fill") (memory.fill (i32.const 0) (i32.const 7) (i32.const 0x800000))))"#;
+    for pager in [seqfault::PagerKind::Protect, seqfault::PagerKind::Auto] {
+        let limit = 1 << 20;
+        let mut config = Config::new();
+        config.pager(pager).memory_resident_limit(Some(limit));
+        let engine = Engine::new(&config)?;
+        let module = Module::new(&engine, wat)?;
+        let mut traps = Vec::new();
+        for _ in 0..2 {
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let memory = instance.get_memory(&mut store, "memory").unwrap();
+            let touch = instance.get_typed_func::<i32, ()>(&mut store, "touch")?;
+            let (page, error) = (0..1000)
+                .find_map(|page| Some((page, touch.call(&mut store, page << 16).err()?)))
+                .expect("a thousand pages do not fit");
+            assert_eq!(error.trap().unwrap().code(), TrapCode::ResidentLimit);
+            assert!(memory.resident(&store) <= limit, "{}", memory.resident(&store));
+            // The runtime's own accesses end in the same trap, and the host's in an error.
+            let fill = instance.get_typed_func::<(), ()>(&mut store, "fill")?;
+            let error = fill.call(&mut store, ()).unwrap_err();
+            assert_eq!(error.trap().unwrap().code(), TrapCode::ResidentLimit);
+            memory.write(&mut store, 999 << 16, &[1]).unwrap_err();
+            touch.call(&mut store, 0)?;
+            traps.push(page);
+        }
+        assert_eq!(traps[0], traps[1], "the same page every time");
+    }
+    Ok(())
+}

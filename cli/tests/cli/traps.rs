@@ -78,3 +78,17 @@ fn a_pointer_that_wasi_may_not_be_given_ends_the_program_with_its_frames() {
     assert_eq!(outcome.code, Some(134), "{outcome:?}");
     outcome.complains_of(&["error: ", "beyond the end of the memory", "wasm backtrace:", "outer"]);
 }
+
+#[test]
+fn touching_more_than_may_be_resident_is_a_trap_of_its_own() {
+    let program = r#"(module (memory 1000)
+        (func (export "_start") (local i32)
+          (loop (i32.store (local.get 0) (i32.const 1))
+            (br_if 0 (i32.lt_u
+              (local.tee 0 (i32.add (local.get 0) (i32.const 65536))) (i32.const 65536000))))))"#;
+    let bench = Bench::with("p.wat", program);
+    assert_eq!(bench.run(&["run", "p.wat"]).code, Some(0));
+    let outcome = bench.run(&["run", "--resident-limit", "2M", "p.wat"]);
+    assert_eq!(outcome.code, Some(134), "{outcome:?}");
+    outcome.complains_of(&["error: wasm trap: resident memory limit exceeded"]);
+}

@@ -40,7 +40,8 @@ impl MemoryData {
         let mut options = RegionOptions::new(maximum)
             .guard(REACH - maximum)
             .accessible(len)
-            .speculation(config.speculation);
+            .speculation(config.speculation)
+            .resident_limit(config.memory_resident_limit);
         if let Some(pager) = config.pager {
             options = options.pager(pager);
         }
