@@ -15,9 +15,10 @@ clippy:
 doc:
     RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 
-# All tests
+# All tests; the stress of the address space runs for SEQFAULT_STRESS_SECS a case, 3 unless told
 test:
     cargo test
+    cargo test -p seqfault-mm --no-default-features
 
 # The comparisons with other engines compile
 benches:
