@@ -1,7 +1,7 @@
 //! Reading and writing elements of tables, `table.size`.
 //!
-//! An index out of bounds traps; and so that the processor does not speculate past the check, the
-//! address that it would then use is null.
+//! An index out of bounds selects a null address, and the fault of the access there is the trap: no
+//! branch checks bounds, so none is there for the processor to speculate past.
 
 use super::function::FuncTranslator;
 use super::region::Region;
@@ -24,27 +24,26 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn table_set(&mut self, table: u32) {
         let value = self.pop_element(table);
         let index = self.stack.pop();
-        let address = self.element_address(table, index, TrapCode::TableOutOfBounds);
-        let flags = Region::Element.trusted(self.builder.func);
+        let address = self.element_address(table, index);
+        let flags = Region::Element.trapping(self.builder.func, TrapCode::TableOutOfBounds);
         self.builder.ins().store(flags, value, address, 0);
     }
 
     /// Loads an element; traps with `code` when there is none at `index`.
     pub(super) fn load_element(&mut self, table: u32, index: Value, code: TrapCode) -> Value {
         let ty = abi::reference_type(self.env.module.tables[table as usize].ty.element);
-        let address = self.element_address(table, index, code);
-        let flags = Region::Element.trusted(self.builder.func);
+        let address = self.element_address(table, index);
+        let flags = Region::Element.trapping(self.builder.func, code);
         // Little-endian: a host reference is in the first half of its element.
         self.builder.ins().load(ty, flags, address, 0)
     }
 
-    /// The address of an element; traps with `code` when there is none at `index`.
-    fn element_address(&mut self, table: u32, index: Value, code: TrapCode) -> Value {
+    /// The address of an element, or null when there is none at `index`.
+    fn element_address(&mut self, table: u32, index: Value) -> Value {
         let len = self.table_len(table);
         let base = self.table_base(table);
         let index = self.builder.ins().uextend(abi::POINTER, index);
         let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
-        self.builder.ins().trapnz(outside, code.to_clif());
         let offset = self.builder.ins().ishl_imm_u(index, ELEMENT_SIZE_LOG2);
         let address = self.builder.ins().iadd(base, offset);
         let null = self.builder.ins().iconst(abi::POINTER, 0);
@@ -59,20 +58,28 @@ impl FuncTranslator<'_, '_> {
 
     fn table_base(&mut self, table: u32) -> Value {
         let pointer = self.context_pointer(self.env.offsets.table(table));
+        let offset = offset_of!(VMTable, base);
+        if self.fixed_len(table).is_some() {
+            return self.constant_pointer(pointer, offset);
+        }
         let flags = Region::Table.trusted(self.builder.func);
-        let offset = offset_of!(VMTable, base) as i32;
-        self.builder.ins().load(abi::POINTER, flags, pointer, offset)
+        self.builder.ins().load(abi::POINTER, flags, pointer, offset as i32)
     }
 
     fn table_len(&mut self, table: u32) -> Value {
-        let ty = self.env.module.tables[table as usize].ty;
-        if ty.maximum == Some(ty.minimum) {
-            // It cannot grow. (Nor can one that is imported under this type.)
-            return self.builder.ins().iconst(abi::POINTER, ty.minimum as i64);
+        if let Some(len) = self.fixed_len(table) {
+            return self.builder.ins().iconst(abi::POINTER, len as i64);
         }
         let pointer = self.context_pointer(self.env.offsets.table(table));
         let flags = Region::Table.trusted(self.builder.func);
         let offset = offset_of!(VMTable, len) as i32;
         self.builder.ins().load(abi::POINTER, flags, pointer, offset)
+    }
+
+    /// The length of a table that cannot grow, and so does not move either. (Nor does one that is
+    /// imported under such a type.)
+    fn fixed_len(&self, table: u32) -> Option<u64> {
+        let ty = self.env.module.tables[table as usize].ty;
+        (ty.maximum == Some(ty.minimum)).then_some(ty.minimum)
     }
 }

@@ -14,7 +14,8 @@ pub(crate) fn install_signal_handlers() -> Result<()> {
     Ok(signal::install(on_signal)?)
 }
 
-/// Below this lie no objects: an access here went through a null pointer.
+/// Below this lie no objects: an access here went through a null pointer, which is also what an index
+/// outside its table becomes.
 const NULL_PAGE: usize = 4096;
 
 /// What `seqfault-mm` could not resolve: a trap if compiled code did it at an instruction that may
@@ -55,9 +56,13 @@ fn classify(signal: &Signal<'_>, site: TrapCode) -> Option<TrapCode> {
             FaultKind::OutOfMemory => TrapCode::OutOfMemory,
             _ => TrapCode::MemoryOutOfBounds,
         }),
-        (TrapCode::IndirectCallToNull | TrapCode::NullReference, None) => {
-            (signal.addr() < NULL_PAGE).then_some(site)
-        }
+        (
+            TrapCode::IndirectCallToNull
+            | TrapCode::NullReference
+            | TrapCode::UndefinedElement
+            | TrapCode::TableOutOfBounds,
+            None,
+        ) => (signal.addr() < NULL_PAGE).then_some(site),
         _ => None,
     }
 }

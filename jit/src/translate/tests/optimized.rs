@@ -108,3 +108,20 @@ fn a_wait_for_a_table_to_grow_ends() {
     // The length and the code of the callee; where the table lies is known.
     assert_eq!(length_loads, 2, "{}", function.display());
 }
+
+#[test]
+fn where_a_table_lies_that_cannot_grow_is_known_outside_of_loops() {
+    let call = "(call_indirect (local.get 0)) (br_if 0 (local.get 0))";
+    let loads = |table: &str| {
+        let text = format!("(module (table {table} funcref) (func (param i32) (loop {call})))");
+        let function = optimize(&text, &Tunables::default());
+        let opcodes = loop_opcodes(&function);
+        // Outside its bounds, the load of an element faults.
+        assert_eq!(count(&opcodes, Opcode::Trapnz), 0, "{}", function.display());
+        count(&opcodes, Opcode::Load)
+    };
+    // The element, the callee's type, context and slot, its code; of a table that can grow, also
+    // its length and its base.
+    assert_eq!(loads("8 8"), 5);
+    assert_eq!(loads("8"), 7);
+}
