@@ -10,6 +10,7 @@ mod contest;
 mod kernel;
 mod report;
 mod samples;
+mod shuffle;
 mod threads;
 
 pub use clock::Clock;
@@ -17,4 +18,5 @@ pub use contest::Contest;
 pub use kernel::{KERNELS, Kernel};
 pub use report::Report;
 pub use samples::percentile;
+pub use shuffle::shuffled;
 pub use threads::in_parallel;

@@ -1,0 +1,31 @@
+//! [`shuffled`]: orders that no pattern fits, the same in every run.
+
+/// The numbers below `count`, in an order that depends on `seed` only.
+pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    let mut numbers: Vec<usize> = (0..count).collect();
+    let mut state = seed | 1;
+    for end in (1..count).rev() {
+        // xorshift64: its quality is of no importance here.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        numbers.swap(end, (state % (end as u64 + 1)) as usize);
+    }
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_comes_once_and_not_in_order() {
+        let numbers = shuffled(1000, 7);
+        assert_eq!(numbers, shuffled(1000, 7));
+        assert_ne!(numbers, shuffled(1000, 8));
+        let mut sorted = numbers.clone();
+        sorted.sort_unstable();
+        assert!(sorted.iter().copied().eq(0..1000));
+        assert_ne!(numbers, sorted);
+    }
+}
