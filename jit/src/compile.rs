@@ -7,7 +7,7 @@ use crate::error::CompileError;
 use crate::libcalls;
 use crate::module::{ModuleInfo, function_body};
 use crate::trampoline;
-use crate::translate::{self, FunctionInput};
+use crate::translate::{self, FunctionInput, Shape};
 use crate::trap::TrapCode;
 use crate::tunables::{OptLevel, Tunables};
 use crate::types::FuncType;
@@ -15,8 +15,8 @@ use crate::vm::VMOffsets;
 use cranelift_codegen::CodegenError;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
-use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::isa::unwind::UnwindInfo;
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use wasmparser::WasmFeatures;
@@ -24,6 +24,8 @@ use wasmparser::WasmFeatures;
 /// Generates code for one target with one set of choices.
 pub struct Compiler {
     isa: OwnedTargetIsa,
+    /// For functions of a shape that optimising would take too long for.
+    plain_isa: OwnedTargetIsa,
     tunables: Tunables,
 }
 
@@ -37,6 +39,16 @@ impl std::fmt::Debug for Compiler {
 pub struct CompileScratch {
     context: cranelift_codegen::Context,
     builder: FunctionBuilderContext,
+    /// Bytes of the largest function so far.
+    largest: usize,
+}
+
+impl CompileScratch {
+    /// Whether it is small enough to be kept for later: what one huge function has needed is not.
+    pub fn is_worth_keeping(&self) -> bool {
+        const LARGE: usize = 256 << 10;
+        self.largest < LARGE
+    }
 }
 
 impl Default for CompileScratch {
@@ -44,6 +56,7 @@ impl Default for CompileScratch {
         CompileScratch {
             context: cranelift_codegen::Context::new(),
             builder: FunctionBuilderContext::new(),
+            largest: 0,
         }
     }
 }
@@ -87,12 +100,11 @@ impl Compiler {
     ///
     /// [`CompileError::Unsupported`] on a machine that Cranelift has no code generator for.
     pub fn new(tunables: Tunables) -> Result<Compiler, CompileError> {
-        let builder = cranelift_native::builder()
-            .map_err(|error| CompileError::Unsupported(format!("this machine: {error}")))?;
-        let isa = builder
-            .finish(settings::Flags::new(flags(&tunables)))
-            .map_err(|error| CompileError::Unsupported(format!("this machine: {error}")))?;
-        Ok(Compiler { isa, tunables })
+        let optimizing = isa(flags(&tunables))?;
+        let plain = Tunables { opt_level: OptLevel::None, ..tunables.clone() };
+        let mut plain = flags(&plain);
+        plain.set("regalloc_algorithm", "single_pass").expect("a setting of Cranelift");
+        Ok(Compiler { isa: optimizing, plain_isa: isa(plain)?, tunables })
     }
 
     /// The choices it was made with.
@@ -122,8 +134,9 @@ impl Compiler {
             body: function_body(module.bytes, range, module.features),
         };
         scratch.context.clear();
-        translate::translate(input, &mut scratch.builder, &mut scratch.context.func)?;
-        self.finish(&mut scratch.context, func)
+        let shape = translate::translate(input, &mut scratch.builder, &mut scratch.context.func)?;
+        let isa = if is_ordinary(shape) { &self.isa } else { &self.plain_isa };
+        self.finish(&**isa, scratch, func)
     }
 
     /// Compiles the way from the host into functions of type `ty`: an [`EntryTrampoline`].
@@ -136,7 +149,7 @@ impl Compiler {
     ) -> Result<CompiledFunction, CompileError> {
         scratch.context.clear();
         trampoline::build_entry(ty, &*self.isa, &mut scratch.builder, &mut scratch.context.func);
-        self.finish(&mut scratch.context, u32::MAX)
+        self.finish(&*self.isa, scratch, u32::MAX)
     }
 
     /// Compiles the way from wasm to host functions of type `ty`: called like a wasm function with
@@ -150,31 +163,32 @@ impl Compiler {
     ) -> Result<CompiledFunction, CompileError> {
         scratch.context.clear();
         trampoline::build_exit(ty, &*self.isa, &mut scratch.builder, &mut scratch.context.func);
-        self.finish(&mut scratch.context, u32::MAX)
+        self.finish(&*self.isa, scratch, u32::MAX)
     }
 
     fn finish(
         &self,
-        context: &mut cranelift_codegen::Context,
+        isa: &dyn TargetIsa,
+        scratch: &mut CompileScratch,
         func: u32,
     ) -> Result<CompiledFunction, CompileError> {
+        let context = &mut scratch.context;
         let failed = |message: String| CompileError::Codegen { func, message };
         debug_assert!(
             func == u32::MAX || context.func.name == UserFuncName::user(0, func),
             "the translator names its function"
         );
         context
-            .compile(&*self.isa, &mut ControlPlane::default())
+            .compile(isa, &mut ControlPlane::default())
             .map_err(|error| failed(describe(&error.inner)))?;
         let compiled = context.compiled_code().expect("just compiled");
         let mut code = compiled.buffer.data().to_vec();
+        scratch.largest = scratch.largest.max(code.len());
         for reloc in compiled.buffer.relocs() {
             libcalls::resolve(&mut code, reloc).map_err(failed)?;
         }
         let unwind = match self.tunables.unwind_info {
-            true => compiled
-                .create_unwind_info(&*self.isa)
-                .map_err(|error| failed(error.to_string()))?,
+            true => compiled.create_unwind_info(isa).map_err(|error| failed(error.to_string()))?,
             false => None,
         };
         Ok(CompiledFunction {
@@ -222,6 +236,26 @@ fn addresses(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, Option<u32
     }
     push(end, None);
     addresses
+}
+
+/// Whether a function may be optimised.
+///
+/// Parts of Cranelift take time that is quadratic in the number of blocks or of values that are
+/// alive at once; what people write stays far below these numbers.
+fn is_ordinary(shape: Shape) -> bool {
+    const BLOCKS: usize = 20_000;
+    const OPERANDS: usize = 1_000;
+    shape.blocks <= BLOCKS && shape.operands <= OPERANDS
+}
+
+/// The code generator of this machine, with these settings.
+fn isa(flags: settings::Builder) -> Result<OwnedTargetIsa, CompileError> {
+    let unsupported =
+        |error: &dyn std::fmt::Display| CompileError::Unsupported(format!("this machine: {error}"));
+    cranelift_native::builder()
+        .map_err(|error| unsupported(&error))?
+        .finish(settings::Flags::new(flags))
+        .map_err(|error| unsupported(&error))
 }
 
 /// Cranelift's settings for `tunables`.

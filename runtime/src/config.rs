@@ -130,8 +130,8 @@ impl Config {
 
     /// Bytes of stack that wasm may use before it traps. Default: 1 MiB.
     ///
-    /// On a thread whose stack is smaller, the limit is what the thread has, less a reserve for
-    /// the host.
+    /// On a thread whose stack is smaller, the limit is what the thread has, less a reserve of
+    /// 128 KiB for the host: with less than that, every call traps.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Config {
         self.max_wasm_stack = bytes;
         self

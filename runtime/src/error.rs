@@ -94,12 +94,12 @@ impl From<Error> for Box<dyn StdError + Send + Sync> {
     fn from(error: Error) -> Self {
         match error.0.contexts.is_empty() {
             true => error.0.cause,
-            false => Box::new(Message(error.to_string())),
+            false => Box::new(InContext { text: error.to_string(), cause: error.0.cause }),
         }
     }
 }
 
-/// The outermost context if there is one, else the cause; `{:#}` prints all, separated by colons.
+/// What was being done, outermost first, then the cause, separated by colons.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for context in self.0.contexts.iter().rev() {
@@ -121,6 +121,25 @@ impl fmt::Debug for Error {
             Some(backtrace) => write!(f, "\n{backtrace}"),
             None => Ok(()),
         }
+    }
+}
+
+/// A cause with what was being done, for those who take any error.
+#[derive(Debug)]
+struct InContext {
+    text: String,
+    cause: Box<dyn StdError + Send + Sync>,
+}
+
+impl fmt::Display for InContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for InContext {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.cause)
     }
 }
 

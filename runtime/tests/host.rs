@@ -1,8 +1,8 @@
 //! Host functions: values, errors, panics, nesting, and who calls.
 
 use seqfault::{
-    Caller, Engine, Error, ExternRef, Func, FuncType, Instance, Linker, Module, Result, Store,
-    TrapCode, Val, ValType,
+    AsContextMut, Caller, Engine, Error, ExternRef, Func, FuncType, Instance, Linker, Module,
+    Result, Store, TrapCode, Val, ValType,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -224,4 +224,58 @@ fn a_handle_of_another_store_is_a_bug() {
     let mut other = Store::new(&engine, ());
     let func = Func::wrap(&mut one, || {});
     func.call(&mut other, &[], &mut []).unwrap();
+}
+
+#[test]
+fn engines_do_not_mix() {
+    let (one, other) = (Engine::default(), Engine::default());
+    // Type numbers differ between the engines.
+    let mut linker = Linker::new(&one);
+    linker.func_wrap("", "a", |_: i64, _: i32| 0i64).unwrap();
+    linker.func_wrap("", "f", |x: i32| x).unwrap();
+    let module = Module::new(&other, r#"(module (import "" "f" (func (param i32) (result i32))))"#);
+    let module = module.unwrap();
+    let mut store = Store::new(&other, ());
+    let error = linker.instantiate(&mut store, &module).unwrap_err();
+    assert!(error.to_string().contains("another engine"), "{error}");
+    let mut store = Store::new(&one, ());
+    let error = Instance::new(&mut store, &module, &[]).unwrap_err();
+    assert!(error.to_string().contains("imports") || error.to_string().contains("another engine"));
+    let empty = Module::new(&other, "(module)").unwrap();
+    let error = Instance::new(&mut store, &empty, &[]).unwrap_err();
+    assert!(error.to_string().contains("another engine"), "{error}");
+}
+
+#[test]
+fn a_nested_call_on_another_stack_has_its_own_limit() {
+    let wat = r#"(module (import "" "f" (func $f))
+        (func $recurse (export "recurse") (call $recurse))
+        (func (export "fine"))
+        (func (export "run") (call $f)))"#;
+    let (mut store, instance) = linked((), wat, |linker| {
+        let f = |mut caller: Caller<'_, ()>| -> Result<()> {
+            let recurse = caller.get_export("recurse").unwrap().into_func().unwrap();
+            let fine = caller.get_export("fine").unwrap().into_func().unwrap();
+            let mut store = caller.as_context_mut();
+            std::thread::scope(|scope| {
+                let work = || {
+                    fine.call(&mut store, &[], &mut [])?;
+                    recurse.call(&mut store, &[], &mut [])
+                };
+                scope.spawn(work).join().unwrap()
+            })
+        };
+        linker.func_wrap("", "f", f).unwrap();
+    });
+    let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+    for _ in 0..3 {
+        let error = run.call(&mut store, ()).unwrap_err();
+        assert_eq!(error.trap().unwrap().code(), TrapCode::StackOverflow);
+    }
+    // On a stack that is nobody's: `stacker` maps one.
+    let fine = instance.get_typed_func::<(), ()>(&mut store, "fine").unwrap();
+    stacker::grow(4 << 20, || fine.call(&mut store, ()).unwrap());
+    let recurse = instance.get_typed_func::<(), ()>(&mut store, "recurse").unwrap();
+    let error = stacker::grow(4 << 20, || recurse.call(&mut store, ()).unwrap_err());
+    assert_eq!(error.trap().unwrap().code(), TrapCode::StackOverflow);
 }

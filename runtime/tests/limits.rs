@@ -178,3 +178,29 @@ fn what_is_resident_is_limited_and_not_what_is_declared() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn an_epoch_callback_may_call_wasm_and_may_panic() -> Result<()> {
+    let (engine, module) = interruptible();
+    let quick = Module::new(&engine, r#"(module (func (export "quick") (loop)))"#)?;
+    let mut store = Store::new(&engine, 0);
+    store.set_epoch_deadline(0);
+    let quick = Instance::new(&mut store, &quick, &[])?.get_func(&mut store, "quick").unwrap();
+    store.epoch_deadline_callback(move |mut store| {
+        quick.call(&mut store, &[], &mut [])?;
+        *store.data_mut() += 1;
+        match store.data() {
+            3 => panic!("the callback has a bug"),
+            6 => Err(Error::msg("six times is enough")),
+            _ => Ok(UpdateDeadline::Continue(0)),
+        }
+    });
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let func = instance.get_typed_func::<(), ()>(&mut store, "loop")?;
+    let call = std::panic::AssertUnwindSafe(|| func.call(&mut store, ()));
+    let panic = std::panic::catch_unwind(call).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"the callback has a bug"));
+    let error = func.call(&mut store, ()).unwrap_err();
+    assert_eq!(error.to_string(), "six times is enough");
+    Ok(())
+}

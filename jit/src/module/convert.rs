@@ -8,6 +8,7 @@ use crate::error::CompileError;
 use crate::types::{
     FuncType, GlobalType, HeapType, MemoryType, Mutability, RefType, TableType, ValType,
 };
+use smallvec::SmallVec;
 use wasmparser::{AbstractHeapType, Operator};
 
 type Result<T> = std::result::Result<T, CompileError>;
@@ -80,7 +81,7 @@ pub(crate) fn const_expr(
     expr: &wasmparser::ConstExpr<'_>,
     escaped: &mut Vec<u32>,
 ) -> Result<ConstExpr> {
-    let mut ops = Vec::new();
+    let mut ops = SmallVec::new();
     for op in expr.get_operators_reader() {
         let op = op.map_err(|error| CompileError::Malformed {
             message: error.message().to_owned(),
@@ -91,7 +92,7 @@ pub(crate) fn const_expr(
             Operator::I64Const { value } => ConstOp::I64Const(value),
             Operator::F32Const { value } => ConstOp::F32Const(value.bits()),
             Operator::F64Const { value } => ConstOp::F64Const(value.bits()),
-            Operator::V128Const { value } => ConstOp::V128Const(value.i128() as u128),
+            Operator::V128Const { value } => ConstOp::V128Const(*value.bytes()),
             Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
             Operator::RefNull { .. } => ConstOp::RefNull,
             Operator::RefFunc { function_index } => {

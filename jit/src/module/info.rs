@@ -4,6 +4,7 @@
 //! it stands in the binary. "Defined" indices count from the first non-imported entity.
 
 use crate::types::{FuncType, GlobalType, MemoryType, RefType, TableType};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// What one module declares.
@@ -142,7 +143,7 @@ pub struct TableInfo {
 #[derive(Clone, Debug, Default)]
 pub struct ConstExpr {
     /// The operations, in order, without the final `end`.
-    pub ops: Vec<ConstOp>,
+    pub ops: SmallVec<[ConstOp; 1]>,
 }
 
 /// One operation of a constant expression.
@@ -156,8 +157,8 @@ pub enum ConstOp {
     F32Const(u32),
     /// `f64.const`, as bits.
     F64Const(u64),
-    /// `v128.const`.
-    V128Const(u128),
+    /// `v128.const`, little-endian. Bytes, so that operations stay small.
+    V128Const([u8; 16]),
     /// `global.get`.
     GlobalGet(u32),
     /// `ref.null`.

@@ -1,5 +1,6 @@
 //! [`FuncTranslator`]: the state of one translation, its prologue, main loop and epilogue.
 
+use super::Shape;
 use super::control::Frame;
 use super::env::Env;
 use super::limits::Limits;
@@ -31,7 +32,7 @@ pub(super) fn translate(
     input: FunctionInput<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
-) -> Result {
+) -> Result<Shape> {
     let result = fill(&input, context, func);
     if result.is_err() {
         // What is left of the function would otherwise get into the next one.
@@ -44,7 +45,7 @@ fn fill(
     input: &FunctionInput<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
-) -> Result {
+) -> Result<Shape> {
     let ty = input.module.func_type(input.func);
     func.name = UserFuncName::user(0, input.func);
     func.signature = abi::wasm_signature(ty);
@@ -52,8 +53,9 @@ fn fill(
     translator.declare_locals(ty, &input.body)?;
     translator.epoch_check();
     translator.translate_operators(&input.body)?;
+    let operands = translator.stack.highest();
     translator.builder.finalize(input.target);
-    Ok(())
+    Ok(Shape { blocks: func.dfg.num_blocks(), operands })
 }
 
 impl<'a, 'f> FuncTranslator<'a, 'f> {

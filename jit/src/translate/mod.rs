@@ -69,6 +69,15 @@ pub(crate) struct FunctionInput<'a> {
     pub(crate) body: wasmparser::FunctionBody<'a>,
 }
 
+/// What of a function drives the time that Cranelift takes for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Blocks in its CLIF.
+    pub(crate) blocks: usize,
+    /// The most operands that are on the value stack at once.
+    pub(crate) operands: usize,
+}
+
 /// Fills `func`, which the caller has cleared, with the CLIF of a function: its name
 /// (`UserFuncName::user(0, index)`), its signature and its body.
 ///
@@ -82,6 +91,6 @@ pub(crate) fn translate(
     input: FunctionInput<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
-) -> Result {
+) -> Result<Shape> {
     function::translate(input, context, func)
 }

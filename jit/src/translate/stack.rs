@@ -9,6 +9,7 @@ use cranelift_codegen::ir::Value;
 #[derive(Default)]
 pub(super) struct ValueStack {
     values: Vec<Value>,
+    highest: usize,
 }
 
 impl ValueStack {
@@ -16,12 +17,19 @@ impl ValueStack {
         self.values.len()
     }
 
+    /// The most operands that there have been at once.
+    pub(super) fn highest(&self) -> usize {
+        self.highest
+    }
+
     pub(super) fn push(&mut self, value: Value) {
         self.values.push(value);
+        self.highest = self.highest.max(self.values.len());
     }
 
     pub(super) fn extend(&mut self, values: &[Value]) {
         self.values.extend_from_slice(values);
+        self.highest = self.highest.max(self.values.len());
     }
 
     pub(super) fn pop(&mut self) -> Value {
@@ -63,6 +71,7 @@ impl ValueStack {
     /// Pushes the newest `count` operands a second time.
     pub(super) fn duplicate_top(&mut self, count: usize) {
         self.values.extend_from_within(self.values.len() - count..);
+        self.highest = self.highest.max(self.values.len());
     }
 
     /// Removes the operands in `start..start + count`, from below newer ones.

@@ -1,7 +1,9 @@
 //! [`Engine`]: what modules and stores have in common.
 
+mod once;
 mod types;
 
+pub(crate) use once::CompileOnce;
 pub(crate) use types::{TypeId, TypeRegistry};
 
 use crate::config::Config;
@@ -29,6 +31,9 @@ pub(crate) struct EngineInner {
 
 /// Stack for one compilation. The code generator was seen to use up to 192 KiB in release builds.
 const COMPILE_STACK: usize = 2 << 20;
+
+/// Scratch memories that an engine keeps: about as many as threads compile at once.
+const SCRATCH_POOL: usize = 16;
 
 impl Default for Engine {
     /// # Panics
@@ -98,7 +103,10 @@ impl Engine {
         let result =
             stacker::maybe_grow(COMPILE_STACK / 2, COMPILE_STACK, || compile(&mut scratch));
         // Not reached after a panic: then what is left of the scratch is dropped.
-        pool().push(scratch);
+        let mut pool = pool();
+        if scratch.is_worth_keeping() && pool.len() < SCRATCH_POOL {
+            pool.push(scratch);
+        }
         result
     }
 }

@@ -3,14 +3,14 @@
 //! `call_indirect` compares ids. With each type go its two trampolines, compiled when first
 //! needed. Types stay until the engine goes.
 
-use super::Engine;
+use super::{CompileOnce, Engine};
 use crate::error::Result;
 use seqfault_jit::code::{PublishedUnit, UnitBuilder};
 use seqfault_jit::types::FuncType;
 use seqfault_jit::vm::EntryTrampoline;
 use seqfault_jit::{CompileError, CompileScratch, CompiledFunction};
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The id of a function type within its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,13 +33,9 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct RegisteredType {
     ty: FuncType,
-    entry: Trampoline,
-    exit: Trampoline,
+    entry: CompileOnce,
+    exit: CompileOnce,
 }
-
-/// Compiled by the first who needs it; the others wait for that one only.
-#[derive(Debug, Default)]
-struct Trampoline(OnceLock<Result<PublishedUnit, CompileError>>);
 
 impl TypeRegistry {
     /// The id of `ty`, a new one if it is not known yet.
@@ -75,8 +71,9 @@ impl RegisteredType {
 
     /// The way from the host into functions of this type.
     pub(crate) fn entry(&self, engine: &Engine) -> Result<EntryTrampoline> {
-        let code =
-            self.entry.get(engine, |scratch| engine.compiler().compile_entry(scratch, &self.ty))?;
+        let code = self.entry.get(|| {
+            publish(engine, |scratch| engine.compiler().compile_entry(scratch, &self.ty))
+        })?;
         // SAFETY: that is what `compile_entry` makes; the code stays as long as the engine, which
         // every store keeps alive.
         Ok(unsafe { std::mem::transmute::<*const u8, EntryTrampoline>(code) })
@@ -84,24 +81,19 @@ impl RegisteredType {
 
     /// The code that host functions of this type start with.
     pub(crate) fn exit(&self, engine: &Engine) -> Result<*const u8> {
-        self.exit.get(engine, |scratch| engine.compiler().compile_exit(scratch, &self.ty))
+        let code = self
+            .exit
+            .get(|| publish(engine, |scratch| engine.compiler().compile_exit(scratch, &self.ty)))?;
+        Ok(code)
     }
 }
 
-impl Trampoline {
-    fn get(
-        &self,
-        engine: &Engine,
-        compile: impl FnOnce(&mut CompileScratch) -> Result<CompiledFunction, CompileError>,
-    ) -> Result<*const u8> {
-        let unit = self.0.get_or_init(|| {
-            let mut builder = UnitBuilder::new();
-            builder.push(None, engine.with_scratch(compile)?);
-            builder.publish(0)
-        });
-        match unit {
-            Ok(unit) => Ok(unit.start()),
-            Err(error) => Err(error.clone().into()),
-        }
-    }
+/// Publishes a trampoline.
+fn publish(
+    engine: &Engine,
+    compile: impl FnOnce(&mut CompileScratch) -> Result<CompiledFunction, CompileError>,
+) -> Result<PublishedUnit, CompileError> {
+    let mut unit = UnitBuilder::new();
+    unit.push(None, engine.with_scratch(compile)?);
+    unit.publish(0)
 }

@@ -102,7 +102,7 @@ fn maximum_pages(ty: MemoryType) -> u64 {
 
 /// The maximum that limiters are told, in bytes.
 fn declared_maximum(ty: MemoryType) -> Option<usize> {
-    ty.maximum.map(|pages| pages as usize * WASM_PAGE_SIZE)
+    ty.maximum.map(|_| maximum_pages(ty) as usize * WASM_PAGE_SIZE)
 }
 
 /// A new memory, if the store's limiter agrees; its index.
@@ -111,6 +111,9 @@ fn declared_maximum(ty: MemoryType) -> Option<usize> {
 ///
 /// `store` must be a live store that nothing else borrows.
 pub(crate) unsafe fn allocate_memory(store: *mut StoreOpaque, ty: MemoryType) -> Result<usize> {
+    if ty.shared {
+        return Err(Error::msg("shared memories are not supported"));
+    }
     if ty.minimum > maximum_pages(ty) {
         return Err(Error::msg(format!(
             "a memory of {} pages exceeds its maximum of {}",
@@ -281,6 +284,9 @@ impl Memory {
     ) -> Result<(), MemoryAccessError> {
         let memory = self.get(store.as_context().opaque());
         let (offset, len) = (range.start, range.len());
+        if range.start > range.end {
+            return Err(MemoryAccessError { offset, len, cause: Some("reversed range".into()) });
+        }
         memory.check(offset, len)?;
         memory.region.fault_in(range, access).map_err(|fault| access_error(offset, len, fault))
     }

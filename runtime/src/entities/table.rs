@@ -115,6 +115,9 @@ pub(crate) unsafe fn allocate_table(
             ty.minimum
         )));
     }
+    if ty.maximum.is_some_and(|maximum| maximum < ty.minimum) {
+        return Err(Error::msg(format!("{ty} has a maximum below its minimum")));
+    }
     let maximum = ty.maximum.map(|maximum| maximum as usize);
     // SAFETY: the caller's promise.
     if !unsafe { StoreOpaque::whole(store) }.table_growing(0, ty.minimum as usize, maximum)? {

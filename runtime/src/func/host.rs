@@ -30,8 +30,8 @@ struct Inner {
     function: HostFunction,
     /// What `function` finds behind its context's `data`.
     closure: Box<dyn Any + Send + Sync>,
-    /// Keeps `id` meaningful.
-    _engine: Engine,
+    /// What `id` is meaningful in.
+    engine: Engine,
 }
 
 impl HostFunc {
@@ -59,10 +59,14 @@ impl HostFunc {
         function: HostFunction,
         closure: Box<dyn Any + Send + Sync>,
     ) -> HostFunc {
+        assert!(
+            ty.params().len() <= MAX_VALUES && ty.results().len() <= MAX_VALUES,
+            "a function has at most {MAX_VALUES} parameters and {MAX_VALUES} results"
+        );
         let id = engine.types().intern(&ty);
         let data_type = RustTypeId::of::<T>();
-        let _engine = engine.clone();
-        HostFunc(Arc::new(Inner { ty, id, data_type, function, closure, _engine }))
+        let engine = engine.clone();
+        HostFunc(Arc::new(Inner { ty, id, data_type, function, closure, engine }))
     }
 
     pub(crate) fn ty(&self) -> &FuncType {
@@ -74,9 +78,18 @@ impl HostFunc {
     /// # Errors
     ///
     /// When there is no room for the code that leads to it.
+    ///
+    /// # Panics
+    ///
+    /// When the store is of another engine.
     pub(crate) fn instantiate(&self, store: &mut StoreOpaque) -> Result<Func> {
-        // The linker and the store are of the same `T`, by their types.
-        debug_assert!(self.0.data_type == store.data_type());
+        assert!(
+            Engine::same(&self.0.engine, store.engine()),
+            "a host function and the store it is put in must be of the same engine"
+        );
+        // Linker and store are of the same `T` by their types; what follows from it is too much to
+        // rely on that alone.
+        assert!(self.0.data_type == store.data_type());
         let code = match self.0.ty.results().len() {
             0..=STUB_RESULTS => vm::lazy_exit_stub(),
             _ => store.engine().types().get(self.0.id).exit(store.engine())?,
@@ -102,6 +115,11 @@ impl HostFunc {
         Ok(unsafe { Func::from_raw(store, func_ref) }.expect("not null"))
     }
 }
+
+/// The most parameters or results that a function of any module can have.
+///
+/// Source: WebAssembly JavaScript interface, section "Implementation-defined Limits".
+const MAX_VALUES: usize = 1000;
 
 /// Results that certainly travel in registers. With more, the first argument may be the address of
 /// the others instead of the context that the stub expects, so the trampoline is compiled at once.

@@ -40,7 +40,8 @@ impl Func {
     ///
     /// # Panics
     ///
-    /// When the process has no room for machine code.
+    /// When the process has no room for machine code, or `ty` has more than 1,000 parameters or
+    /// results.
     pub fn new<T: 'static>(
         mut store: impl AsContextMut<Data = T>,
         ty: FuncType,

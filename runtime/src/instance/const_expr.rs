@@ -18,7 +18,7 @@ pub(super) fn evaluate(instance: &InstanceData, expr: &ConstExpr) -> ValRaw {
             ConstOp::I64Const(value) => u128::from(value as u64),
             ConstOp::F32Const(bits) => u128::from(bits),
             ConstOp::F64Const(bits) => u128::from(bits),
-            ConstOp::V128Const(bits) => bits.to_le(),
+            ConstOp::V128Const(bytes) => u128::from_ne_bytes(bytes),
             // SAFETY: globals that constant expressions may read are set before, and no guest code
             // runs now; all bits of a raw value are plain.
             ConstOp::GlobalGet(global) => unsafe { read_global(instance.global(global)).v128 },

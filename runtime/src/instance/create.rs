@@ -30,10 +30,9 @@ pub(super) unsafe fn instantiate(
 ) -> Result<Instance> {
     // SAFETY: the caller's promise, for all that follows: no borrow of the store outlives its line.
     unsafe {
-        assert!(
-            crate::Engine::same((*store).engine(), module.engine()),
-            "module and store must be of the same engine"
-        );
+        if !crate::Engine::same((*store).engine(), module.engine()) {
+            return Err(Error::msg("the module belongs to another engine than the store"));
+        }
         let mut instance = InstanceData::new(store, module);
         take_imports(&*store, &mut instance, imports);
         instance.fill_func_refs();

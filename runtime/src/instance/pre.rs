@@ -32,7 +32,7 @@ impl Resolved {
 pub struct InstancePre<T> {
     module: Module,
     imports: Vec<Resolved>,
-    data: PhantomData<fn() -> T>,
+    data: PhantomData<fn(T) -> T>,
 }
 
 impl<T> Clone for InstancePre<T> {

@@ -21,7 +21,8 @@ pub struct Linker<T> {
     names: HashMap<Arc<str>, Name>,
     definitions: HashMap<(Name, Name), Resolved>,
     shadowing: bool,
-    data: PhantomData<fn() -> T>,
+    /// Takes and gives a `T`: linkers for different data never convert into each other.
+    data: PhantomData<fn(T) -> T>,
 }
 
 /// A name as a number: each text is kept once.
@@ -226,8 +227,12 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// A [`LinkError`] when a definition is missing, or is a host function of another type.
+    /// A [`LinkError`] when a definition is missing, or is a host function of another type; and when
+    /// `module` belongs to another engine.
     pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<T>> {
+        if !Engine::same(&self.engine, module.engine()) {
+            return Err(Error::msg("the module belongs to another engine than the linker"));
+        }
         let imports = module
             .imports()
             .map(|import| {
@@ -289,3 +294,15 @@ fn unknown(import: &ImportType<'_>) -> LinkError {
         ty: Box::new(import.ty().clone()),
     }
 }
+
+/// Linkers for different data do not convert into each other, also where the data types do:
+///
+/// ```compile_fail
+/// use seqfault::Linker;
+///
+/// fn convert(linker: Linker<for<'a> fn(&'a str)>) -> Linker<fn(&'static str)> {
+///     linker
+/// }
+/// ```
+#[cfg(doctest)]
+struct LinkersAreInvariant;

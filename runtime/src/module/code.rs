@@ -5,6 +5,7 @@
 //! Threads that meet in one function wait for that function only.
 
 use super::ModuleInner;
+use crate::engine::CompileOnce;
 use crate::error::Result;
 use crate::vm;
 use rayon::prelude::*;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 pub(super) struct ModuleCode {
     slots: Box<[VMSlot]>,
-    functions: Box<[OnceLock<Result<PublishedUnit, CompileError>>]>,
+    functions: Box<[CompileOnce]>,
     /// Code that was compiled together.
     batches: OnceLock<Vec<PublishedUnit>>,
     /// Where slots lead before their function is compiled.
@@ -33,7 +34,7 @@ impl ModuleCode {
     pub(super) fn new(count: usize) -> ModuleCode {
         ModuleCode {
             slots: (0..count).map(|_| VMSlot(AtomicPtr::default())).collect(),
-            functions: std::iter::repeat_with(OnceLock::new).take(count).collect(),
+            functions: std::iter::repeat_with(CompileOnce::default).take(count).collect(),
             batches: OnceLock::new(),
             lazy: OnceLock::new(),
         }
@@ -56,7 +57,7 @@ impl ModuleCode {
 
     /// Compiles one function unless that has been done, and returns where its code starts.
     pub(super) fn compile(&self, module: &ModuleInner, defined: usize) -> Result<*const u8> {
-        let unit = self.functions[defined].get_or_init(|| {
+        let code = self.functions[defined].get(|| {
             let func = (module.info.num_imported_functions + defined) as u32;
             let compiler = module.engine.compiler();
             let compiled = module.engine.with_scratch(|scratch| {
@@ -67,11 +68,8 @@ impl ModuleCode {
             let unit = unit.publish(owner(module))?;
             self.patch(defined, unit.start());
             Ok(unit)
-        });
-        match unit {
-            Ok(unit) => Ok(unit.start()),
-            Err(error) => Err(error.clone().into()),
-        }
+        })?;
+        Ok(code)
     }
 
     /// Compiles all functions, on all cores.

@@ -149,6 +149,12 @@ impl Module {
         })
     }
 
+    /// Where the body of a function starts in the module.
+    pub(crate) fn body_offset(&self, func: u32) -> Option<u32> {
+        let defined = self.0.info.defined_function(func)?;
+        u32::try_from(self.0.info.bodies[defined].start).ok()
+    }
+
     pub(crate) fn info(&self) -> &ModuleInfo {
         &self.0.info
     }

@@ -127,6 +127,11 @@ impl StoreOpaque {
         self.vm.epoch_deadline = self.engine.current_epoch().saturating_add(ticks);
     }
 
+    /// Lets wasm run until a deadline is set again.
+    pub(super) fn clear_epoch_deadline(&mut self) {
+        self.vm.epoch_deadline = u64::MAX;
+    }
+
     pub(crate) fn set_pending(&mut self, pending: Pending) {
         self.pending = Some(pending);
     }

@@ -19,20 +19,47 @@ pub(super) type Callback<T> =
 pub(super) enum EpochBehaviour<T: 'static> {
     Trap,
     Callback(Callback<T>),
+    /// The callback is running. There is no deadline meanwhile: wasm that it calls runs freely.
+    Running,
 }
 
 /// Sets a new deadline, or says why the guest must stop.
 pub(super) fn deadline_reached<T: 'static>(store: &mut StoreInner<T>) -> Result<()> {
-    // Taken out while it runs, so that it may use the store.
-    let mut behaviour = std::mem::replace(&mut store.epoch, EpochBehaviour::Trap);
-    let EpochBehaviour::Callback(callback) = &mut behaviour else {
+    let running = std::mem::replace(&mut store.epoch, EpochBehaviour::Running);
+    let EpochBehaviour::Callback(callback) = running else {
+        store.epoch = running;
         return Err(TrapReason(TrapCode::Interrupt).into());
     };
-    let answer = callback(StoreContextMut(store));
-    if matches!(store.epoch, EpochBehaviour::Trap) {
-        store.epoch = behaviour;
-    }
-    let UpdateDeadline::Continue(ticks) = answer?;
+    store.opaque.clear_epoch_deadline();
+    let mut call = Call { store, callback: Some(callback) };
+    let UpdateDeadline::Continue(ticks) = call.run()?;
+    drop(call);
     store.opaque.set_epoch_deadline(ticks);
     Ok(())
+}
+
+/// A callback at work, put back in its store also when it fails or panics.
+struct Call<'a, T: 'static> {
+    store: &'a mut StoreInner<T>,
+    callback: Option<Callback<T>>,
+}
+
+impl<T: 'static> Call<'_, T> {
+    fn run(&mut self) -> Result<UpdateDeadline> {
+        let callback = self.callback.as_mut().expect("there until it is put back");
+        callback(StoreContextMut(self.store))
+    }
+}
+
+impl<T: 'static> Drop for Call<'_, T> {
+    fn drop(&mut self) {
+        // The deadline has passed; after a failure it still has.
+        self.store.opaque.set_epoch_deadline(0);
+        // Unless the callback has put something else in its place.
+        if let EpochBehaviour::Running = self.store.epoch
+            && let Some(callback) = self.callback.take()
+        {
+            self.store.epoch = EpochBehaviour::Callback(callback);
+        }
+    }
 }

@@ -121,6 +121,8 @@ impl<T: 'static> Store<T> {
     }
 
     /// At the deadline `callback` decides: go on until a new deadline, or stop with an error.
+    ///
+    /// Wasm that the callback calls has no deadline.
     pub fn epoch_deadline_callback(
         &mut self,
         callback: impl FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync + 'static,

@@ -31,6 +31,7 @@ pub(super) struct Frames {
     pub(super) entry_fp: usize,
     entry_sp: usize,
     entry_handler: usize,
+    stack_limit: usize,
 }
 
 impl Frames {
@@ -39,9 +40,16 @@ impl Frames {
     /// `vm` must be alive.
     pub(super) unsafe fn of(vm: *const VMStoreContext) -> Frames {
         // SAFETY: the caller's promise; only this thread writes these fields.
-        let VMStoreContext { exit_fp, exit_pc, entry_fp, entry_sp, entry_handler, .. } =
-            *unsafe { &*vm };
-        Frames { exit_fp, exit_pc, entry_fp, entry_sp, entry_handler }
+        let &VMStoreContext {
+            exit_fp,
+            exit_pc,
+            entry_fp,
+            entry_sp,
+            entry_handler,
+            stack_limit,
+            ..
+        } = unsafe { &*vm };
+        Frames { exit_fp, exit_pc, entry_fp, entry_sp, entry_handler, stack_limit }
     }
 
     /// # Safety
@@ -55,6 +63,7 @@ impl Frames {
         vm.entry_fp = self.entry_fp;
         vm.entry_sp = self.entry_sp;
         vm.entry_handler = self.entry_handler;
+        vm.stack_limit = self.stack_limit;
     }
 
     /// Whether no wasm of the store is on the stack.

@@ -82,5 +82,7 @@ unsafe fn raw_frame(pc: usize) -> Option<RawFrame> {
     let func = unit.function_at(pc)?.func?;
     // SAFETY: functions with an index are owned by modules, and this one is in use.
     let module = unsafe { Module::from_owner(unit.owner()) };
-    Some(RawFrame { module, func, module_offset: unit.module_offset_at(pc) })
+    // A prologue stands for no instruction: then it is the function's start.
+    let module_offset = unit.module_offset_at(pc).or_else(|| module.body_offset(func));
+    Some(RawFrame { module, func, module_offset })
 }

@@ -1,10 +1,10 @@
 //! From the host into wasm.
 
-use super::activation::{Activation, Frames};
+use super::activation::Activation;
 use super::unwind;
 use crate::error::Result;
 use crate::store::StoreOpaque;
-use seqfault_jit::vm::{EntryTrampoline, VMFuncRef, ValRaw};
+use seqfault_jit::vm::{EntryTrampoline, VMFuncRef, VMStoreContext, ValRaw};
 use std::sync::atomic::Ordering;
 
 /// Stack that stays for the host below what wasm may use: for host functions and the runtime
@@ -28,9 +28,8 @@ pub(crate) unsafe fn enter(
     let (vm, activation) = unsafe { ((*store).vm(), Activation::new(store)) };
     // SAFETY: the store is alive, and only this thread uses its context.
     unsafe {
-        if Frames::of(vm).is_outermost() {
-            (*vm).stack_limit = stack_limit((*store).engine().config().max_wasm_stack);
-        }
+        let max_wasm_stack = (*store).engine().config().max_wasm_stack;
+        (*vm).stack_limit = stack_limit(vm, max_wasm_stack);
         (*vm).caller_vmctx = std::ptr::null_mut();
     }
     let returned = activation.run(|| {
@@ -46,10 +45,33 @@ pub(crate) unsafe fn enter(
     unsafe { unwind::resume(&mut *store) }
 }
 
-/// The lowest address that wasm, entered now, may use on this thread's stack.
-fn stack_limit(max_wasm_stack: usize) -> usize {
+/// The lowest address that wasm, entered now, may use of the stack that this runs on.
+///
+/// An entry nested in others of the store on the same stack keeps their limit: together they may
+/// use what one may. A host function may also have gone on to another stack, of another thread or
+/// its own; that has a limit of its own.
+///
+/// # Safety
+///
+/// `vm` must be alive.
+unsafe fn stack_limit(vm: *const VMStoreContext, max_wasm_stack: usize) -> usize {
     let marker = 0u8;
     let here = std::ptr::from_ref(&marker) as usize;
-    let lowest = seqfault_mm::stack_bounds().start + HOST_RESERVE;
-    here.saturating_sub(max_wasm_stack).max(lowest)
+    let bounds = seqfault_mm::stack_bounds();
+    // SAFETY: the caller's promise.
+    let (outer_fp, outer_limit) = unsafe { ((*vm).entry_fp, (*vm).stack_limit) };
+    let deepest = here.saturating_sub(max_wasm_stack);
+    if bounds.contains(&here) {
+        return match bounds.contains(&outer_fp) {
+            true => outer_limit,
+            false => deepest.max(bounds.start + HOST_RESERVE),
+        };
+    }
+    // A stack that the thread has not come with: its bounds are not known, only where the outer
+    // entry was, if that was on it.
+    let of_outer = outer_limit.saturating_sub(HOST_RESERVE)..outer_fp;
+    match of_outer.contains(&here) {
+        true => outer_limit,
+        false => deepest,
+    }
 }
