@@ -15,6 +15,9 @@ use wasm_encoder::{
 /// How long one module may take on a busy machine, optimised or not.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long one module may take whose functions are compiled plainly.
+const SHORT_PATIENCE: Duration = Duration::from_secs(20);
+
 /// The most memory that all of these tests together may need.
 const MEMORY: u64 = 3 << 30;
 
@@ -194,6 +197,67 @@ fn deep_nesting_is_compiled_or_refused_without_a_deep_stack() {
     }
     let bytes = nested(1_000, Instruction::Block(empty));
     assert_eq!(runs("1,000 nested blocks", &bytes)[0].unwrap_i32(), 7);
+}
+
+/// `count` blocks inside each other, left one by one.
+fn exits(count: usize) -> Function {
+    let mut function = Function::new([(1, ValType::I32)]);
+    for _ in 0..count {
+        function.instruction(&Instruction::Block(wasm_encoder::BlockType::Empty));
+    }
+    for _ in 0..count {
+        function.instruction(&Instruction::LocalGet(0)).instruction(&Instruction::BrIf(0));
+        function.instruction(&Instruction::End);
+    }
+    function.instruction(&Instruction::I32Const(1)).instruction(&Instruction::End);
+    function
+}
+
+/// `count` conditions one after the other, each depending on the last.
+fn branches(count: usize) -> Function {
+    let mut function = Function::new([(1, ValType::I32)]);
+    for number in 0..count {
+        function.instruction(&Instruction::LocalGet(0));
+        function.instruction(&Instruction::If(wasm_encoder::BlockType::Empty));
+        function.instruction(&Instruction::I32Const(number as i32));
+        function.instruction(&Instruction::LocalSet(0)).instruction(&Instruction::End);
+    }
+    function.instruction(&Instruction::I32Const(1)).instruction(&Instruction::End);
+    function
+}
+
+/// `count` values that are all alive at once.
+fn operands(count: usize) -> Function {
+    let mut function = Function::new([(1, ValType::I32)]);
+    for number in 0..count {
+        // A rotation, so that nothing is known of the value.
+        function.instruction(&Instruction::LocalGet(0));
+        function.instruction(&Instruction::I32Const(number as i32));
+        function.instruction(&Instruction::I32Rotl);
+    }
+    for _ in 1..count {
+        function.instruction(&Instruction::I32Add);
+    }
+    function.instruction(&Instruction::I32Const(1)).instruction(&Instruction::I32Or);
+    function.instruction(&Instruction::End);
+    function
+}
+
+#[test]
+fn shapes_that_make_optimisers_quadratic_compile_in_time() {
+    // Each took half a minute and more before functions of such shapes were compiled plainly.
+    for (what, function) in
+        [("exits", exits(100_000)), ("branches", branches(100_000)), ("operands", operands(20_000))]
+    {
+        let module = module_of(function);
+        within(SHORT_PATIENCE, what, || compile(what, &module).map(drop)).expect("code");
+    }
+    // What is compiled plainly is as right as all else; with smaller frames it can be run.
+    for (what, function) in
+        [("exits", exits(12_000)), ("branches", branches(12_000)), ("operands", operands(1_200))]
+    {
+        assert_eq!(runs(what, &module_of(function))[0].unwrap_i32(), 1, "{what}");
+    }
 }
 
 #[test]
