@@ -63,7 +63,7 @@ impl TestModule {
         let mut function = Function::new();
         let result = super::translate(input, &mut builder, &mut function);
         self.builder = builder;
-        result.map(|()| function)
+        result.map(|_| function)
     }
 
     /// Translates and verifies one function.
