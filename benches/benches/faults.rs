@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Bytes of the regions that are measured.
 const SIZE: usize = 64 << 20;
 
+/// Measures a number of iterations in an otherwise unused region.
+type Measure = fn(&Region, u64) -> Duration;
+
 const PAGERS: [(&str, PagerKind); 3] =
     [("uffd", PagerKind::Uffd), ("protect", PagerKind::Protect), ("eager", PagerKind::Eager)];
 
@@ -26,7 +29,7 @@ fn main() {
     let pagers = PAGERS.into_iter().filter(|&(name, pager)| is_available(name, pager));
     let pagers: Vec<_> = pagers.collect();
 
-    let contests: [(&str, fn(&Region, u64) -> Duration); 5] = [
+    let contests: [(&str, Measure); 5] = [
         ("sparse_64_kib_window", touch_sparsely),
         ("dense_page", touch_densely),
         ("grow_64_kib", grow),
