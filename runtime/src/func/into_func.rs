@@ -12,7 +12,12 @@ use std::any::Any;
 /// [`Caller`] first, returning a [`WasmRet`].
 ///
 /// `Params` and `Results` only tell implementations apart.
-pub trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
+///
+/// # Safety
+///
+/// The function that `into_parts` gives must read arguments and write results of the type that it
+/// gives, and find the closure that it gives. Only this crate can know how.
+pub unsafe trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
     #[doc(hidden)]
     fn into_parts(self) -> (FuncType, HostFunction, Box<dyn Any + Send + Sync>);
 }
@@ -48,7 +53,8 @@ fn func_type<R: WasmRet>(params: &[ValType]) -> FuncType {
 
 macro_rules! closures {
     ($($name:ident)*) => {
-        impl<T: 'static, Fun, R, $($name),*> IntoFunc<T, (Caller<'_, T>, $($name,)*), R> for Fun
+        // SAFETY: `call` reads each parameter of the type, and `WasmRet` writes its results.
+        unsafe impl<T: 'static, Fun, R, $($name),*> IntoFunc<T, (Caller<'_, T>, $($name,)*), R> for Fun
         where
             Fun: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
             R: WasmRet,
@@ -94,7 +100,8 @@ macro_rules! closures {
             }
         }
 
-        impl<T: 'static, Fun, R, $($name),*> IntoFunc<T, ($($name,)*), R> for Fun
+        // SAFETY: it hands over to the implementation above.
+        unsafe impl<T: 'static, Fun, R, $($name),*> IntoFunc<T, ($($name,)*), R> for Fun
         where
             Fun: Fn($($name),*) -> R + Send + Sync + 'static,
             R: WasmRet,

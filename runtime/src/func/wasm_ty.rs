@@ -87,7 +87,11 @@ impl WasmTy for Option<ExternRef> {
 }
 
 /// Rust types that stand for the parameters of a function: one, or a tuple.
-pub trait WasmParams: Send {
+///
+/// # Safety
+///
+/// `store_all` must write a value of each of `TYPES`. Only this crate can know how.
+pub unsafe trait WasmParams: Send {
     #[doc(hidden)]
     const TYPES: &'static [ValType];
     #[doc(hidden)]
@@ -95,7 +99,11 @@ pub trait WasmParams: Send {
 }
 
 /// Rust types that stand for the results of a function: none, one, or a tuple.
-pub trait WasmResults: Send + Sized {
+///
+/// # Safety
+///
+/// The functions must read and write a value of each of `TYPES`. Only this crate can know how.
+pub unsafe trait WasmResults: Send + Sized {
     #[doc(hidden)]
     const TYPES: &'static [ValType];
     #[doc(hidden)]
@@ -104,7 +112,8 @@ pub trait WasmResults: Send + Sized {
     unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw);
 }
 
-impl<A: WasmTy> WasmParams for A {
+// SAFETY: one value of its one type.
+unsafe impl<A: WasmTy> WasmParams for A {
     const TYPES: &'static [ValType] = &[A::TYPE];
     #[inline]
     fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]) {
@@ -112,7 +121,8 @@ impl<A: WasmTy> WasmParams for A {
     }
 }
 
-impl<A: WasmTy> WasmResults for A {
+// SAFETY: one value of its one type.
+unsafe impl<A: WasmTy> WasmResults for A {
     const TYPES: &'static [ValType] = &[A::TYPE];
     #[inline]
     unsafe fn load_all(store: &StoreOpaque, values: &[ValRaw]) -> Self {
@@ -128,7 +138,8 @@ impl<A: WasmTy> WasmResults for A {
 
 macro_rules! tuples {
     ($($name:ident)*) => {
-        impl<$($name: WasmTy),*> WasmParams for ($($name,)*) {
+        // SAFETY: a value for each of the types, in order.
+        unsafe impl<$($name: WasmTy),*> WasmParams for ($($name,)*) {
             const TYPES: &'static [ValType] = &[$($name::TYPE),*];
             #[inline]
             #[allow(non_snake_case, unused, clippy::unused_unit, reason = "generated for each number of elements")]
@@ -139,7 +150,8 @@ macro_rules! tuples {
             }
         }
 
-        impl<$($name: WasmTy),*> WasmResults for ($($name,)*) {
+        // SAFETY: a value for each of the types, in order.
+        unsafe impl<$($name: WasmTy),*> WasmResults for ($($name,)*) {
             const TYPES: &'static [ValType] = &[$($name::TYPE),*];
             #[inline]
             #[allow(non_snake_case, unused, clippy::unused_unit, reason = "generated for each number of elements")]

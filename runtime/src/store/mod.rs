@@ -12,8 +12,8 @@ mod epoch;
 mod limits;
 
 pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
-// Named in the signatures of sealed traits.
-#[allow(unreachable_pub, reason = "public only by name, in hidden methods of sealed traits")]
+// Named in signatures of traits that only this crate implements.
+#[allow(unreachable_pub, reason = "public only by name, in hidden methods")]
 pub use data::StoreOpaque;
 pub(crate) use data::{Pending, StoreId};
 pub use epoch::UpdateDeadline;

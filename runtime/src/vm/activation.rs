@@ -40,6 +40,7 @@ impl Frames {
     /// `vm` must be alive.
     pub(super) unsafe fn of(vm: *const VMStoreContext) -> Frames {
         // SAFETY: the caller's promise; only this thread writes these fields.
+        let vm = unsafe { &*vm };
         let &VMStoreContext {
             exit_fp,
             exit_pc,
@@ -48,7 +49,7 @@ impl Frames {
             entry_handler,
             stack_limit,
             ..
-        } = unsafe { &*vm };
+        } = vm;
         Frames { exit_fp, exit_pc, entry_fp, entry_sp, entry_handler, stack_limit }
     }
 
