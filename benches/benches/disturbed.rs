@@ -1,10 +1,10 @@
 //! Latency and throughput of one thread's faults while another thread discards in the same region.
 //!
-//! One thread touches the granules of one half of a region in random order; another fills 64 MiB of the
-//! other half and discards them, range after range, round and
-//! round. The region speculates with sharded counts, with one count for all (the classic design of
-//! the idea), or not at all (a lock); and, for comparison, nothing disturbs it. All modes take short
-//! turns in one run. Criterion has no place for percentiles, so this bench prints a table of its own.
+//! One thread touches the granules of one half of a region in random order; another fills 64 MiB of the other half and
+//! discards them, range after range, round and round. The region speculates with sharded counts, with one count for
+//! all (the classic design of the idea), or not at all (a lock); and, for comparison, nothing disturbs it. All modes
+//! take short turns in one run. Criterion has no place for percentiles, so this bench prints tables of its own: one of
+//! the faults that began while a discard was under way, one of all faults, those beside the filling included.
 
 use seqfault_benches::{percentile, shuffled};
 use seqfault_mm::{Counters, GRANULE_SIZE, PagerKind, Region, RegionOptions};
@@ -14,11 +14,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Bytes of the region.
-const SIZE: usize = 1 << 30;
+const SIZE: usize = 256 << 20;
 /// Where the half begins in which ranges are filled and discarded; before it, granules are touched.
 const DISCARDED: usize = SIZE / 2;
 /// Bytes of a discard.
 const RANGE: usize = 64 << 20;
+
 /// How a region is set up, and whether it is disturbed.
 #[derive(Clone, Copy)]
 struct Mode {
@@ -29,10 +30,10 @@ struct Mode {
 }
 
 const MODES: [Mode; 4] = [
-    Mode { name: "quiet", shards: 64, speculation: true, disturbed: false },
-    Mode { name: "sharded", shards: 64, speculation: true, disturbed: true },
+    Mode { name: "quiet", shards: 256, speculation: true, disturbed: false },
+    Mode { name: "sharded", shards: 256, speculation: true, disturbed: true },
     Mode { name: "one shard", shards: 1, speculation: true, disturbed: true },
-    Mode { name: "classic", shards: 64, speculation: false, disturbed: true },
+    Mode { name: "classic", shards: 256, speculation: false, disturbed: true },
 ];
 
 fn main() {
@@ -40,7 +41,7 @@ fn main() {
     let test = std::env::args().any(|arg| arg == "--test");
     let (rounds, turn) = match test {
         true => (1, Duration::from_millis(5)),
-        false => (12, Duration::from_millis(250)),
+        false => (12, Duration::from_millis(500)),
     };
     for (name, pager) in [("uffd", PagerKind::Uffd), ("protect", PagerKind::Protect)] {
         let open = |mode: Mode| {
@@ -61,32 +62,47 @@ fn main() {
                 outcomes[which].turn(&regions[which], MODES[which].disturbed, round, turn);
             }
         }
-        print_table(name, &mut outcomes, &regions);
+        let [quiet, disturbed @ ..] = &outcomes;
+        let during = |outcome: &Outcome| {
+            outcome.faults.iter().filter(|fault| fault.during).copied().collect()
+        };
+        let mut faults = vec![quiet.faults.clone()];
+        faults.extend(disturbed.iter().map(during));
+        print_table(&format!("{name}: faults that began during a discard"), &faults);
+        print_table(
+            &format!("{name}: all faults"),
+            &outcomes.each_ref().map(|outcome| outcome.faults.clone()),
+        );
+        print_discards(&outcomes, &regions);
     }
+}
+
+/// One fault.
+#[derive(Clone, Copy)]
+struct Sample {
+    time: Duration,
+    /// A discard was under way when it began.
+    during: bool,
 }
 
 /// What was seen of one mode.
 #[derive(Default)]
 struct Outcome {
-    /// Nanoseconds of each fault.
-    latencies: Vec<u64>,
-    /// How long the thread was touching.
-    time: Duration,
-    discards: u64,
+    faults: Vec<Sample>,
+    discards: Vec<Duration>,
 }
 
 impl Outcome {
     /// Touches for a while, with or without a thread that discards.
     fn turn(&mut self, region: &Region, disturbed: bool, seed: usize, length: Duration) {
         let order = shuffled(DISCARDED / GRANULE_SIZE, seed as u64);
-        let stop = AtomicBool::new(false);
+        let signals = Signals::default();
         thread::scope(|scope| {
-            let discarder = disturbed.then(|| scope.spawn(|| discard_until(region, &stop)));
-            self.touch(region, &order, length);
-            // Relaxed: nothing but the flag itself is passed on.
-            stop.store(true, Ordering::Relaxed);
+            let discarder = disturbed.then(|| scope.spawn(|| discard_until(region, &signals)));
+            self.touch(region, &order, length, &signals);
+            signals.stop.store(true, Ordering::Relaxed);
             if let Some(discarder) = discarder {
-                self.discards += discarder.join().expect("no panic");
+                self.discards.extend(discarder.join().expect("no panic"));
             }
         });
         // What it holds goes back: the other modes' regions need it.
@@ -94,39 +110,44 @@ impl Outcome {
     }
 
     /// Touches granules for `length`; empties their half when it is full, off the clock.
-    fn touch(&mut self, region: &Region, order: &[usize], length: Duration) {
-        let mut touched = Duration::ZERO;
-        while touched < length {
+    fn touch(&mut self, region: &Region, order: &[usize], length: Duration, signals: &Signals) {
+        let begin = Instant::now();
+        while begin.elapsed() < length {
             for &granule in order {
+                let during = signals.discarding.load(Ordering::Relaxed);
                 let start = Instant::now();
                 region.write(granule * GRANULE_SIZE, &[1]).expect("accessible");
-                let time = start.elapsed();
-                touched += time;
-                self.latencies.push(time.as_nanos() as u64);
-                if touched >= length {
-                    break;
-                }
+                self.faults.push(Sample { time: start.elapsed(), during });
             }
             region.discard(0..DISCARDED).expect("discarded");
         }
-        self.time += touched;
     }
 }
 
-/// Fills and discards range after range; how many.
-fn discard_until(region: &Region, stop: &AtomicBool) -> u64 {
+/// What the two threads tell each other. Relaxed: nothing but the flags themselves is passed on.
+#[derive(Default)]
+struct Signals {
+    stop: AtomicBool,
+    discarding: AtomicBool,
+}
+
+/// Fills and discards range after range; the time of each discard.
+fn discard_until(region: &Region, signals: &Signals) -> Vec<Duration> {
     let starts = (DISCARDED..SIZE).step_by(RANGE).cycle();
-    let mut discards = 0;
-    for start in starts.take_while(|_| !stop.load(Ordering::Relaxed)) {
+    let discard = |start: usize| {
         region.fill(start, 1, RANGE).expect("accessible");
+        let begin = Instant::now();
+        signals.discarding.store(true, Ordering::Relaxed);
         region.discard(start..start + RANGE).expect("discarded");
-        discards += 1;
-    }
-    discards
+        signals.discarding.store(false, Ordering::Relaxed);
+        begin.elapsed()
+    };
+    starts.take_while(|_| !signals.stop.load(Ordering::Relaxed)).map(discard).collect()
 }
 
 /// The figures of a mode.
 struct Figures {
+    faults: usize,
     per_second: f64,
     p50: u64,
     p99: u64,
@@ -134,44 +155,42 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(outcome: &mut Outcome) -> Option<Figures> {
-        let latencies = &mut outcome.latencies;
-        if latencies.is_empty() {
+    fn of(faults: &[Sample]) -> Option<Figures> {
+        if faults.is_empty() {
             return None;
         }
+        let mut times: Vec<u64> = faults.iter().map(|fault| fault.time.as_nanos() as u64).collect();
+        let seconds = times.iter().sum::<u64>() as f64 / 1e9;
         Some(Figures {
-            per_second: latencies.len() as f64 / outcome.time.as_secs_f64(),
-            p50: percentile(latencies, 0.5),
-            p99: percentile(latencies, 0.99),
-            p999: percentile(latencies, 0.999),
+            faults: faults.len(),
+            per_second: faults.len() as f64 / seconds,
+            p50: percentile(&mut times, 0.5),
+            p99: percentile(&mut times, 0.99),
+            p999: percentile(&mut times, 0.999),
         })
     }
 }
 
-fn print_table(pager: &str, outcomes: &mut [Outcome; 4], regions: &[Region]) {
-    let Some(figures) =
-        outcomes.each_mut().map(Figures::of).into_iter().collect::<Option<Vec<_>>>()
+fn print_table(title: &str, faults: &[Vec<Sample>]) {
+    let Some(figures) = faults.iter().map(|faults| Figures::of(faults)).collect::<Option<Vec<_>>>()
     else {
-        println!("{pager}: too short a run for a table");
+        println!("{title}: too short a run for a table");
         return;
     };
-    println!("{pager}: faults of one thread, against quiet, and absolute (µs)");
-    println!(
-        "  mode       throughput    p99 | faults/s      p50      p99    p99.9  discards/s  aborts"
-    );
+    println!("{title}, against quiet, and absolute (µs)");
+    println!("  mode       throughput    p99 |  faults faults/s      p50      p99    p99.9");
     let quiet = &figures[0];
-    for (((mode, outcome), now), region) in MODES.iter().zip(outcomes).zip(&figures).zip(regions) {
+    for (mode, now) in MODES.iter().zip(&figures) {
         println!(
-            "  {:<10} {:>10.2} {:>6.1} | {:>8.0} {} {} {} {:>11.1}  {}",
+            "  {:<10} {:>10.3} {:>6.1} | {:>7} {:>8.0} {} {} {}",
             mode.name,
             now.per_second / quiet.per_second,
             now.p99 as f64 / quiet.p99 as f64,
+            now.faults,
             now.per_second,
             Micros(now.p50),
             Micros(now.p99),
             Micros(now.p999),
-            outcome.discards as f64 / outcome.time.as_secs_f64(),
-            Aborts(region.counters()),
         );
     }
     let (sharded, classic) = (&figures[1], &figures[3]);
@@ -180,6 +199,23 @@ fn print_table(pager: &str, outcomes: &mut [Outcome; 4], regions: &[Region]) {
         sharded.per_second / classic.per_second,
         sharded.p99 as f64 / classic.p99 as f64
     );
+}
+
+/// What the discards took, and what they did to the faults that speculated.
+fn print_discards(outcomes: &[Outcome], regions: &[Region]) {
+    for ((mode, outcome), region) in MODES.iter().zip(outcomes).zip(regions) {
+        let mut times: Vec<u64> =
+            outcome.discards.iter().map(|time| time.as_nanos() as u64).collect();
+        if !times.is_empty() {
+            let (count, median) = (times.len(), Micros(percentile(&mut times, 0.5)));
+            println!(
+                "  {:<10} {count} discards, median {median} µs; {}",
+                mode.name,
+                Aborts(region.counters())
+            );
+        }
+    }
+    println!();
 }
 
 /// Nanoseconds, shown as microseconds.

@@ -1,6 +1,7 @@
 //! `RegionOptions`: what a region is to be.
 
 use crate::error::{Error, Result};
+use crate::primitive::MAX_SHARDS;
 use crate::space::{Blueprint, PAGE};
 use crate::sys::LINUX;
 use crate::{GRANULE_SIZE, PagerKind, Region, record, registry, signal};
@@ -27,7 +28,7 @@ impl RegionOptions {
             pager: PagerKind::Auto,
             resident_limit: None,
             speculation: true,
-            shards: 64,
+            shards: MAX_SHARDS,
         }
     }
 
@@ -61,7 +62,7 @@ impl RegionOptions {
         Self { speculation: on, ..self }
     }
 
-    /// How many sequence counts the page states have (default 64, the most; rounded up to a power of two). One is the
+    /// How many sequence counts the page states have (default 256, the most; rounded up to a power of two). One is the
     /// classic design: every discard aborts every speculative fault.
     #[must_use]
     pub fn shards(self, count: usize) -> Self {

@@ -16,7 +16,7 @@ pub(crate) use std::sync::atomic::{
 pub(crate) use crate::lock_order::{self, Level};
 
 /// Sequence counts for page states in one space, at most.
-pub(crate) const MAX_SHARDS: usize = 64;
+pub(crate) const MAX_SHARDS: usize = 256;
 /// Copies of the counters and fault patterns in one space, so that threads do not share a line.
 pub(crate) const LANES: usize = 4;
 /// VMAs that fit the table inside a space; larger tables come from the pool.

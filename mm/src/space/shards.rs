@@ -7,13 +7,13 @@ use super::primitive::{AtomicUsize, MAX_SHARDS, Ordering};
 use super::seqcount::SeqCount;
 use super::types::STRIPE_PAGES;
 
-/// A count on a line of its own.
-#[repr(align(64))]
-struct Padded(SeqCount);
-
 /// The `pages` counts of one space.
+///
+/// Side by side: a count is written before and after a system call that costs thousands of times the cache line, and
+/// many counts are worth more than lines of their own. A fault whose stripe shares its count with a stripe under
+/// discard waits for the whole discard.
 pub(crate) struct Shards {
-    counts: [Padded; MAX_SHARDS],
+    counts: [SeqCount; MAX_SHARDS],
     /// Shards in use less one. Written in a write section of all counts.
     mask: AtomicUsize,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Shards {
 impl Shards {
     /// All at rest.
     pub(crate) fn new() -> Self {
-        Self { counts: std::array::from_fn(|_| Padded(SeqCount::new())), mask: AtomicUsize::new(0) }
+        Self { counts: std::array::from_fn(|_| SeqCount::new()), mask: AtomicUsize::new(0) }
     }
 
     /// The selector, part of the geometry that a fault compares.
@@ -39,11 +39,11 @@ impl Shards {
 
     /// The count that covers `page` under `mask`.
     pub(crate) fn of(&self, page: usize, mask: usize) -> &SeqCount {
-        &self.counts[(page / STRIPE_PAGES) & mask & (MAX_SHARDS - 1)].0
+        &self.counts[(page / STRIPE_PAGES) & mask & (MAX_SHARDS - 1)]
     }
 
     /// All counts, in lock order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &SeqCount> {
-        self.counts.iter().map(|padded| &padded.0)
+        self.counts.iter()
     }
 }
