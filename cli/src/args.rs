@@ -2,6 +2,7 @@
 //!
 //! Each kind of value is a type with `FromStr`, so that clap can point at what is wrong with it.
 
+use crate::features::{FeatureSwitch, FeatureSwitchParser};
 use clap::{Args, ValueEnum};
 use seqfault::{Compilation, Config, PagerKind};
 use std::path::PathBuf;
@@ -35,6 +36,11 @@ pub(crate) struct EngineArgs {
     /// Resolve every page fault under the region's lock
     #[arg(long)]
     no_speculation: bool,
+
+    /// Accept or refuse a feature of WebAssembly; `-W help` lists them
+    #[arg(short = 'W', value_name = "NAME[=y|n],...", value_delimiter = ',')]
+    #[arg(value_parser = FeatureSwitchParser)]
+    wasm: Vec<FeatureSwitch>,
 }
 
 impl EngineArgs {
@@ -53,7 +59,15 @@ impl EngineArgs {
         }
         config.memory_resident_limit(self.resident_limit.map(|Size(bytes)| bytes));
         config.speculation(!self.no_speculation);
+        self.switch_features(&mut config);
         config
+    }
+
+    /// Switches the features of `config` that the options name.
+    pub(crate) fn switch_features(&self, config: &mut Config) {
+        for switch in &self.wasm {
+            config.wasm_feature(switch.feature, switch.on);
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::args::EngineArgs;
 use clap::Args;
-use seqfault::{Error, Result};
-use seqfault_wast::{Features, WastRunner};
+use seqfault::{Config, Error, Result};
+use seqfault_wast::{Features, Folder, WastRunner};
+use std::collections::hash_map::{Entry, HashMap};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use std::process::ExitCode;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WastCommand {
-    /// What the scripts are written for: wasm1, wasm2, wasm3 or all
-    #[arg(long, default_value_t = Features::All)]
-    features: Features,
+    /// What the scripts are written for: wasm1, wasm2, wasm3 or all [default: as the name of its
+    /// folder says where that is one of the specification's, else all]
+    #[arg(long)]
+    features: Option<Features>,
 
     /// Scripts, and folders of scripts
     #[arg(value_name = "PATH", required = true)]
@@ -26,37 +28,58 @@ pub(crate) struct WastCommand {
 impl WastCommand {
     /// Runs the scripts; the exit code tells whether all of their directives held.
     pub(crate) fn execute(self) -> Result<ExitCode> {
-        let mut config = self.engine.config();
-        self.features.apply(&mut config);
-        let runner = WastRunner::new(&config)?;
         let mut scripts = Vec::new();
         for path in &self.paths {
             collect(path, &mut scripts)?;
         }
         let mut out = std::io::stdout().lock();
-        let failed = run_all(&runner, &scripts, &mut out)
-            .map_err(|error| Error::from(error).context("cannot write to standard output"))?;
+        let failed = self.run_all(&scripts, &mut out)?;
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
 
-/// Runs `scripts`, writes each failure and the sums, and returns how many directives failed.
-fn run_all(
-    runner: &WastRunner,
-    scripts: &[PathBuf],
-    out: &mut impl Write,
-) -> std::io::Result<usize> {
-    let (mut passed, mut failed) = (0, 0);
-    for script in scripts {
-        let report = runner.run_file(script);
-        passed += report.passed;
-        failed += report.failures.len();
-        for failure in &report.failures {
-            writeln!(out, "{failure}")?;
+    /// Runs `scripts`, writes each failure and the sums, and returns how many directives failed.
+    fn run_all(&self, scripts: &[PathBuf], out: &mut impl Write) -> Result<usize> {
+        let cannot_write =
+            |error: std::io::Error| Error::from(error).context("cannot write to standard output");
+        // An engine for each kind of script that occurs.
+        let mut runners: HashMap<Option<&str>, WastRunner> = HashMap::new();
+        let (mut passed, mut failed) = (0, 0);
+        for script in scripts {
+            let folder = self.folder(script);
+            let kind = folder.map(Folder::name);
+            let runner = match runners.entry(kind) {
+                Entry::Occupied(made) => made.into_mut(),
+                Entry::Vacant(none) => none.insert(WastRunner::new(&self.config(folder))?),
+            };
+            let report = runner.run_file(script);
+            passed += report.passed;
+            failed += report.failures.len();
+            for failure in &report.failures {
+                writeln!(out, "{failure}").map_err(cannot_write)?;
+            }
         }
+        writeln!(out, "{passed} passed, {failed} failed").map_err(cannot_write)?;
+        Ok(failed)
     }
-    writeln!(out, "{passed} passed, {failed} failed")?;
-    Ok(failed)
+
+    /// The folder that decides what `script` is written for, unless an option does.
+    fn folder(&self, script: &Path) -> Option<&'static Folder> {
+        if self.features.is_some() {
+            return None;
+        }
+        Folder::of(&std::path::absolute(script).ok()?)
+    }
+
+    fn config(&self, folder: Option<&Folder>) -> Config {
+        let mut config = self.engine.config();
+        match folder {
+            Some(folder) => folder.apply(&mut config),
+            None => self.features.unwrap_or_default().apply(&mut config),
+        }
+        // What single options say is said about every script.
+        self.engine.switch_features(&mut config);
+        config
+    }
 }
 
 /// Adds the scripts at `path` to `scripts`: the file itself, or everything in the folder and below

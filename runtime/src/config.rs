@@ -1,5 +1,6 @@
 //! [`Config`]: what an engine can be told before it starts.
 
+use crate::feature::{self, Feature, WasmVersion};
 use seqfault_jit::{OptLevel, Tunables, WasmFeatures};
 use seqfault_mm::PagerKind;
 
@@ -11,56 +12,6 @@ pub enum Compilation {
     Lazy,
     /// All of them when the module is made, on all cores.
     Eager,
-}
-
-/// A version of the WebAssembly specification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WasmVersion {
-    /// The first edition: the minimum viable product and mutable globals.
-    V1,
-    /// The second: vectors, bulk memory, reference types, multiple values.
-    V2,
-}
-
-/// What a module may use beyond the first edition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Feature {
-    /// Imported and exported globals may be mutable.
-    MutableGlobal,
-    /// Conversions that saturate instead of trapping.
-    SaturatingFloatToInt,
-    /// `i32.extend8_s` and its like.
-    SignExtension,
-    /// References as values.
-    ReferenceTypes,
-    /// Functions and blocks with several results, blocks with parameters.
-    MultiValue,
-    /// `memory.copy`, `table.init` and their like.
-    BulkMemory,
-    /// 128-bit vectors.
-    Simd,
-    /// Arithmetic in constant expressions.
-    ExtendedConst,
-    /// Several memories in a module.
-    MultiMemory,
-}
-
-impl Feature {
-    fn flag(self) -> WasmFeatures {
-        match self {
-            Feature::MutableGlobal => WasmFeatures::MUTABLE_GLOBAL,
-            Feature::SaturatingFloatToInt => WasmFeatures::SATURATING_FLOAT_TO_INT,
-            Feature::SignExtension => WasmFeatures::SIGN_EXTENSION,
-            Feature::ReferenceTypes => WasmFeatures::REFERENCE_TYPES,
-            Feature::MultiValue => WasmFeatures::MULTI_VALUE,
-            Feature::BulkMemory => WasmFeatures::BULK_MEMORY,
-            Feature::Simd => WasmFeatures::SIMD,
-            Feature::ExtendedConst => WasmFeatures::EXTENDED_CONST,
-            Feature::MultiMemory => WasmFeatures::MULTI_MEMORY,
-        }
-    }
 }
 
 /// Choices for an [`Engine`](crate::Engine).
@@ -83,14 +34,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults: WebAssembly 2.0 with extended constants and several memories, functions
-    /// compiled when first called, 1 MiB of stack.
+    /// The defaults: the features that [`Feature::is_default`] tells, functions compiled when first
+    /// called, 1 MiB of stack.
     pub fn new() -> Config {
         Config {
             tunables: Tunables::default(),
-            features: WasmFeatures::WASM2
-                .union(WasmFeatures::EXTENDED_CONST)
-                .union(WasmFeatures::MULTI_MEMORY),
+            features: feature::default_flags(),
             compilation: Compilation::Lazy,
             max_wasm_stack: 1 << 20,
             max_backtrace_frames: 64,
@@ -100,16 +49,15 @@ impl Config {
         }
     }
 
-    /// Accepts exactly what that version of the specification has.
+    /// Accepts exactly what that version of the specification has, as far as the engine provides
+    /// it.
     pub fn wasm_version(&mut self, version: WasmVersion) -> &mut Config {
-        self.features = match version {
-            WasmVersion::V1 => WasmFeatures::WASM1,
-            WasmVersion::V2 => WasmFeatures::WASM2,
-        };
+        self.features = feature::version_flags(version);
         self
     }
 
-    /// Accepts or refuses one feature.
+    /// Accepts or refuses one feature. [`Engine::new`](crate::Engine::new) refuses those that the
+    /// engine does not provide.
     pub fn wasm_feature(&mut self, feature: Feature, on: bool) -> &mut Config {
         self.features.set(feature.flag(), on);
         self

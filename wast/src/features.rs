@@ -1,6 +1,6 @@
 //! Which version of WebAssembly a script is written for.
 
-use seqfault::{Config, Feature, WasmVersion};
+use seqfault::{Config, WasmVersion};
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,10 +46,7 @@ impl Features {
                 config.wasm_version(WasmVersion::V2);
             }
             Features::Wasm3 => {
-                config.wasm_version(WasmVersion::V2);
-                for feature in [Feature::ExtendedConst, Feature::MultiMemory] {
-                    config.wasm_feature(feature, true);
-                }
+                config.wasm_version(WasmVersion::V3);
             }
             Features::All => {}
         }

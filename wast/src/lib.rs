@@ -31,6 +31,7 @@ mod context;
 mod directive;
 mod execute;
 mod features;
+mod folders;
 mod mismatch;
 mod pattern;
 mod refusal;
@@ -42,5 +43,6 @@ mod value;
 
 pub use context::WastContext;
 pub use features::{Features, UnknownFeatures};
+pub use folders::Folder;
 pub use report::{Failure, Report};
 pub use runner::WastRunner;

@@ -114,3 +114,28 @@ fn the_version_and_the_help_are_printed() {
         assert!(help.stdout.contains(option), "{option} in {}", help.stdout);
     }
 }
+
+#[test]
+fn features_are_switched_by_name() {
+    let bench = Bench::with("m.wat", r#"(module (memory 1) (memory 1) (func (export "_start")))"#);
+    bench.run(&["run", "m.wat"]).succeeds_with("");
+    let refused = bench.run(&["run", "-W", "simd=y,multi-memory=n", "m.wat"]);
+    refused.is_refused_with(&["cannot compile `m.wat`", "multi"]);
+    bench.run(&["run", "-W", "multi-memory=n", "-W", "multi-memory", "m.wat"]).succeeds_with("");
+    let unknown = bench.run(&["run", "-W", "multi-memry", "m.wat"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    unknown.complains_of(&["`multi-memry`", "multi-memory", "legacy-exceptions"]);
+    let help = bench.run(&["run", "-W", "help"]);
+    assert_eq!((help.code, &*help.stderr), (Some(0), ""));
+    assert!(help.stdout.contains("-W multi-memory=y"), "{help:?}");
+}
+
+#[test]
+fn annotations_and_branch_hints_in_text_do_no_harm() {
+    let text = r#"(module (@custom "mine" "bytes") (@anything (at all) "here")
+        (func (export "f") (param i32) (result i32)
+            (@metadata.code.branch_hint "\01")
+            (if (result i32) (local.get 0) (then (i32.const 7)) (else (i32.const 8)))))"#;
+    let bench = Bench::with("m.wat", text);
+    bench.run(&["run", "--invoke", "f", "m.wat", "1"]).succeeds_with("7\n");
+}

@@ -179,3 +179,16 @@ fn missing_paths_and_empty_folders_are_named() {
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stdout.starts_with("bytes.wast:1:1: script: cannot be read"), "{outcome:?}");
 }
+
+#[test]
+fn the_folder_says_what_a_script_is_written_for() {
+    let script = r#"(assert_malformed (module binary "\00asm\01\00\00\00"
+            "\01\04\01\60\00\00\03\02\01\00\0a\08\01\06\00\41\00\c0\1a\0b") "illegal opcode")"#;
+    let bench = Bench::with("wasm-v1/s.wast", script);
+    bench.write("mine/s.wast", script);
+    bench.run(&["wast", "wasm-v1/s.wast"]).succeeds_with("1 passed, 0 failed\n");
+    assert_eq!(bench.run(&["wast", "mine/s.wast"]).code, Some(1));
+    let switched = bench.run(&["wast", "-W", "sign-extension=n", "mine/s.wast"]);
+    switched.succeeds_with("1 passed, 0 failed\n");
+    assert_eq!(bench.run(&["wast", "--features", "wasm2", "wasm-v1/s.wast"]).code, Some(1));
+}

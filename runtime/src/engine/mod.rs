@@ -7,7 +7,8 @@ pub(crate) use once::CompileOnce;
 pub(crate) use types::{TypeId, TypeRegistry};
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::feature;
 use crate::vm;
 use seqfault_jit::{CompileScratch, Compiler};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,9 +50,14 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// On a machine that Cranelift has no code generator for, or when the system refuses the
-    /// signal handlers.
+    /// On a machine that Cranelift has no code generator for, when the system refuses the signal
+    /// handlers, or for a configuration with features that are not provided.
     pub fn new(config: &Config) -> Result<Engine> {
+        if let Some(feature) = feature::missing_in(config.features) {
+            return Err(Error::msg(format!(
+                "the feature `{feature}` is not provided by this engine: switch it off"
+            )));
+        }
         vm::install_signal_handlers()?;
         Ok(Engine(Arc::new(EngineInner {
             config: config.clone(),

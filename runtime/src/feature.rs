@@ -1,0 +1,245 @@
+//! [`Feature`]: the proposals of WebAssembly, each of which can be switched on and off.
+//!
+//! One table, [`TABLE`], says of each what it is called, which flag of the parser it is, which
+//! version of the specification it belongs to, and whether the engine provides it. Everything
+//! else (the defaults, the versions, the names on the command line) follows from it.
+
+use seqfault_jit::WasmFeatures;
+use std::fmt;
+use std::str::FromStr;
+
+/// A version of the WebAssembly specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum WasmVersion {
+    /// The first edition: the minimum viable product and mutable globals.
+    V1,
+    /// The second: vectors, bulk memory, reference types, multiple values.
+    V2,
+    /// The third: tail calls, exceptions, garbage collection, 64-bit and several memories.
+    V3,
+}
+
+/// What brought a feature.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Since {
+    /// A version of the specification.
+    Version(WasmVersion),
+    /// A proposal that is no part of a version yet, and whether it is on by default.
+    Proposal { default: bool },
+}
+
+/// Whether the engine can do it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Provided,
+    Missing,
+}
+
+struct Row {
+    feature: Feature,
+    name: &'static str,
+    flag: WasmFeatures,
+    since: Since,
+    status: Status,
+}
+
+macro_rules! features {
+    ($($(#[$doc:meta])+ $feature:ident = $name:literal, $flag:ident, $since:expr, $status:ident;)*) => {
+        /// What a module may use beyond the minimum viable product.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Feature {
+            $($(#[$doc])+ $feature,)*
+        }
+
+        impl Feature {
+            /// Every feature there is.
+            pub const ALL: &[Feature] = &[$(Feature::$feature),*];
+        }
+
+        /// In the order of the features' own numbers.
+        const TABLE: &[Row] = &[$(Row {
+            feature: Feature::$feature,
+            name: $name,
+            flag: WasmFeatures::$flag,
+            since: $since,
+            status: Status::$status,
+        }),*];
+    };
+}
+
+const V1: Since = Since::Version(WasmVersion::V1);
+const V2: Since = Since::Version(WasmVersion::V2);
+const V3: Since = Since::Version(WasmVersion::V3);
+const ON: Since = Since::Proposal { default: true };
+const OFF: Since = Since::Proposal { default: false };
+
+features! {
+    /// Imported and exported globals may be mutable.
+    MutableGlobal = "mutable-global", MUTABLE_GLOBAL, V1, Provided;
+    /// Conversions that saturate instead of trapping.
+    SaturatingFloatToInt = "saturating-float-to-int", SATURATING_FLOAT_TO_INT, V2, Provided;
+    /// `i32.extend8_s` and its like.
+    SignExtension = "sign-extension", SIGN_EXTENSION, V2, Provided;
+    /// References as values.
+    ReferenceTypes = "reference-types", REFERENCE_TYPES, V2, Provided;
+    /// Functions and blocks with several results, blocks with parameters.
+    MultiValue = "multi-value", MULTI_VALUE, V2, Provided;
+    /// `memory.copy`, `table.init` and their like.
+    BulkMemory = "bulk-memory", BULK_MEMORY, V2, Provided;
+    /// 128-bit vectors.
+    Simd = "simd", SIMD, V2, Provided;
+    /// Vector operations whose results may depend on the machine.
+    RelaxedSimd = "relaxed-simd", RELAXED_SIMD, V3, Missing;
+    /// Arithmetic in constant expressions.
+    ExtendedConst = "extended-const", EXTENDED_CONST, V3, Provided;
+    /// Several memories in a module.
+    MultiMemory = "multi-memory", MULTI_MEMORY, V3, Provided;
+    /// Memories and tables with 64-bit addresses.
+    Memory64 = "memory64", MEMORY64, V3, Missing;
+    /// Calls that replace their caller.
+    TailCall = "tail-call", TAIL_CALL, V3, Missing;
+    /// Tags, `throw` and `try_table`.
+    Exceptions = "exceptions", EXCEPTIONS, V3, Missing;
+    /// References to functions of one type.
+    FunctionReferences = "function-references", FUNCTION_REFERENCES, V3, Missing;
+    /// Structs and arrays that the engine collects.
+    Gc = "gc", GC, V3, Missing;
+    /// Shared memories and atomic operations.
+    Threads = "threads", THREADS, ON, Missing;
+    /// `memory.discard`.
+    MemoryControl = "memory-control", MEMORY_CONTROL, OFF, Missing;
+    /// 64-bit arithmetic with 128-bit results.
+    WideArithmetic = "wide-arithmetic", WIDE_ARITHMETIC, OFF, Missing;
+    /// Memories with pages of one byte.
+    CustomPageSizes = "custom-page-sizes", CUSTOM_PAGE_SIZES, OFF, Missing;
+    /// Import sections that name each module once.
+    CompactImports = "compact-imports", COMPACT_IMPORTS, OFF, Missing;
+    /// The first form of exceptions, with `try` and `catch`.
+    LegacyExceptions = "legacy-exceptions", LEGACY_EXCEPTIONS, OFF, Missing;
+}
+
+impl Feature {
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+
+    /// The name of the feature, as [`Feature::from_str`] takes it.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Whether modules may use it unless a [`Config`](crate::Config) says otherwise.
+    pub fn is_default(self) -> bool {
+        let row = self.row();
+        row.status == Status::Provided
+            && matches!(row.since, Since::Version(_) | Since::Proposal { default: true })
+    }
+
+    /// Whether it can be switched on.
+    pub fn is_provided(self) -> bool {
+        self.row().status == Status::Provided
+    }
+
+    pub(crate) fn flag(self) -> WasmFeatures {
+        self.row().flag
+    }
+
+    fn is_part_of(self, version: WasmVersion) -> bool {
+        matches!(self.row().since, Since::Version(since) if since <= version)
+    }
+}
+
+/// What is on by default.
+pub(crate) fn default_flags() -> WasmFeatures {
+    flags_of(Feature::is_default)
+}
+
+/// What a version has, as far as it is provided.
+pub(crate) fn version_flags(version: WasmVersion) -> WasmFeatures {
+    flags_of(|feature| feature.is_part_of(version) && feature.is_provided())
+}
+
+fn flags_of(chosen: impl Fn(Feature) -> bool) -> WasmFeatures {
+    let chosen = Feature::ALL.iter().filter(|&&feature| chosen(feature));
+    chosen.fold(WasmFeatures::MVP, |flags, feature| flags.union(feature.flag()))
+}
+
+/// A feature in `flags` that is not provided.
+pub(crate) fn missing_in(flags: WasmFeatures) -> Option<Feature> {
+    let mut missing = Feature::ALL.iter().filter(|feature| !feature.is_provided());
+    missing.find(|feature| flags.contains(feature.flag())).copied()
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Feature {
+    type Err = UnknownFeature;
+
+    fn from_str(name: &str) -> Result<Feature, UnknownFeature> {
+        let known = TABLE.iter().find(|row| row.name == name);
+        known.map(|row| row.feature).ok_or_else(|| UnknownFeature(name.to_owned()))
+    }
+}
+
+/// The name of no [`Feature`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownFeature(String);
+
+impl fmt::Display for UnknownFeature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown feature `{}`: choose one of ", self.0)?;
+        for (i, feature) in Feature::ALL.iter().enumerate() {
+            f.write_str(if i == 0 { "" } else { ", " })?;
+            f.write_str(feature.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UnknownFeature {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Engine};
+
+    #[test]
+    fn every_feature_has_its_row_and_its_name_leads_back_to_it() {
+        for &feature in Feature::ALL {
+            assert_eq!(feature.row().feature, feature);
+            assert_eq!(feature.name().parse(), Ok(feature));
+        }
+        let unknown = "simdd".parse::<Feature>().unwrap_err().to_string();
+        assert!(unknown.contains("`simdd`") && unknown.contains("simd, "), "{unknown}");
+    }
+
+    #[test]
+    fn versions_are_what_the_parser_takes_them_for() {
+        assert_eq!(version_flags(WasmVersion::V1), WasmFeatures::WASM1);
+        assert_eq!(version_flags(WasmVersion::V2), WasmFeatures::WASM2);
+        let third = Feature::ALL.iter().filter(|feature| feature.is_part_of(WasmVersion::V3));
+        let third = third.fold(WasmFeatures::MVP, |flags, feature| flags.union(feature.flag()));
+        // The parser counts threads in, which are in no version.
+        assert_eq!(third, WasmFeatures::WASM3.difference(WasmFeatures::THREADS));
+    }
+
+    #[test]
+    fn an_engine_refuses_to_be_made_with_what_it_does_not_provide() {
+        for &feature in Feature::ALL {
+            let made = Engine::new(Config::new().wasm_feature(feature, true));
+            match feature.is_provided() {
+                true => assert!(made.is_ok(), "{feature}"),
+                false => {
+                    let error = made.unwrap_err().to_string();
+                    assert!(error.contains(&format!("`{feature}`")), "{error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the folders of the specification's suites are written for.
+//!
+//! The suites keep the scripts of each version and of each proposal in a folder of its own. Most
+//! scripts of later versions run anywhere; but earlier ones assert that what came after them is
+//! refused, and those of a proposal that is no part of a version yet need it.
+
+use crate::Features;
+use seqfault::{Config, Feature};
+use std::path::Path;
+
+/// A folder of a suite, and what its scripts are written for.
+#[derive(Debug)]
+pub struct Folder {
+    name: &'static str,
+    base: Features,
+    beyond: &'static [Feature],
+}
+
+/// Every folder whose scripts want something else than what the engine accepts by itself.
+static FOLDERS: &[Folder] = &[
+    folder("wasm-v1", Features::Wasm1, &[]),
+    folder("wasm-v2", Features::Wasm2, &[]),
+    folder("wasm-v3", Features::Wasm3, &[]),
+    folder("wasm-latest", Features::Wasm3, &[]),
+    folder("annotations", Features::Wasm3, &[]),
+    folder("bulk-memory", Features::Wasm3, &[]),
+    folder("custom-page-sizes", Features::Wasm3, &[Feature::CustomPageSizes]),
+    folder("exceptions", Features::Wasm3, &[]),
+    folder("extended-const", Features::Wasm3, &[]),
+    folder("function-references", Features::Wasm3, &[]),
+    folder("gc", Features::Wasm3, &[]),
+    folder("memory64", Features::Wasm3, &[]),
+    folder("multi-memory", Features::Wasm3, &[]),
+    folder("multi-value", Features::Wasm1, &[Feature::MultiValue]),
+    folder("mutable-global", Features::Wasm1, &[]),
+    folder(
+        "nontrapping-float-to-int-conversions",
+        Features::Wasm1,
+        &[Feature::SaturatingFloatToInt],
+    ),
+    folder("reference-types", Features::Wasm2, &[]),
+    folder("relaxed-simd", Features::Wasm3, &[]),
+    folder("sign-extension-ops", Features::Wasm1, &[Feature::SignExtension]),
+    // One of its scripts also uses several memories.
+    folder("simd", Features::Wasm2, &[Feature::MultiMemory]),
+    folder("tail-call", Features::Wasm3, &[]),
+    folder("threads", Features::Wasm3, &[Feature::Threads]),
+    folder("wide-arithmetic", Features::Wasm3, &[Feature::WideArithmetic]),
+];
+
+const fn folder(name: &'static str, base: Features, beyond: &'static [Feature]) -> Folder {
+    Folder { name, base, beyond }
+}
+
+impl Folder {
+    /// The folder of a suite that has this name.
+    pub fn named(name: &str) -> Option<&'static Folder> {
+        FOLDERS.iter().find(|folder| folder.name == name)
+    }
+
+    /// The folder of a suite that the script at `path` lies in, going by its name.
+    pub fn of(path: &Path) -> Option<&'static Folder> {
+        Folder::named(path.parent()?.file_name()?.to_str()?)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Switches the features of `config` on and off as the folder's scripts need them.
+    pub fn apply(&self, config: &mut Config) {
+        self.base.apply(config);
+        for &feature in self.beyond {
+            config.wasm_feature(feature, true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_belongs_to_the_folder_that_it_lies_in() {
+        let of = |path: &str| Folder::of(Path::new(path)).map(Folder::name);
+        assert_eq!(of("a/proposals/simd/b.wast"), Some("simd"));
+        assert_eq!(of("wasm-v1/b.wast"), Some("wasm-v1"));
+        assert_eq!(of("simd/mine/b.wast"), None);
+        assert_eq!(of("simd"), None);
+    }
+
+    #[test]
+    fn no_folder_is_there_twice() {
+        for folder in FOLDERS {
+            assert!(std::ptr::eq(Folder::named(folder.name).unwrap(), folder), "{}", folder.name);
+        }
+    }
+}
