@@ -1,12 +1,13 @@
-//! What `seqfault-mm` costs by itself: faults, growth and discards with each pager, and an
-//! ebizzy-like mixture of them on two threads.
+//! What `seqfault-mm` costs by itself: faults with each pager and window, growth, discards, look-ups of addresses, and
+//! an ebizzy-like mixture on two threads.
 //!
 //! A contest's first contender is what its others are compared with: the pager that this system
-//! would choose, and speculation with sharded counts.
+//! would choose, the smallest window, and speculation with sharded counts.
 
 use criterion::Criterion;
 use seqfault_benches::{Clock, Contest, Report, in_parallel, shuffled};
-use seqfault_mm::{GRANULE_SIZE, PAGE_SIZE, PagerKind, Region, RegionOptions};
+use seqfault_mm::{GRANULE_SIZE, PAGE_SIZE, PagerKind, Region, RegionOptions, is_managed};
+use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -43,7 +44,25 @@ fn main() {
         });
         contest.run(&mut criterion, &mut report);
     }
-    for &(name, pager) in pagers.iter().filter(|&&(_, pager)| pager != PagerKind::Eager) {
+    let lazy = pagers.iter().filter(|&&(_, pager)| pager != PagerKind::Eager);
+    for &(name, pager) in lazy.clone() {
+        let regions = WINDOWS.map(|(name, bytes)| (name, region_of_windows(pager, bytes)));
+        let contest = regions.into_iter().fold(
+            Contest::new(format!("window/{name}")),
+            |contest, (name, region)| {
+                contest.contender(name, move |count| touch_densely(&region, count))
+            },
+        );
+        contest.run(&mut criterion, &mut report);
+    }
+    let regions: Vec<Region> = (0..100).map(|_| region(PagerKind::Auto)).collect();
+    let inside: Vec<usize> = regions.iter().map(|region| region.base().addr() + SIZE / 2).collect();
+    let outside: Vec<usize> = (0..100).map(|at| (1 << 40) + (at << 32)).collect();
+    Contest::new("look_up")
+        .contender("managed", |count| look_up(&inside, true, count))
+        .contender("foreign", |count| look_up(&outside, false, count))
+        .run(&mut criterion, &mut report);
+    for &(name, pager) in lazy {
         let options = RegionOptions::new(EBIZZY_SIZE).accessible(EBIZZY_SIZE).pager(pager);
         Contest::new(format!("ebizzy/{name}"))
             .contender("speculative", ebizzy(options.clone()))
@@ -65,6 +84,24 @@ fn is_available(name: &str, pager: PagerKind) -> bool {
 
 fn region(pager: PagerKind) -> Region {
     RegionOptions::new(SIZE).accessible(SIZE).pager(pager).build().expect("address space")
+}
+
+/// The windows that are compared: each fault brings exactly as much.
+const WINDOWS: [(&str, usize); 4] =
+    [("64 KiB", 64 << 10), ("256 KiB", 256 << 10), ("1 MiB", 1 << 20), ("2 MiB", 2 << 20)];
+
+fn region_of_windows(pager: PagerKind, bytes: usize) -> Region {
+    let options = RegionOptions::new(SIZE).accessible(SIZE).pager(pager);
+    options.fault_around(bytes..=bytes).build().expect("address space")
+}
+
+/// Looks addresses up, as the handler does with each fault.
+fn look_up(addresses: &[usize], managed: bool, count: u64) -> Duration {
+    Clock::Thread.time(|| {
+        for &addr in addresses.iter().cycle().take(count as usize) {
+            assert_eq!(is_managed(black_box(addr)), managed);
+        }
+    })
 }
 
 fn touch(region: &Region, offset: usize) {

@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::primitive::MAX_SHARDS;
-use crate::space::{Blueprint, PAGE};
+use crate::space::{Blueprint, PAGE, WindowSizes};
 use crate::sys::LINUX;
 use crate::{GRANULE_SIZE, PagerKind, Region, record, registry, signal};
+use std::ops::RangeInclusive;
 
 /// Builder of a [`Region`].
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct RegionOptions {
     resident_limit: Option<usize>,
     speculation: bool,
     shards: usize,
+    windows: WindowSizes,
 }
 
 impl RegionOptions {
@@ -29,6 +31,7 @@ impl RegionOptions {
             resident_limit: None,
             speculation: true,
             shards: MAX_SHARDS,
+            windows: WindowSizes::WIDEST,
         }
     }
 
@@ -69,6 +72,14 @@ impl RegionOptions {
         Self { shards: count, ..self }
     }
 
+    /// How many bytes a fault brings at least, and at most when faults follow each other (default: 64 KiB to 2 MiB,
+    /// which are also the limits; rounded up to powers of two).
+    #[must_use]
+    pub fn fault_around(self, bytes: RangeInclusive<usize>) -> Self {
+        let windows = WindowSizes::from_pages(bytes.start() / PAGE, bytes.end() / PAGE);
+        Self { windows, ..self }
+    }
+
     /// Reserves the address space.
     ///
     /// # Errors
@@ -105,6 +116,7 @@ impl RegionOptions {
                 total: total / PAGE,
                 limit: self.resident_limit.map_or(usize::MAX, |bytes| bytes / PAGE),
                 shards: self.shards,
+                windows: self.windows,
                 speculation: self.speculation,
             },
             &record::POOL,

@@ -18,28 +18,56 @@ struct Setup {
 
 /// Every test, once for each pager, and once more without speculation.
 macro_rules! suite {
-    ($($pager:ident, $speculation:literal as $module:ident: $($test:ident)*;)*) => {
-        $(mod $module {
+    (everywhere: $everywhere:tt, lazily: $lazily:tt) => {
+        suite!(@both Protect, protect, protect_classic: $everywhere $lazily);
+        suite!(@both Uffd, uffd, uffd_classic: $everywhere $lazily);
+        // What is committed at the grow is not there to be touched first.
+        suite!(@both Eager, eager, eager_classic: $everywhere []);
+    };
+    (@both $pager:ident, $on:ident, $off:ident: $everywhere:tt $lazily:tt) => {
+        suite!(@one $pager, true, $on: $everywhere $lazily);
+        suite!(@one $pager, false, $off: $everywhere $lazily);
+    };
+    (@one $pager:ident, $speculation:literal, $module:ident: [$($test:ident)*] [$($lazy:ident)*]) => {
+        mod $module {
             use seqfault_mm::PagerKind;
 
-            $(#[test]
-            fn $test() {
-                if crate::common::available(PagerKind::$pager) {
-                    super::$test(super::Setup { pager: PagerKind::$pager, speculation: $speculation });
-                }
-            })*
+            suite!(@tests $pager, $speculation: $($test)* $($lazy)*);
+        }
+    };
+    (@tests $pager:ident, $speculation:literal: $($test:ident)*) => {
+        $(#[test]
+        fn $test() {
+            if crate::common::available(PagerKind::$pager) {
+                super::$test(super::Setup { pager: PagerKind::$pager, speculation: $speculation });
+            }
         })*
     };
 }
 
 suite! {
-    Protect, true as protect: a_first_touch_brings_zeroes_and_is_counted written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time a_discard_makes_room_under_the_limit fault_in_is_all_or_nothing overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length without_speculation_everything_is_classic many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
-    Protect, false as protect_classic: a_first_touch_brings_zeroes_and_is_counted written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time a_discard_makes_room_under_the_limit fault_in_is_all_or_nothing overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length without_speculation_everything_is_classic many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
-    Uffd, true as uffd: a_first_touch_brings_zeroes_and_is_counted written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time a_discard_makes_room_under_the_limit fault_in_is_all_or_nothing overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length without_speculation_everything_is_classic many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
-    Uffd, false as uffd_classic: a_first_touch_brings_zeroes_and_is_counted written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time a_discard_makes_room_under_the_limit fault_in_is_all_or_nothing overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length without_speculation_everything_is_classic many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
-    // What is committed at the grow is not there to be touched first.
-    Eager, true as eager: written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
-    Eager, false as eager_classic: written_bytes_stay_until_they_are_discarded accesses_beyond_the_accessible_length_are_out_of_bounds a_protected_range_keeps_its_contents_and_denies_what_it_should the_resident_limit_denies_the_same_page_every_time overlapping_copies_move_like_memmove fill_sets_every_byte reset_gives_a_fresh_region_of_any_length many_regions_come_and_go an_image_is_copied_on_write_and_never_comes_back an_image_can_be_read_only misuse_is_an_error what_is_resident_is_what_is_counted kernel_accesses_work_after_fault_in;
+    everywhere: [
+        written_bytes_stay_until_they_are_discarded
+        accesses_beyond_the_accessible_length_are_out_of_bounds
+        a_protected_range_keeps_its_contents_and_denies_what_it_should
+        the_resident_limit_denies_the_same_page_every_time
+        overlapping_copies_move_like_memmove
+        fill_sets_every_byte
+        reset_gives_a_fresh_region_of_any_length
+        many_regions_come_and_go
+        an_image_is_copied_on_write_and_never_comes_back
+        an_image_can_be_read_only
+        misuse_is_an_error
+        what_is_resident_is_what_is_counted
+        kernel_accesses_work_after_fault_in
+    ],
+    lazily: [
+        a_first_touch_brings_zeroes_and_is_counted
+        fault_around_sets_the_size_of_windows
+        a_discard_makes_room_under_the_limit
+        fault_in_is_all_or_nothing
+        without_speculation_everything_is_classic
+    ]
 }
 
 fn region(setup: Setup, accessible: usize) -> Region {
@@ -66,6 +94,20 @@ fn a_first_touch_brings_zeroes_and_is_counted(setup: Setup) {
     let counters = region.counters();
     assert_eq!(counters.pages_committed, 16);
     assert_eq!(counters.speculative + counters.classic, 1);
+}
+
+fn fault_around_sets_the_size_of_windows(setup: Setup) {
+    let options = RegionOptions::new(8 * MIB).accessible(8 * MIB).pager(setup.pager);
+    let options = options.speculation(setup.speculation);
+    let region = options.clone().fault_around(MIB..=MIB).build().unwrap();
+    region.write(5 * MIB + 5, &[1]).unwrap();
+    assert_eq!(region.resident(), MIB);
+    region.write(6 * MIB, &[1]).unwrap();
+    assert_eq!(region.resident(), 2 * MIB, "what follows does not double");
+    // What is not to be had becomes the nearest size that is.
+    let region = options.fault_around(64 * MIB..=128 * MIB).build().unwrap();
+    region.write(0, &[1]).unwrap();
+    assert_eq!(region.resident(), 2 * MIB);
 }
 
 fn written_bytes_stay_until_they_are_discarded(setup: Setup) {

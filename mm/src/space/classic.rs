@@ -62,7 +62,7 @@ impl Space {
             }
         };
         let pattern = &self.lane().pattern;
-        for window in [pattern.window(page), Window::granule(page)] {
+        for window in [pattern.window(page, self.window_sizes()), Window::granule(page)] {
             if let Ok(outcome) = attempt(window.pages) {
                 pattern.record(window, window.pages);
                 return Ok(outcome);

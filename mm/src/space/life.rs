@@ -3,7 +3,7 @@
 use super::primitive::Ordering;
 use super::types::{Attrs, Extent, PAGE, PageRange};
 use super::vma::Vma;
-use super::{Pool, Space};
+use super::{Pool, Space, WindowSizes};
 
 /// What a space is to become.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Blueprint {
     pub(crate) limit: usize,
     /// How many `pages` counts to use.
     pub(crate) shards: usize,
+    /// How large windows are.
+    pub(crate) windows: WindowSizes,
     /// Whether faults speculate.
     pub(crate) speculation: bool,
 }
@@ -36,6 +38,7 @@ impl Space {
         self.pages.store(map, Ordering::Release);
         self.accessible.store(0, Ordering::Relaxed);
         self.limit.store(blueprint.limit, Ordering::Relaxed);
+        self.windows.store(blueprint.windows.to_bits(), Ordering::Relaxed);
         self.speculation.store(blueprint.speculation, Ordering::Relaxed);
         self.doubtful.store(false, Ordering::Relaxed);
         let whole = Extent { range: PageRange::new(0, blueprint.total), attrs: Attrs::RESERVED };

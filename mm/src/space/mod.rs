@@ -44,6 +44,7 @@ use crate::pager::Pager;
 
 pub use counters::Counters;
 pub(crate) use life::Blueprint;
+pub(crate) use pagemap::PageMap;
 pub(crate) use pool::Pool;
 pub(crate) use types::{GRANULE_PAGES, PAGE, PageRange};
 #[cfg(test)]
@@ -56,8 +57,8 @@ pub(crate) use {
 };
 
 use counters::Lane;
-use pagemap::PageMap;
 use policy::Pattern;
+pub(crate) use policy::WindowSizes;
 use shards::Shards;
 use table::Table;
 
@@ -84,6 +85,8 @@ pub(crate) struct Space {
     resident: PlainUsize,
     /// `resident` never exceeds this. Written under `lock`.
     limit: PlainUsize,
+    /// How large windows are. Written under `lock`; any value is correct at any time.
+    windows: PlainUsize,
     /// Whether faults speculate. Any value is correct at any time.
     speculation: PlainBool,
     /// Whether the system may protect pages more strictly than their VMA says, so that every commit must say it again.
@@ -125,6 +128,7 @@ impl Space {
             accessible: AtomicUsize::new(0),
             resident: PlainUsize::new(0),
             limit: PlainUsize::new(usize::MAX),
+            windows: PlainUsize::new(WindowSizes::WIDEST.to_bits()),
             speculation: PlainBool::new(true),
             doubtful: PlainBool::new(false),
             lanes: std::array::from_fn(|_| PaddedLane {
@@ -180,6 +184,10 @@ impl Space {
     /// Switches speculation.
     pub(crate) fn set_speculation(&self, on: bool) {
         self.speculation.store(on, Ordering::Relaxed);
+    }
+
+    fn window_sizes(&self) -> WindowSizes {
+        WindowSizes::from_bits(self.windows.load(Ordering::Relaxed))
     }
 
     fn lane(&self) -> &PaddedLane {

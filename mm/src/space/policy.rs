@@ -1,14 +1,44 @@
 //! Which window to populate. Pure arithmetic on what a lane has seen: no system call, no clock, no address.
 //!
-//! A first fault brings one granule. A fault that continues where the last window ended (or, downwards, where it
-//! began) doubles the window, up to a stripe. Everything else starts over, so a sparse pattern never inflates what is
-//! resident. On one thread the same faults give the same windows, always.
+//! A first fault brings the smallest window, usually a granule. A fault that continues where the last window ended (or,
+//! downwards, where it began) doubles the window, up to the largest, usually a stripe. Everything else starts over, so a sparse
+//! pattern never inflates what is resident. On one thread the same faults give the same windows, always.
 
 use super::primitive::{Ordering, PlainU64};
 use super::types::{GRANULE_PAGES, PageRange, STRIPE_PAGES};
 
 const MAX_GRANULES: usize = STRIPE_PAGES / GRANULE_PAGES;
 const MASK: u64 = 0xff_ffff_ffff;
+
+/// How large windows are, in granules: powers of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WindowSizes {
+    least: usize,
+    most: usize,
+}
+
+impl WindowSizes {
+    /// From one granule to a stripe.
+    pub(crate) const WIDEST: Self = Self { least: 1, most: MAX_GRANULES };
+
+    /// The powers of two next to these numbers of pages, at least a granule and at most a stripe.
+    pub(crate) fn from_pages(least: usize, most: usize) -> Self {
+        let granules =
+            |pages: usize| pages.div_ceil(GRANULE_PAGES).clamp(1, MAX_GRANULES).next_power_of_two();
+        let least = granules(least);
+        Self { least, most: granules(most).max(least) }
+    }
+
+    /// As one word.
+    pub(crate) fn to_bits(self) -> usize {
+        self.least << 16 | self.most
+    }
+
+    /// From `to_bits`.
+    pub(crate) fn from_bits(bits: usize) -> Self {
+        Self { least: bits >> 16, most: bits & 0xffff }
+    }
+}
 
 /// A window to try.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +72,12 @@ impl Pattern {
     }
 
     /// The window to try for a fault at `page`.
-    pub(crate) fn window(&self, page: usize) -> Window {
+    pub(crate) fn window(&self, page: usize, sizes: WindowSizes) -> Window {
         let first = self.first.load(Ordering::Relaxed);
         let asked = (first >> 40) as usize;
         let first = (first & MASK) as usize;
         let end = self.end.load(Ordering::Relaxed) as usize;
-        next_window(first, end, asked, page)
+        next_window(sizes, first, end, asked, page)
     }
 
     /// Remembers that `window` was asked for and `got` was brought.
@@ -59,15 +89,16 @@ impl Pattern {
     }
 }
 
-fn next_window(first: usize, end: usize, asked: usize, page: usize) -> Window {
+fn next_window(sizes: WindowSizes, first: usize, end: usize, asked: usize, page: usize) -> Window {
+    let WindowSizes { least, most } = sizes;
     let granule = page / GRANULE_PAGES;
-    let doubled = (asked * 2).clamp(1, MAX_GRANULES);
+    let doubled = (asked * 2).clamp(least, most);
     let (from, count) = if granule == end {
         (granule, doubled)
     } else if granule + 1 == first {
         ((granule + 1).saturating_sub(doubled), doubled)
     } else {
-        (granule, 1)
+        (granule / least * least, least)
     };
     let whole = PageRange::new(from * GRANULE_PAGES, (from + count) * GRANULE_PAGES);
     Window { pages: whole.intersect(PageRange::stripe_of(page)), granules: count }
@@ -77,23 +108,27 @@ fn next_window(first: usize, end: usize, asked: usize, page: usize) -> Window {
 mod tests {
     use super::*;
 
-    /// Granules of each window, when the faults are those of a thread that touches `pages` in order.
     fn run(pages: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        run_with(WindowSizes::WIDEST, pages)
+    }
+
+    /// Granules of each window, when the faults are those of a thread that touches `pages` in order.
+    fn run_with(sizes: WindowSizes, pages: impl IntoIterator<Item = usize>) -> Vec<usize> {
         let (mut first, mut end, mut asked) = (usize::MAX, usize::MAX, 0);
         let mut brought = PageRange::default();
-        let mut sizes = Vec::new();
+        let mut lengths = Vec::new();
         for page in pages {
             if brought.contains(page) {
                 continue;
             }
-            let window = next_window(first, end, asked, page);
+            let window = next_window(sizes, first, end, asked, page);
             brought = window.pages;
             assert!(brought.contains(page));
             (first, end, asked) =
                 (brought.start / GRANULE_PAGES, brought.end / GRANULE_PAGES, window.granules);
-            sizes.push(brought.len() / GRANULE_PAGES);
+            lengths.push(brought.len() / GRANULE_PAGES);
         }
-        sizes
+        lengths
     }
 
     #[test]
@@ -105,6 +140,16 @@ mod tests {
     fn a_downward_touch_doubles_too() {
         let sizes = run((0..STRIPE_PAGES).rev());
         assert_eq!(&sizes[..4], [1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn sizes_are_kept_to() {
+        let sizes = WindowSizes::from_pages(STRIPE_PAGES / 8, STRIPE_PAGES / 2);
+        assert_eq!(WindowSizes::from_bits(sizes.to_bits()), sizes);
+        assert_eq!(run_with(sizes, 0..STRIPE_PAGES * 2), [4, 8, 16, 4, 16, 16]);
+        assert_eq!(run_with(sizes, [63, 1000]), [4, 4], "aligned, so that the page is inside");
+        assert_eq!(WindowSizes::from_pages(0, usize::MAX), WindowSizes::WIDEST);
+        assert_eq!(WindowSizes::from_pages(512, 1), WindowSizes::from_pages(512, 512));
     }
 
     #[test]

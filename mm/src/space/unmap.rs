@@ -23,7 +23,7 @@ impl Space {
     /// A writer's fence between marking its counts and looking for claims.
     ///
     /// Pairs with the fence in step 8 of a fault: either that fault sees our odd counts, or we see its claim.
-    pub(super) fn mark_then_look() {
+    pub(crate) fn mark_then_look() {
         primitive::fence(Fence::MarkThenLook, Ordering::SeqCst);
     }
 

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use crate::pager::{Commit, Mapped, Pager};
-use crate::space::{Abort, Blueprint, Outcome, PAGE, PageRange, Pool, Space};
+use crate::space::{Abort, Blueprint, Outcome, PAGE, PageRange, Pool, Space, WindowSizes};
 use crate::sys::{ImagePart, SysError};
 use crate::{Access, FaultKind, Protection};
 
@@ -80,7 +80,15 @@ impl Pager for Refuser {
 fn with_space(limit: usize, body: impl FnOnce(&Space, &Pool)) {
     let (space, pool) = (Box::new(Space::new()), Pool::new());
     space.create(
-        &Blueprint { base: BASE, maximum: 64, total: 64, limit, shards: 64, speculation: true },
+        &Blueprint {
+            base: BASE,
+            maximum: 64,
+            total: 64,
+            limit,
+            shards: 64,
+            windows: WindowSizes::WIDEST,
+            speculation: true,
+        },
         &pool,
     );
     let meddler = Meddler(&space);

@@ -7,6 +7,7 @@
 
 #![cfg(feature = "speculation")]
 
+mod kernel;
 mod mutants;
 mod primitive;
 mod scenarios;

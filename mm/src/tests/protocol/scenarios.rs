@@ -12,7 +12,7 @@ use crate::{Access, FaultKind, Protection};
 
 /// How far the model checker goes: every execution with at most `preemptions` switches away from a thread that could go
 /// on (all executions without a bound), and, in each, every value that a load may see.
-fn explore(preemptions: Option<usize>, scenario: impl Fn() + Send + Sync + 'static) {
+pub(super) fn explore(preemptions: Option<usize>, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
     builder.max_branches = 100_000;
@@ -45,7 +45,7 @@ impl Address {
     }
 }
 
-fn write(vma: &Vma, change: impl FnOnce(&Vma)) {
+pub(super) fn write(vma: &Vma, change: impl FnOnce(&Vma)) {
     vma.bounds.raw_write_begin();
     change(vma);
     vma.bounds.raw_write_end();

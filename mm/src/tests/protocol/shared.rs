@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
-use super::space::{Blueprint, Outcome, PAGE, PageRange, Pool, Space};
+use super::space::{Blueprint, Outcome, PAGE, PageRange, Pool, Space, WindowSizes};
 use crate::pager::{Commit, Mapped, Pager};
 use crate::sys::{ImagePart, SysError};
 use crate::{Access, FaultKind, Protection};
@@ -22,6 +22,7 @@ const BLUEPRINT: Blueprint = Blueprint {
     total: PAGES,
     limit: usize::MAX,
     shards: 1,
+    windows: WindowSizes::WIDEST,
     speculation: true,
 };
 
