@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+pub use crate::memory_type::{InvalidMemoryType, MemoryType, MemoryTypeBuilder, WASM_PAGE_SIZE};
+
 /// A heap type: what a reference can point to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -128,41 +130,6 @@ impl fmt::Display for FuncType {
     }
 }
 
-/// The type of a linear memory; sizes are in pages of 64 KiB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MemoryType {
-    /// Pages at the start.
-    pub minimum: u64,
-    /// Pages it may grow to, when declared.
-    pub maximum: Option<u64>,
-    /// Whether several threads may use it at once.
-    pub shared: bool,
-}
-
-impl MemoryType {
-    /// A memory of one thread, with sizes in pages.
-    pub fn new(minimum: u32, maximum: Option<u32>) -> MemoryType {
-        let maximum = maximum.map(u64::from);
-        MemoryType { minimum: u64::from(minimum), maximum, shared: false }
-    }
-}
-
-/// Bytes in a page of linear memory.
-pub const WASM_PAGE_SIZE: usize = 64 << 10;
-
-/// Pages that a 32-bit memory can have at most: 4 GiB.
-pub const MAX_MEMORY32_PAGES: u64 = 1 << 16;
-
-impl fmt::Display for MemoryType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "(memory {}", self.minimum)?;
-        if let Some(maximum) = self.maximum {
-            write!(f, " {maximum}")?;
-        }
-        f.write_str(if self.shared { " shared)" } else { ")" })
-    }
-}
-
 /// The type of a table; sizes are in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TableType {
@@ -172,18 +139,32 @@ pub struct TableType {
     pub minimum: u64,
     /// Elements it may grow to, when declared.
     pub maximum: Option<u64>,
+    /// Whether indices have 64 bits, not 32.
+    pub table64: bool,
 }
 
 impl TableType {
-    /// A table of `element`s, with sizes in elements.
-    pub fn new(element: RefType, minimum: u64, maximum: Option<u64>) -> TableType {
-        TableType { element, minimum, maximum }
+    /// A table of `element`s with 32-bit indices, with sizes in elements.
+    pub fn new(element: RefType, minimum: u32, maximum: Option<u32>) -> TableType {
+        let maximum = maximum.map(u64::from);
+        TableType { element, minimum: minimum.into(), maximum, table64: false }
+    }
+
+    /// A table of `element`s with 64-bit indices, with sizes in elements.
+    pub fn new64(element: RefType, minimum: u64, maximum: Option<u64>) -> TableType {
+        TableType { element, minimum, maximum, table64: true }
+    }
+
+    /// Whether indices have 64 bits.
+    pub fn is_64(&self) -> bool {
+        self.table64
     }
 }
 
 impl fmt::Display for TableType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "(table {}", self.minimum)?;
+        let width = if self.table64 { "i64 " } else { "" };
+        write!(f, "(table {width}{}", self.minimum)?;
         if let Some(maximum) = self.maximum {
             write!(f, " {maximum}")?;
         }

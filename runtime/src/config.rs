@@ -1,6 +1,7 @@
 //! [`Config`]: what an engine can be told before it starts.
 
 use crate::feature::{self, Feature, WasmVersion};
+use crate::types::WASM_PAGE_SIZE;
 use seqfault_jit::{OptLevel, Tunables, WasmFeatures};
 use seqfault_mm::PagerKind;
 
@@ -13,6 +14,9 @@ pub enum Compilation {
     /// All of them when the module is made, on all cores.
     Eager,
 }
+
+/// More than any address space has, and far from where sums with it overflow.
+const MEMORY64_LARGEST: u64 = 1 << 48;
 
 /// Choices for an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]
@@ -118,6 +122,17 @@ impl Config {
     /// Whether faults are first tried without a lock. Default: on.
     pub fn speculation(&mut self, on: bool) -> &mut Config {
         self.speculation = on;
+        self
+    }
+
+    /// Address space for each memory with 64-bit addresses, in bytes: none of them grows beyond,
+    /// whatever its maximum. Default: 64 GiB.
+    ///
+    /// It costs addresses and nothing else; a process has 128 TiB of them on x86-64. It is rounded
+    /// up to whole pages of 64 KiB.
+    pub fn memory64_reservation(&mut self, bytes: u64) -> &mut Config {
+        self.tunables.memory64_reservation =
+            bytes.clamp(1, MEMORY64_LARGEST).next_multiple_of(WASM_PAGE_SIZE as u64);
         self
     }
 

@@ -97,7 +97,7 @@ features! {
     /// Several memories in a module.
     MultiMemory = "multi-memory", MULTI_MEMORY, V3, Provided;
     /// Memories and tables with 64-bit addresses.
-    Memory64 = "memory64", MEMORY64, V3, Missing;
+    Memory64 = "memory64", MEMORY64, V3, Provided;
     /// Calls that replace their caller.
     TailCall = "tail-call", TAIL_CALL, V3, Missing;
     /// Tags, `throw` and `try_table`.
@@ -113,7 +113,7 @@ features! {
     /// 64-bit arithmetic with 128-bit results.
     WideArithmetic = "wide-arithmetic", WIDE_ARITHMETIC, OFF, Missing;
     /// Memories with pages of one byte.
-    CustomPageSizes = "custom-page-sizes", CUSTOM_PAGE_SIZES, OFF, Missing;
+    CustomPageSizes = "custom-page-sizes", CUSTOM_PAGE_SIZES, OFF, Provided;
     /// Import sections that name each module once.
     CompactImports = "compact-imports", COMPACT_IMPORTS, OFF, Missing;
     /// The first form of exceptions, with `try` and `catch`.

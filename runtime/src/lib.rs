@@ -58,6 +58,6 @@ pub use store::{
 };
 pub use trap::{FrameInfo, Trap, TrapCode};
 pub use types::{
-    ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, MemoryType, Mutability,
-    RefType, TableType, ValType, WASM_PAGE_SIZE,
+    ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, InvalidMemoryType,
+    MemoryType, MemoryTypeBuilder, Mutability, RefType, TableType, ValType, WASM_PAGE_SIZE,
 };

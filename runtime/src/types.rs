@@ -3,8 +3,8 @@
 use std::fmt;
 
 pub use seqfault_jit::types::{
-    FuncType, GlobalType, HeapType, MemoryType, Mutability, RefType, TableType, ValType,
-    WASM_PAGE_SIZE,
+    FuncType, GlobalType, HeapType, InvalidMemoryType, MemoryType, MemoryTypeBuilder, Mutability,
+    RefType, TableType, ValType, WASM_PAGE_SIZE,
 };
 
 /// The type of something that can be imported or exported.

@@ -18,7 +18,12 @@ pub enum Group {
 pub const GROUPS: &[Group] = &[
     Group::Version(SpecVersion::V1),
     Group::Version(SpecVersion::V2),
+    Group::Proposal(Proposal::Annotations),
     Group::Proposal(Proposal::BulkMemoryOperations),
+    Group::Proposal(Proposal::CustomPageSizes),
+    Group::Proposal(Proposal::ExtendedConst),
+    Group::Proposal(Proposal::Memory64),
+    Group::Proposal(Proposal::MultiMemory),
     Group::Proposal(Proposal::MultiValue),
     Group::Proposal(Proposal::MutableGlobal),
     Group::Proposal(Proposal::NontrappingFloatToIntConversions),

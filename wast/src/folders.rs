@@ -29,7 +29,8 @@ static FOLDERS: &[Folder] = &[
     folder("extended-const", Features::Wasm3, &[]),
     folder("function-references", Features::Wasm3, &[]),
     folder("gc", Features::Wasm3, &[]),
-    folder("memory64", Features::Wasm3, &[]),
+    // Its scripts assert that several memories are refused.
+    folder("memory64", Features::Wasm2, &[Feature::Memory64]),
     folder("multi-memory", Features::Wasm3, &[]),
     folder("multi-value", Features::Wasm1, &[Feature::MultiValue]),
     folder("mutable-global", Features::Wasm1, &[]),

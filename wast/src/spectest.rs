@@ -23,9 +23,14 @@ pub(crate) fn define<T: 'static>(
         let global = Global::new(&mut store, GlobalType::new(ty, Mutability::Const), value)?;
         linker.define(&store, "spectest", name, global)?;
     }
-    let table = TableType::new(RefType::FUNCREF, 10, Some(20));
-    let table = Table::new(&mut store, table, Val::FuncRef(None))?;
-    linker.define(&store, "spectest", "table", table)?;
+    let tables = [
+        ("table", TableType::new(RefType::FUNCREF, 10, Some(20))),
+        ("table64", TableType::new64(RefType::FUNCREF, 10, Some(20))),
+    ];
+    for (name, ty) in tables {
+        let table = Table::new(&mut store, ty, Val::FuncRef(None))?;
+        linker.define(&store, "spectest", name, table)?;
+    }
     let memory = Memory::new(&mut store, MemoryType::new(1, Some(2)))?;
     linker.define(&store, "spectest", "memory", memory)?;
     Ok(())

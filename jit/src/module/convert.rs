@@ -51,24 +51,18 @@ pub(crate) fn func_type(ty: &wasmparser::FuncType) -> Result<FuncType> {
 }
 
 pub(crate) fn table_type(ty: &wasmparser::TableType) -> Result<TableType> {
-    if ty.table64 {
-        return unsupported("64-bit tables");
-    }
     let element = ref_type(ty.element_type)?;
-    Ok(TableType { element, minimum: ty.initial, maximum: ty.maximum })
+    Ok(TableType { table64: ty.table64, ..TableType::new64(element, ty.initial, ty.maximum) })
 }
 
 pub(crate) fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType> {
-    if ty.memory64 {
-        return unsupported("64-bit memories");
-    }
-    if ty.page_size_log2.is_some() {
-        return unsupported("custom page sizes");
-    }
     if ty.shared {
         return unsupported("shared memories");
     }
-    Ok(MemoryType { minimum: ty.initial, maximum: ty.maximum, shared: ty.shared })
+    let builder = MemoryType::builder().min(ty.initial).max(ty.maximum).shared(ty.shared);
+    let builder =
+        builder.memory64(ty.memory64).page_size_log2(ty.page_size_log2.unwrap_or(16) as u8);
+    builder.build().map_err(|error| CompileError::Unsupported(error.to_string()))
 }
 
 pub(crate) fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType> {

@@ -1,7 +1,7 @@
 //! Bulk operations on memories and tables: calls of builtins.
 //!
 //! Addresses, indices and lengths in memories and tables become 64 bits wide; those in segments stay
-//! at 32.
+//! at 32. A length that counts in two memories or tables has 64 bits only where both have.
 
 use super::function::FuncTranslator;
 use crate::types::HeapType;
@@ -10,7 +10,9 @@ use cranelift_codegen::ir::{InstBuilder, Value, types};
 
 impl FuncTranslator<'_, '_> {
     pub(super) fn memory_copy(&mut self, to: u32, from: u32) {
-        let (to_address, from_address, len) = self.pop_three_indices();
+        let len = self.pop_index();
+        let from_address = self.pop_index();
+        let to_address = self.pop_index();
         let (to, from) = (self.index(to), self.index(from));
         let args = [to, to_address, from, from_address, len];
         self.builtin(&BuiltinSignature::memory_copy, &args);
@@ -38,7 +40,9 @@ impl FuncTranslator<'_, '_> {
     }
 
     pub(super) fn table_copy(&mut self, to: u32, from: u32) {
-        let (to_index, from_index, len) = self.pop_three_indices();
+        let len = self.pop_index();
+        let from_index = self.pop_index();
+        let to_index = self.pop_index();
         let (to, from) = (self.index(to), self.index(from));
         let args = [to, to_index, from, from_index, len];
         self.builtin(&BuiltinSignature::table_copy, &args);
@@ -55,10 +59,9 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn table_grow(&mut self, table: u32) {
         let delta = self.pop_index();
         let value = self.pop_element(table);
-        let table = self.index(table);
-        let old = self.builtin_result(&BuiltinSignature::table_grow, &[table, delta, value]);
-        let old = self.builder.ins().ireduce(types::I32, old);
-        self.stack.push(old);
+        let number = self.index(table);
+        let old = self.builtin_result(&BuiltinSignature::table_grow, &[number, delta, value]);
+        self.push_size(old, self.env.module.tables[table as usize].ty.table64);
     }
 
     pub(super) fn table_init(&mut self, table: u32, segment: u32) {
@@ -72,12 +75,6 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn elem_drop(&mut self, segment: u32) {
         let segment = self.index(segment);
         self.builtin(&BuiltinSignature::elem_drop, &[segment]);
-    }
-
-    fn pop_three_indices(&mut self) -> (Value, Value, Value) {
-        let third = self.pop_index();
-        let second = self.pop_index();
-        (self.pop_index(), second, third)
     }
 
     /// A reference in the 64 bits that an element of a table has.

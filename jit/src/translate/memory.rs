@@ -1,8 +1,7 @@
 //! Loads and stores of linear memory, `memory.size` and `memory.grow`.
 //!
-//! A 32-bit memory is followed by address space that nothing else lives in, so far that an index and
-//! an offset of 32 bits each cannot leave it: an access outside the memory faults, and its fault is
-//! the trap. No code checks bounds.
+//! An access outside of its memory faults, and its fault is the trap. `bounds` sees to it that every
+//! access goes to the memory's own address space.
 
 use super::Result;
 use super::function::FuncTranslator;
@@ -10,7 +9,6 @@ use super::region::Region;
 use crate::abi;
 use crate::error::CompileError;
 use crate::trap::TrapCode;
-use crate::types::WASM_PAGE_SIZE;
 use crate::vm::{BuiltinSignature, VMMemory, VMMemoryRef};
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FuncInstBuilder;
@@ -66,19 +64,18 @@ impl<'f> FuncTranslator<'_, 'f> {
     }
 
     /// Where an access with this immediate and index goes.
-    ///
-    /// Memories that need an explicit check of their bounds would have it here.
     pub(super) fn effective_address(&mut self, memarg: &MemArg, index: Value) -> Result<Place> {
         let MemArgTarget::Memory(memory) = memarg.target else {
             return Err(CompileError::Unsupported("memory instructions on arrays".into()));
         };
+        // The greatest alignment that an instruction may name is the size of its access.
+        let target = self.bounded(memory, index, memarg.offset, 1 << memarg.max_align);
         let base = self.memory_base(memory);
-        let index = self.builder.ins().uextend(abi::POINTER, index);
-        let mut address = self.builder.ins().iadd(base, index);
-        let offset = match i32::try_from(memarg.offset) {
+        let mut address = self.builder.ins().iadd(base, target.index);
+        let offset = match i32::try_from(target.offset) {
             Ok(offset) => offset,
             Err(_) => {
-                address = self.builder.ins().iadd_imm_u(address, memarg.offset as i64);
+                address = self.builder.ins().iadd_imm_u(address, target.offset as i64);
                 0
             }
         };
@@ -99,34 +96,44 @@ impl<'f> FuncTranslator<'_, 'f> {
     }
 
     pub(super) fn memory_size(&mut self, memory: u32) {
+        let ty = self.env.module.memories[memory as usize];
+        let bytes = self.memory_len(memory);
+        let pages = self.builder.ins().ushr_imm_u(bytes, i64::from(ty.page_size_log2));
+        self.push_size(pages, ty.memory64);
+    }
+
+    /// Bytes in a memory now.
+    pub(super) fn memory_len(&mut self, memory: u32) -> Value {
         let at = self.env.offsets.memory(memory) + offset_of!(VMMemoryRef, definition) as u32;
         let definition = self.context_pointer(at);
         let offset = offset_of!(VMMemory, len);
         let flags = Region::MemoryLength.trusted(self.builder.func);
-        let bytes = if self.env.module.memories[memory as usize].shared {
+        if self.env.module.memories[memory as usize].shared {
             // Another thread may grow it, which a loop that waits for that has to notice: an
             // atomic load is never replaced by an earlier one.
             let address = self.builder.ins().iadd_imm_u(definition, offset as i64);
             self.builder.ins().atomic_load(abi::POINTER, flags, address)
         } else {
             self.builder.ins().load(abi::POINTER, flags, definition, offset as i32)
-        };
-        let pages = self.builder.ins().ushr_imm_u(bytes, i64::from(WASM_PAGE_SIZE.ilog2()));
-        let pages = self.builder.ins().ireduce(types::I32, pages);
-        self.stack.push(pages);
+        }
     }
 
     pub(super) fn memory_grow(&mut self, memory: u32) {
         let delta = self.pop_index();
-        let memory = self.index(memory);
-        let old = self.builtin_result(&BuiltinSignature::memory_grow, &[memory, delta]);
-        let old = self.builder.ins().ireduce(types::I32, old);
-        self.stack.push(old);
+        let number = self.index(memory);
+        let old = self.builtin_result(&BuiltinSignature::memory_grow, &[number, delta]);
+        self.push_size(old, self.env.module.memories[memory as usize].memory64);
     }
 
-    /// A 32-bit index or length, as builtins take it.
+    /// An index or length, as builtins take it.
     pub(super) fn pop_index(&mut self) -> Value {
         let index = self.stack.pop();
-        self.builder.ins().uextend(types::I64, index)
+        self.widen(index)
+    }
+
+    /// A size of 64 bits, as the memory's or table's width of addresses has it.
+    pub(super) fn push_size(&mut self, size: Value, is_64: bool) {
+        let size = if is_64 { size } else { self.builder.ins().ireduce(types::I32, size) };
+        self.stack.push(size);
     }
 }

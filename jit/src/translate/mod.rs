@@ -10,7 +10,7 @@
 //! | `dispatch` | the table from operators to methods; `simd` continues it for vectors |
 //! | `stack`, `control` | values, branches, merges, unreachable code |
 //! | `variable`, `numeric`, `convert` | locals and globals, arithmetic, conversions |
-//! | `memory`, `bulk`, `table`, `reference`, `call` | what works on the instance |
+//! | `memory`, `bounds`, `bulk`, `table`, `reference`, `call` | what works on the instance |
 //! | `env`, `region` | loads from the context, calls of builtins, flags of memory accesses |
 //! | `epoch` | checks that interrupt runaway code |
 //! | `limits` | what keeps time and memory in proportion to the body |
@@ -23,6 +23,7 @@
 
 #![deny(unsafe_code)]
 
+mod bounds;
 mod bulk;
 mod call;
 mod control;

@@ -8,7 +8,7 @@ use super::region::Region;
 use crate::abi;
 use crate::trap::TrapCode;
 use crate::vm::VMTable;
-use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC, types};
+use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC};
 use std::mem::offset_of;
 
 /// log2 of the bytes in an element.
@@ -42,7 +42,7 @@ impl FuncTranslator<'_, '_> {
     fn element_address(&mut self, table: u32, index: Value) -> Value {
         let len = self.table_len(table);
         let base = self.table_base(table);
-        let index = self.builder.ins().uextend(abi::POINTER, index);
+        let index = self.widen(index);
         let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
         let offset = self.builder.ins().ishl_imm_u(index, ELEMENT_SIZE_LOG2);
         let address = self.builder.ins().iadd(base, offset);
@@ -52,8 +52,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn table_size(&mut self, table: u32) {
         let len = self.table_len(table);
-        let len = self.builder.ins().ireduce(types::I32, len);
-        self.stack.push(len);
+        self.push_size(len, self.env.module.tables[table as usize].ty.table64);
     }
 
     fn table_base(&mut self, table: u32) -> Value {

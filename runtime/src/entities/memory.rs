@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
 use crate::types::{MemoryType, WASM_PAGE_SIZE};
-use seqfault_jit::types::MAX_MEMORY32_PAGES;
+use seqfault_jit::MEMORY64_GUARD;
 use seqfault_jit::vm::VMMemory;
 use seqfault_mm::{Access, Fault, Region, RegionOptions};
 use std::fmt;
@@ -16,7 +16,35 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Address space for a 32-bit memory: the furthest that a 32-bit index, a 32-bit offset and the
 /// widest access reach, so that compiled code needs no bounds checks.
-const REACH: usize = (8 << 30) + WASM_PAGE_SIZE;
+const REACH32: usize = (8 << 30) + WASM_PAGE_SIZE;
+
+/// The unit of what regions make accessible.
+const HOST_PAGE: usize = 4096;
+
+/// The address space of a memory, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct AddressSpace {
+    /// What the memory can ever have.
+    capacity: usize,
+    /// What compiled code may reach, by whatever index. It is the same for all 64-bit memories of
+    /// an engine: code compares with a constant.
+    reach: usize,
+}
+
+impl AddressSpace {
+    fn of(config: &Config, ty: MemoryType) -> AddressSpace {
+        let (most, reach) = match ty.memory64 {
+            true => {
+                let reservation = config.tunables.memory64_reservation;
+                (reservation, reservation.saturating_add(MEMORY64_GUARD) as usize)
+            }
+            false => (1 << 32, REACH32),
+        };
+        let pages = ty.maximum.unwrap_or(ty.addressable_pages()).min(ty.addressable_pages());
+        let pages = pages.min(most >> ty.page_size_log2);
+        AddressSpace { capacity: (pages << ty.page_size_log2) as usize, reach }
+    }
+}
 
 /// A linear memory, in the store that it belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +59,18 @@ pub(crate) struct MemoryData {
     vm: VMMemory,
     region: Region,
     ty: MemoryType,
+    /// Bytes that it can ever have.
+    capacity: usize,
 }
 
 impl MemoryData {
     fn new(config: &Config, ty: MemoryType) -> Result<MemoryData> {
-        let maximum = maximum_pages(ty) as usize * WASM_PAGE_SIZE;
-        let len = ty.minimum as usize * WASM_PAGE_SIZE;
+        let AddressSpace { capacity, reach } = AddressSpace::of(config, ty);
+        let len = (ty.minimum << ty.page_size_log2) as usize;
+        let maximum = capacity.next_multiple_of(WASM_PAGE_SIZE);
         let mut options = RegionOptions::new(maximum)
-            .guard(REACH - maximum)
-            .accessible(len)
+            .guard(reach - maximum)
+            .accessible(len.next_multiple_of(HOST_PAGE))
             .speculation(config.speculation)
             .resident_limit(config.memory_resident_limit);
         if let Some(pager) = config.pager {
@@ -49,7 +80,7 @@ impl MemoryData {
             .build()
             .map_err(|error| Error::from(error).context("cannot reserve a linear memory"))?;
         let vm = VMMemory { base: region.base(), len: AtomicUsize::new(len) };
-        Ok(MemoryData { vm, region, ty })
+        Ok(MemoryData { vm, region, ty, capacity })
     }
 
     pub(crate) fn vm(&self) -> *const VMMemory {
@@ -71,7 +102,7 @@ impl MemoryData {
     }
 
     fn pages(&self) -> u64 {
-        (self.len() / WASM_PAGE_SIZE) as u64
+        self.len() as u64 >> self.ty.page_size_log2
     }
 
     /// The type with the present size as its minimum: what imports are matched against.
@@ -80,7 +111,7 @@ impl MemoryData {
     }
 
     fn grow_to(&self, len: usize) -> Result<(), seqfault_mm::Error> {
-        self.region.grow(len)?;
+        self.region.grow(len.next_multiple_of(HOST_PAGE))?;
         // Release: whoever sees the new length finds the region grown.
         self.vm.len.store(len, Ordering::Release);
         Ok(())
@@ -95,14 +126,9 @@ impl MemoryData {
     }
 }
 
-/// Pages that a memory of this type can ever have.
-fn maximum_pages(ty: MemoryType) -> u64 {
-    ty.maximum.unwrap_or(MAX_MEMORY32_PAGES).min(MAX_MEMORY32_PAGES)
-}
-
 /// The maximum that limiters are told, in bytes.
-fn declared_maximum(ty: MemoryType) -> Option<usize> {
-    ty.maximum.map(|_| maximum_pages(ty) as usize * WASM_PAGE_SIZE)
+fn declared_maximum(ty: MemoryType, capacity: usize) -> Option<usize> {
+    ty.maximum.map(|_| capacity)
 }
 
 /// A new memory, if the store's limiter agrees; its index.
@@ -114,16 +140,15 @@ pub(crate) unsafe fn allocate_memory(store: *mut StoreOpaque, ty: MemoryType) ->
     if ty.shared {
         return Err(Error::msg("shared memories are not supported"));
     }
-    if ty.minimum > maximum_pages(ty) {
-        return Err(Error::msg(format!(
-            "a memory of {} pages exceeds its maximum of {}",
-            ty.minimum,
-            maximum_pages(ty)
-        )));
-    }
-    let len = ty.minimum as usize * WASM_PAGE_SIZE;
     // SAFETY: the caller's promise.
-    if !unsafe { StoreOpaque::whole(store) }.memory_growing(0, len, declared_maximum(ty))? {
+    let AddressSpace { capacity, .. } = AddressSpace::of(unsafe { &*store }.engine().config(), ty);
+    if ty.minimum > capacity as u64 >> ty.page_size_log2 {
+        return Err(Error::msg(format!("{ty} can have {capacity} bytes at most")));
+    }
+    let len = (ty.minimum << ty.page_size_log2) as usize;
+    let declared = declared_maximum(ty, capacity);
+    // SAFETY: the caller's promise.
+    if !unsafe { StoreOpaque::whole(store) }.memory_growing(0, len, declared)? {
         return Err(Error::msg(format!("the store's limiter refuses a memory of {len} bytes")));
     }
     // SAFETY: the caller's promise; the borrow above has ended.
@@ -144,15 +169,16 @@ pub(crate) unsafe fn grow_memory(
 ) -> Result<Option<u64>> {
     // SAFETY: the caller's promise.
     let memory = unsafe { &*store }.memory(index);
-    let (old, ty) = (memory.pages(), memory.ty);
+    let (old, ty, capacity) = (memory.pages(), memory.ty, memory.capacity);
     let new = match old.checked_add(delta) {
-        Some(new) if new <= maximum_pages(ty) => new,
+        Some(new) if new <= capacity as u64 >> ty.page_size_log2 => new,
         _ => return Ok(None),
     };
-    let (current, desired) = (old as usize * WASM_PAGE_SIZE, new as usize * WASM_PAGE_SIZE);
+    let bytes = |pages: u64| (pages << ty.page_size_log2) as usize;
+    let (current, desired) = (bytes(old), bytes(new));
     // SAFETY: the caller's promise; no borrow is alive.
     let whole = unsafe { StoreOpaque::whole(store) };
-    if !whole.memory_growing(current, desired, declared_maximum(ty))? {
+    if !whole.memory_growing(current, desired, declared_maximum(ty, capacity))? {
         return Ok(None);
     }
     // SAFETY: as above.
@@ -198,9 +224,14 @@ impl Memory {
         self.get(store.as_context().opaque()).ty
     }
 
-    /// Pages in it now.
+    /// Pages in it now, of the size that its type says.
     pub fn size(&self, store: impl AsContext) -> u64 {
         self.get(store.as_context().opaque()).pages()
+    }
+
+    /// Bytes in a page of it.
+    pub fn page_size(&self, store: impl AsContext) -> u64 {
+        self.ty(store).page_size()
     }
 
     /// Bytes in it now.

@@ -42,10 +42,10 @@ fn binary(stack: &mut Vec<u128>, op: impl FnOnce(u128, u128) -> u128) -> u128 {
     op(a, b)
 }
 
-/// The value of an expression of type `i32`, as an address or index.
+/// The value of an expression of type `i32` or `i64`, as an address or index.
 pub(super) fn evaluate_offset(instance: &InstanceData, expr: &ConstExpr) -> u64 {
-    // SAFETY: `evaluate` writes all bytes.
-    u64::from(unsafe { evaluate(instance, expr).i32 } as u32)
+    // SAFETY: `evaluate` writes all bytes; those above an `i32` are zero.
+    unsafe { evaluate(instance, expr).i64 as u64 }
 }
 
 /// The value of an expression of a reference type, as a table element.

@@ -102,11 +102,14 @@ fn matches(expected: &ExternType, found: &ExternType) -> bool {
 
 fn table_matches(expected: &TableType, found: &TableType) -> bool {
     expected.element == found.element
+        && expected.table64 == found.table64
         && limits_match((expected.minimum, expected.maximum), (found.minimum, found.maximum))
 }
 
 fn memory_matches(expected: &MemoryType, found: &MemoryType) -> bool {
     expected.shared == found.shared
+        && expected.memory64 == found.memory64
+        && expected.page_size_log2 == found.page_size_log2
         && limits_match((expected.minimum, expected.maximum), (found.minimum, found.maximum))
 }
 

@@ -16,7 +16,10 @@ use cranelift_frontend::FunctionBuilderContext;
 use std::sync::Arc;
 use wasmparser::WasmFeatures;
 
-const FEATURES: WasmFeatures = WasmFeatures::WASM2;
+const FEATURES: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::MULTI_MEMORY)
+    .union(WasmFeatures::MEMORY64)
+    .union(WasmFeatures::CUSTOM_PAGE_SIZES);
 
 /// A validated module, with what is needed to translate its functions.
 struct TestModule {

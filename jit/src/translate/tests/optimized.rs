@@ -125,3 +125,43 @@ fn where_a_table_lies_that_cannot_grow_is_known_outside_of_loops() {
     assert_eq!(loads("8 8"), 5);
     assert_eq!(loads("8"), 7);
 }
+
+#[test]
+fn accesses_through_one_index_share_its_clamp() {
+    let text = "(module (memory i64 1)
+        (func (param i64) (result i64)
+            (i64.store offset=8 (local.get 0) (i64.load (local.get 0)))
+            (i64.store offset=24 (local.get 0) (i64.load offset=16 (local.get 0)))
+            (i64.load offset=100000 (local.get 0))))";
+    let function = optimize(text, &Tunables::default());
+    let opcodes = opcodes(&function, function.layout.entry_block().unwrap());
+    assert_eq!(count(&opcodes, Opcode::Umin), 1, "{}", function.display());
+    assert_eq!(count(&opcodes, Opcode::Icmp) + count(&opcodes, Opcode::Brif), 0);
+}
+
+#[test]
+fn the_clamp_of_an_index_that_stays_leaves_the_loop() {
+    let text = "(module (memory i64 1)
+        (func (param i64 i32)
+            (loop
+                (i32.store (local.get 0) (local.get 1))
+                (local.set 1 (i32.sub (local.get 1) (i32.const 1)))
+                (br_if 0 (local.get 1)))))";
+    let function = optimize(text, &Tunables::default());
+    assert_eq!(count(&loop_opcodes(&function), Opcode::Umin), 0, "{}", function.display());
+}
+
+#[test]
+fn an_index_that_cannot_be_too_large_is_not_clamped() {
+    let text = "(module (memory i64 1)
+        (func (param i32) (result i32)
+            (i32.load (i64.add (i64.const 1024)
+                (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 2))))))";
+    let clamps = |memory64_reservation| {
+        let tunables = Tunables { memory64_reservation, ..Tunables::default() };
+        let function = optimize(text, &tunables);
+        count(&opcodes(&function, function.layout.entry_block().unwrap()), Opcode::Umin)
+    };
+    assert_eq!(clamps(64 << 30), 0);
+    assert_eq!(clamps(16 << 30), 1);
+}
