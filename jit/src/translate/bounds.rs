@@ -116,9 +116,9 @@ impl FuncTranslator<'_, '_> {
                     (self.known_greatest(left, depth), self.known_greatest(right, depth));
                 match opcode {
                     Opcode::Band | Opcode::Umin => left.min(right),
-                    Opcode::Iadd => left.checked_add(right).unwrap_or(u64::MAX),
-                    Opcode::Imul => left.checked_mul(right).unwrap_or(u64::MAX),
-                    Opcode::Ishl if right < 64 => left.checked_mul(1 << right).unwrap_or(u64::MAX),
+                    Opcode::Iadd => left.saturating_add(right),
+                    Opcode::Imul => left.saturating_mul(right),
+                    Opcode::Ishl if right < 64 => left.saturating_mul(1 << right),
                     _ => u64::MAX,
                 }
             }
