@@ -38,6 +38,12 @@ impl MemoryType {
         MemoryType { minimum, maximum, shared: false, memory64: true, page_size_log2 }
     }
 
+    /// A memory that several threads may use at once, with 32-bit addresses and sizes in pages of
+    /// 64 KiB.
+    pub fn shared(minimum: u32, maximum: u32) -> MemoryType {
+        MemoryType { shared: true, ..MemoryType::new(minimum, Some(maximum)) }
+    }
+
     /// Builds any type of memory there is.
     pub fn builder() -> MemoryTypeBuilder {
         MemoryTypeBuilder(MemoryType::new(0, None))

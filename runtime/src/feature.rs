@@ -107,7 +107,7 @@ features! {
     /// Structs and arrays that the engine collects.
     Gc = "gc", GC, V3, Missing;
     /// Shared memories and atomic operations.
-    Threads = "threads", THREADS, ON, Missing;
+    Threads = "threads", THREADS, ON, Provided;
     /// `memory.discard`.
     MemoryControl = "memory-control", MEMORY_CONTROL, OFF, Missing;
     /// 64-bit arithmetic with 128-bit results.

@@ -43,7 +43,7 @@ mod vm;
 
 pub use config::{Compilation, Config};
 pub use engine::Engine;
-pub use entities::{ExternRef, Global, Memory, MemoryAccessError, Table, Val};
+pub use entities::{ExternRef, Global, Memory, MemoryAccessError, SharedMemory, Table, Val};
 pub use error::{Error, Result};
 pub use feature::{Feature, UnknownFeature, WasmVersion};
 pub use func::{Caller, Func, IntoFunc, TypedFunc, WasmParams, WasmResults, WasmRet, WasmTy};

@@ -56,9 +56,6 @@ pub(crate) fn table_type(ty: &wasmparser::TableType) -> Result<TableType> {
 }
 
 pub(crate) fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType> {
-    if ty.shared {
-        return unsupported("shared memories");
-    }
     let builder = MemoryType::builder().min(ty.initial).max(ty.maximum).shared(ty.shared);
     let builder =
         builder.memory64(ty.memory64).page_size_log2(ty.page_size_log2.unwrap_or(16) as u8);

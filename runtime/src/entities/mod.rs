@@ -9,7 +9,7 @@ mod val;
 pub use externref::ExternRef;
 pub use global::Global;
 pub(crate) use global::{GlobalCell, read_global, write_global};
-pub use memory::{Memory, MemoryAccessError};
+pub use memory::{Memory, MemoryAccessError, SharedMemory};
 pub(crate) use memory::{MemoryData, allocate_memory, grow_memory};
 pub use table::Table;
 pub(crate) use table::{TableData, allocate_table, checked_range, grow_table};

@@ -1,7 +1,7 @@
 //! [`InstanceData`]: what a store keeps of an instance, with the context that compiled code uses.
 
 use super::externs::Extern;
-use crate::entities::{Global, Memory, Table};
+use crate::entities::{Global, Memory, SharedMemory, Table};
 use crate::func::Func;
 use crate::module::Module;
 use crate::store::StoreOpaque;
@@ -176,7 +176,12 @@ impl InstanceData {
             }
             EntityIndex::Table(table) => Extern::Table(Table::from_index(store, self.table(table))),
             EntityIndex::Memory(memory) => {
-                Extern::Memory(Memory::from_index(store, self.memory(memory)))
+                let index = self.memory(memory);
+                let data = store.memory(index);
+                match data.ty().shared {
+                    true => Extern::SharedMemory(SharedMemory::from_data(store.engine(), data)),
+                    false => Extern::Memory(Memory::from_index(store, index)),
+                }
             }
             EntityIndex::Global(global) => {
                 let cell = NonNull::new(self.global(global)).expect("not null");

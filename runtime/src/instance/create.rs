@@ -34,7 +34,7 @@ pub(super) unsafe fn instantiate(
             return Err(Error::msg("the module belongs to another engine than the store"));
         }
         let mut instance = InstanceData::new(store, module);
-        take_imports(&*store, &mut instance, imports);
+        take_imports(&mut *store, &mut instance, imports);
         instance.fill_func_refs();
         create_memories(store, &mut instance)?;
         create_globals(&instance);
@@ -58,7 +58,7 @@ fn without_frames(error: Error) -> Error {
     }
 }
 
-fn take_imports(store: &StoreOpaque, instance: &mut InstanceData, imports: &[Extern]) {
+fn take_imports(store: &mut StoreOpaque, instance: &mut InstanceData, imports: &[Extern]) {
     let (mut functions, mut globals) = (0, 0);
     for import in imports {
         match import {
@@ -72,6 +72,10 @@ fn take_imports(store: &StoreOpaque, instance: &mut InstanceData, imports: &[Ext
             }
             Extern::Table(table) => instance.push_table(store, table.index()),
             Extern::Memory(memory) => instance.push_memory(store, memory.index()),
+            Extern::SharedMemory(memory) => {
+                let index = store.share_memory(memory.data());
+                instance.push_memory(store, index);
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What instances import and export.
 
-use crate::entities::{Global, Memory, Table};
+use crate::engine::Engine;
+use crate::entities::{Global, Memory, SharedMemory, Table};
 use crate::func::Func;
-use crate::store::{AsContext, StoreId, StoreOpaque};
+use crate::store::{AsContext, StoreOpaque};
 use crate::types::ExternType;
 
 /// Something that can be imported or exported.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Extern {
     /// A function.
     Func(Func),
@@ -14,8 +15,10 @@ pub enum Extern {
     Global(Global),
     /// A table.
     Table(Table),
-    /// A memory.
+    /// A memory of one store.
     Memory(Memory),
+    /// A memory that stores share.
+    SharedMemory(SharedMemory),
 }
 
 impl Extern {
@@ -43,10 +46,18 @@ impl Extern {
         }
     }
 
-    /// The memory, if it is one.
+    /// The memory, if it is one of one store.
     pub fn into_memory(self) -> Option<Memory> {
         match self {
             Extern::Memory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
+    /// The memory, if it is one that stores share.
+    pub fn into_shared_memory(self) -> Option<SharedMemory> {
+        match self {
+            Extern::SharedMemory(memory) => Some(memory),
             _ => None,
         }
     }
@@ -58,7 +69,7 @@ impl Extern {
     }
 
     pub(crate) fn current_type(&self, store: &StoreOpaque) -> ExternType {
-        store.check(self.store());
+        self.check(store);
         match self {
             Extern::Func(func) => ExternType::Func(func.func_type(store)),
             Extern::Global(global) => ExternType::Global(global.global_type()),
@@ -66,16 +77,26 @@ impl Extern {
             Extern::Memory(memory) => {
                 ExternType::Memory(store.memory(memory.index()).current_type())
             }
+            Extern::SharedMemory(memory) => ExternType::Memory(memory.data().current_type()),
         }
     }
 
-    pub(crate) fn store(&self) -> StoreId {
-        match self {
+    /// # Panics
+    ///
+    /// When it cannot be used with `store`: it belongs to another one, or to another engine.
+    #[track_caller]
+    pub(crate) fn check(&self, store: &StoreOpaque) {
+        store.check(match self {
             Extern::Func(func) => func.store(),
             Extern::Global(global) => global.store(),
             Extern::Table(table) => table.store(),
             Extern::Memory(memory) => memory.store(),
-        }
+            Extern::SharedMemory(memory) => {
+                let same = Engine::same(memory.engine(), store.engine());
+                assert!(same, "shared memory used with another engine");
+                return;
+            }
+        });
     }
 }
 
@@ -94,6 +115,12 @@ impl From<Global> for Extern {
 impl From<Table> for Extern {
     fn from(table: Table) -> Extern {
         Extern::Table(table)
+    }
+}
+
+impl From<SharedMemory> for Extern {
+    fn from(memory: SharedMemory) -> Extern {
+        Extern::SharedMemory(memory)
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn check_imports(
         return Err(Error::msg(format!("expected {expected} imports, found {found}")));
     }
     for (import, given) in module.imports().zip(imports) {
-        store.check(given.store());
+        given.check(store);
         let found = given.current_type(store);
         check_type(import.module(), import.name(), import.ty(), &found)?;
     }

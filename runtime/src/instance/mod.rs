@@ -14,7 +14,7 @@ pub use link::LinkError;
 pub use pre::InstancePre;
 pub(crate) use pre::Resolved;
 
-use crate::entities::Memory;
+use crate::entities::{Memory, SharedMemory};
 use crate::error::{Error, Result};
 use crate::func::{Func, TypedFunc, WasmParams, WasmResults};
 use crate::module::Module;
@@ -73,9 +73,14 @@ impl Instance {
         self.get_export(store, name)?.into_func()
     }
 
-    /// An exported memory.
+    /// An exported memory of this store.
     pub fn get_memory(&self, store: impl AsContextMut, name: &str) -> Option<Memory> {
         self.get_export(store, name)?.into_memory()
+    }
+
+    /// An exported memory that is shared.
+    pub fn get_shared_memory(&self, store: impl AsContextMut, name: &str) -> Option<SharedMemory> {
+        self.get_export(store, name)?.into_shared_memory()
     }
 
     /// An exported function, to be called with Rust types.

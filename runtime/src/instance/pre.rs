@@ -22,7 +22,7 @@ impl Resolved {
     pub(crate) fn instantiate(&self, store: &mut StoreOpaque) -> Result<Extern> {
         Ok(match self {
             Resolved::Host(func) => Extern::Func(func.instantiate(store)?),
-            Resolved::Extern(value) => *value,
+            Resolved::Extern(value) => value.clone(),
         })
     }
 }

@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 /// Definitions by module and name, from which the imports of modules are taken.
 ///
-/// Host functions work in any store with data of type `T`; everything else belongs to one store.
+/// Host functions work in any store with data of type `T`, shared memories in any store of the engine;
+/// everything else belongs to one store.
 pub struct Linker<T> {
     engine: Engine,
     names: HashMap<Arc<str>, Name>,
@@ -108,7 +109,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Panics
     ///
-    /// When it belongs to another store.
+    /// When it belongs to another store, or is a shared memory of another engine.
     pub fn define(
         &mut self,
         store: impl AsContext<Data = T>,
@@ -117,7 +118,7 @@ impl<T: 'static> Linker<T> {
         value: impl Into<Extern>,
     ) -> Result<&mut Linker<T>> {
         let value = value.into();
-        store.as_context().opaque().check(value.store());
+        value.check(store.as_context().opaque());
         self.insert(module, name, Resolved::Extern(value))
     }
 

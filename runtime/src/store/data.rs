@@ -11,6 +11,7 @@ use seqfault_jit::vm::VMStoreContext;
 use std::any::{Any, TypeId};
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tells stores apart.
@@ -44,7 +45,8 @@ pub struct StoreOpaque {
     whole: Option<NonNull<dyn WholeStore>>,
     pending: Option<Pending>,
     instances: Arena<InstanceData>,
-    memories: Arena<MemoryData>,
+    /// Owned, or shared with other stores.
+    memories: Vec<Arc<MemoryData>>,
     tables: Arena<TableData>,
     globals: Arena<GlobalCell>,
     host_funcs: Arena<HostFuncInstance>,
@@ -78,7 +80,7 @@ impl StoreOpaque {
             whole: None,
             pending: None,
             instances: Arena::default(),
-            memories: Arena::default(),
+            memories: Vec::new(),
             tables: Arena::default(),
             globals: Arena::default(),
             host_funcs: Arena::default(),
@@ -160,11 +162,18 @@ impl StoreOpaque {
         &mut self.instances[index]
     }
 
-    pub(crate) fn add_memory(&mut self, memory: MemoryData) -> usize {
-        self.memories.push(Box::new(memory))
+    pub(crate) fn add_memory(&mut self, memory: Arc<MemoryData>) -> usize {
+        self.memories.push(memory);
+        self.memories.len() - 1
     }
 
-    pub(crate) fn memory(&self, index: usize) -> &MemoryData {
+    /// Keeps a memory of several stores alive as long as this one; its index here.
+    pub(crate) fn share_memory(&mut self, memory: &Arc<MemoryData>) -> usize {
+        let known = self.memories.iter().position(|known| Arc::ptr_eq(known, memory));
+        known.unwrap_or_else(|| self.add_memory(Arc::clone(memory)))
+    }
+
+    pub(crate) fn memory(&self, index: usize) -> &Arc<MemoryData> {
         &self.memories[index]
     }
 

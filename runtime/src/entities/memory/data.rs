@@ -1,0 +1,266 @@
+//! [`MemoryData`]: a linear memory itself, behind the handles of stores and hosts.
+//!
+//! One that is shared belongs to all stores that have imported it, and may be used by any number of
+//! threads at once. So nothing here takes `&mut self`: the length is atomic and only rises, writers
+//! of it exclude each other, readers take no lock.
+
+use super::MemoryAccessError;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::types::{MemoryType, WASM_PAGE_SIZE};
+use seqfault_jit::MEMORY64_GUARD;
+use seqfault_jit::vm::VMMemory;
+use seqfault_mm::{Access, Region, RegionOptions};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Address space for a 32-bit memory: the furthest that a 32-bit index, a 32-bit offset and the
+/// widest access reach, so that compiled code needs no bounds checks.
+const REACH32: usize = (8 << 30) + WASM_PAGE_SIZE;
+
+/// The unit of what regions make accessible.
+const HOST_PAGE: usize = 4096;
+
+/// The address space of a memory, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct AddressSpace {
+    /// What the memory can ever have.
+    capacity: usize,
+    /// What compiled code may reach, by whatever index. It is the same for all 64-bit memories of
+    /// an engine: code compares with a constant.
+    reach: usize,
+}
+
+impl AddressSpace {
+    fn of(config: &Config, ty: MemoryType) -> AddressSpace {
+        let (most, reach) = match ty.memory64 {
+            true => {
+                let reservation = config.tunables.memory64_reservation;
+                (reservation, reservation.saturating_add(MEMORY64_GUARD) as usize)
+            }
+            false => (1 << 32, REACH32),
+        };
+        let pages = ty.maximum.unwrap_or(ty.addressable_pages()).min(ty.addressable_pages());
+        let pages = pages.min(most >> ty.page_size_log2);
+        AddressSpace { capacity: (pages << ty.page_size_log2) as usize, reach }
+    }
+}
+
+/// What a new memory would have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    ty: MemoryType,
+    space: AddressSpace,
+    /// Bytes at the start.
+    pub(super) len: usize,
+}
+
+impl Plan {
+    /// # Errors
+    ///
+    /// When the minimum is more than a memory can have here.
+    pub(super) fn new(config: &Config, ty: MemoryType) -> Result<Plan> {
+        let space = AddressSpace::of(config, ty);
+        if ty.minimum > space.capacity as u64 >> ty.page_size_log2 {
+            return Err(Error::msg(format!("{ty} can have {} bytes at most", space.capacity)));
+        }
+        Ok(Plan { ty, space, len: (ty.minimum << ty.page_size_log2) as usize })
+    }
+
+    /// The maximum that limiters are told, in bytes.
+    pub(super) fn declared_maximum(&self) -> Option<usize> {
+        declared_maximum(self.ty, self.space.capacity)
+    }
+}
+
+/// A linear memory.
+pub(crate) struct MemoryData {
+    /// What compiled code reads.
+    vm: VMMemory,
+    region: Region,
+    ty: MemoryType,
+    /// Bytes that it can ever have.
+    capacity: usize,
+    /// Held by whoever changes the length; never while anything of the embedder's runs.
+    growing: Mutex<()>,
+}
+
+// SAFETY: the raw pointer in `vm` leads into the region, which is made for use by many threads; the
+// pointer itself never changes.
+unsafe impl Send for MemoryData {}
+// SAFETY: as above; all that changes is atomic or behind the region's own locks.
+unsafe impl Sync for MemoryData {}
+
+impl MemoryData {
+    pub(super) fn new(config: &Config, plan: Plan) -> Result<MemoryData> {
+        let Plan { ty, space: AddressSpace { capacity, reach }, len } = plan;
+        let maximum = capacity.next_multiple_of(WASM_PAGE_SIZE);
+        let mut options = RegionOptions::new(maximum)
+            .guard(reach - maximum)
+            .accessible(len.next_multiple_of(HOST_PAGE))
+            .speculation(config.speculation)
+            .resident_limit(config.memory_resident_limit);
+        if let Some(pager) = config.pager {
+            options = options.pager(pager);
+        }
+        let region = options
+            .build()
+            .map_err(|error| Error::from(error).context("cannot reserve a linear memory"))?;
+        let vm = VMMemory { base: region.base(), len: AtomicUsize::new(len) };
+        Ok(MemoryData { vm, region, ty, capacity, growing: Mutex::new(()) })
+    }
+
+    pub(crate) fn vm(&self) -> *const VMMemory {
+        &self.vm
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.vm.base
+    }
+
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Its type, as declared.
+    pub(crate) fn ty(&self) -> MemoryType {
+        self.ty
+    }
+
+    /// Bytes. Takes no lock.
+    pub(crate) fn len(&self) -> usize {
+        // SeqCst: in one order with `lengthen` and the guest's atomic accesses, as the threads
+        // proposal has it; it includes the Acquire that pairs with the Release there.
+        self.vm.len.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn pages(&self) -> u64 {
+        self.len() as u64 >> self.ty.page_size_log2
+    }
+
+    /// The type with the present size as its minimum: what imports are matched against.
+    pub(crate) fn current_type(&self) -> MemoryType {
+        MemoryType { minimum: self.pages(), ..self.ty }
+    }
+
+    /// Grows by `delta` pages if `allowed` agrees to the bytes it has and would have: the old size
+    /// in pages, or `None` if that may not be.
+    ///
+    /// `allowed` is asked without a lock held, and again when another thread was faster.
+    pub(super) fn grow(
+        &self,
+        delta: u64,
+        mut allowed: impl FnMut(usize, usize) -> Result<bool>,
+    ) -> Result<Option<u64>> {
+        loop {
+            let old = self.pages();
+            let new = match old.checked_add(delta) {
+                Some(new) if new <= self.capacity as u64 >> self.ty.page_size_log2 => new,
+                _ => return Ok(None),
+            };
+            let bytes = |pages: u64| (pages << self.ty.page_size_log2) as usize;
+            let (current, desired) = (bytes(old), bytes(new));
+            if !allowed(current, desired)? {
+                return Ok(None);
+            }
+            match self.lengthen(current, desired) {
+                // What the system refuses is, to the guest, a memory that cannot grow.
+                Some(done) => return Ok(done.is_ok().then_some(old)),
+                None => continue,
+            }
+        }
+    }
+
+    /// Grows from `current` to `desired` bytes; `None` if it has another size by now.
+    fn lengthen(&self, current: usize, desired: usize) -> Option<Result<(), seqfault_mm::Error>> {
+        // Nothing panics while it is held half-changed.
+        let _held = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Relaxed: it changes under the lock only.
+        if self.vm.len.load(Ordering::Relaxed) != current {
+            return None;
+        }
+        if let Err(error) = self.region.grow(desired.next_multiple_of(HOST_PAGE)) {
+            return Some(Err(error));
+        }
+        // SeqCst: see `len`. Whoever sees the new length finds the region grown.
+        self.vm.len.store(desired, Ordering::SeqCst);
+        Some(Ok(()))
+    }
+
+    /// `len` bytes from `start`, if they are all inside.
+    pub(crate) fn range(&self, start: u64, len: u64) -> Option<Range<usize>> {
+        match start.checked_add(len) {
+            Some(end) if end <= self.len() as u64 => Some(start as usize..end as usize),
+            _ => None,
+        }
+    }
+
+    /// The maximum that limiters are told, in bytes.
+    pub(super) fn declared_maximum(&self) -> Option<usize> {
+        declared_maximum(self.ty, self.capacity)
+    }
+}
+
+/// Accesses by the host.
+impl MemoryData {
+    pub(super) fn read(&self, offset: usize, buffer: &mut [u8]) -> Result<(), MemoryAccessError> {
+        let len = buffer.len();
+        self.check(offset, len)?;
+        let done = self.region.read(offset, buffer);
+        done.map_err(|fault| MemoryAccessError::fault(offset, len, fault))
+    }
+
+    pub(super) fn write(&self, offset: usize, buffer: &[u8]) -> Result<(), MemoryAccessError> {
+        self.check(offset, buffer.len())?;
+        let done = self.region.write(offset, buffer);
+        done.map_err(|fault| MemoryAccessError::fault(offset, buffer.len(), fault))
+    }
+
+    pub(super) fn fault_in(
+        &self,
+        range: Range<usize>,
+        access: Access,
+    ) -> Result<(), MemoryAccessError> {
+        let (offset, len) = self.check_range(&range)?;
+        let done = self.region.fault_in(range, access);
+        done.map_err(|fault| MemoryAccessError::fault(offset, len, fault))
+    }
+
+    pub(super) fn discard(&self, range: Range<usize>) -> Result<(), MemoryAccessError> {
+        let (offset, len) = self.check_range(&range)?;
+        if !is_page_aligned(offset as u64) || !is_page_aligned(len as u64) {
+            return Err(MemoryAccessError::because(offset, len, "not aligned to pages"));
+        }
+        let done = self.region.discard(range);
+        done.map_err(|error| MemoryAccessError::because(offset, len, error))
+    }
+
+    fn check(&self, offset: usize, len: usize) -> Result<(), MemoryAccessError> {
+        match self.range(offset as u64, len as u64) {
+            Some(_) => Ok(()),
+            None => Err(MemoryAccessError::out_of_bounds(offset, len)),
+        }
+    }
+
+    /// Offset and length of a range that is inside.
+    fn check_range(&self, range: &Range<usize>) -> Result<(usize, usize), MemoryAccessError> {
+        let (offset, len) = (range.start, range.len());
+        if range.start > range.end {
+            return Err(MemoryAccessError::because(offset, len, "reversed range"));
+        }
+        self.check(offset, len)?;
+        Ok((offset, len))
+    }
+}
+
+/// Whether `bytes` is a number of whole pages of 64 KiB, also in memories with other pages: the
+/// system gives nothing smaller back without splitting what it maps.
+pub(crate) fn is_page_aligned(bytes: u64) -> bool {
+    bytes.is_multiple_of(WASM_PAGE_SIZE as u64)
+}
+
+/// The maximum that limiters are told, in bytes.
+fn declared_maximum(ty: MemoryType, capacity: usize) -> Option<usize> {
+    ty.maximum.map(|_| capacity)
+}

@@ -1,0 +1,202 @@
+//! [`Memory`]: linear memory, a region of `seqfault-mm`.
+//!
+//! There is no way to a slice of it: other threads may write it, pages may be discarded. Hosts
+//! copy in and out, or make a range present and hand its address to the system.
+
+mod data;
+mod error;
+mod shared;
+
+pub(crate) use data::MemoryData;
+pub use error::MemoryAccessError;
+pub use shared::SharedMemory;
+
+use crate::error::{Error, Result};
+use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::types::MemoryType;
+use data::Plan;
+use seqfault_mm::Access;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A linear memory, in the store that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    store: StoreId,
+    index: usize,
+}
+
+/// A new memory, if the store's limiter agrees; its index.
+///
+/// # Safety
+///
+/// `store` must be a live store that nothing else borrows.
+pub(crate) unsafe fn allocate_memory(store: *mut StoreOpaque, ty: MemoryType) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    let plan = Plan::new(unsafe { &*store }.engine().config(), ty)?;
+    let len = plan.len;
+    // SAFETY: the caller's promise.
+    if !unsafe { StoreOpaque::whole(store) }.memory_growing(0, len, plan.declared_maximum())? {
+        return Err(Error::msg(format!("the store's limiter refuses a memory of {len} bytes")));
+    }
+    // SAFETY: the caller's promise; the borrow above has ended.
+    let store = unsafe { &mut *store };
+    let memory = MemoryData::new(store.engine().config(), plan)?;
+    Ok(store.add_memory(Arc::new(memory)))
+}
+
+/// Grows a memory by `delta` pages: the old size in pages, or `None` if that may not be.
+///
+/// # Safety
+///
+/// As for [`allocate_memory`].
+pub(crate) unsafe fn grow_memory(
+    store: *mut StoreOpaque,
+    index: usize,
+    delta: u64,
+) -> Result<Option<u64>> {
+    // SAFETY: the caller's promise; the memory lives as long as the store, and outside of it, so
+    // that borrowing the store does not touch it.
+    let memory = unsafe { &*Arc::as_ptr((*store).memory(index)) };
+    memory.grow(delta, |current, desired| {
+        // SAFETY: the caller's promise; no borrow of the store is alive.
+        let whole = unsafe { StoreOpaque::whole(store) };
+        whole.memory_growing(current, desired, memory.declared_maximum())
+    })
+}
+
+impl Memory {
+    /// A new memory.
+    ///
+    /// # Errors
+    ///
+    /// When the store's limiter refuses, or the system has no address space.
+    pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        // SAFETY: the store is borrowed mutably.
+        let index = unsafe { allocate_memory(store, ty)? };
+        Ok(Memory { store: store.id(), index })
+    }
+
+    /// Its type, as declared.
+    pub fn ty(&self, store: impl AsContext) -> MemoryType {
+        self.get(store.as_context().opaque()).ty()
+    }
+
+    /// Pages in it now, of the size that its type says.
+    pub fn size(&self, store: impl AsContext) -> u64 {
+        self.get(store.as_context().opaque()).pages()
+    }
+
+    /// Bytes in a page of it.
+    pub fn page_size(&self, store: impl AsContext) -> u64 {
+        self.ty(store).page_size()
+    }
+
+    /// Bytes in it now.
+    pub fn data_size(&self, store: impl AsContext) -> usize {
+        self.get(store.as_context().opaque()).len()
+    }
+
+    /// Bytes of it that take up memory of the machine.
+    pub fn resident(&self, store: impl AsContext) -> usize {
+        self.get(store.as_context().opaque()).region().resident()
+    }
+
+    /// Its first byte. Memories never move; what lies in it may change at any time while guests
+    /// run, and pages that the host touches are faulted in like a guest's.
+    pub fn data_ptr(&self, store: impl AsContext) -> *mut u8 {
+        self.get(store.as_context().opaque()).base()
+    }
+
+    /// Grows it by `delta` pages; the old size in pages.
+    ///
+    /// # Errors
+    ///
+    /// When its maximum or the store's limiter does not allow it.
+    pub fn grow(&self, mut store: impl AsContextMut, delta: u64) -> Result<u64> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        store.check(self.store);
+        // SAFETY: the store is borrowed mutably.
+        let old = unsafe { grow_memory(store, self.index, delta)? };
+        old.ok_or_else(|| Error::msg(format!("the memory cannot grow by {delta} pages")))
+    }
+
+    /// Copies bytes from `offset` on into `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not inside, or a page of it cannot be made present.
+    pub fn read(
+        &self,
+        store: impl AsContext,
+        offset: usize,
+        buffer: &mut [u8],
+    ) -> Result<(), MemoryAccessError> {
+        self.get(store.as_context().opaque()).read(offset, buffer)
+    }
+
+    /// Copies `buffer` to `offset`.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not inside, or a page of it cannot be made present.
+    pub fn write(
+        &self,
+        mut store: impl AsContextMut,
+        offset: usize,
+        buffer: &[u8],
+    ) -> Result<(), MemoryAccessError> {
+        let mut store = store.as_context_mut();
+        self.get(store.opaque()).write(offset, buffer)
+    }
+
+    /// Makes the pages of `range` present, so that the system may be given their addresses: it
+    /// does not fault pages in itself, its calls fail with `EFAULT`.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not inside, or a page of it cannot be made present.
+    pub fn fault_in(
+        &self,
+        store: impl AsContext,
+        range: Range<usize>,
+        access: Access,
+    ) -> Result<(), MemoryAccessError> {
+        self.get(store.as_context().opaque()).fault_in(range, access)
+    }
+
+    /// Gives the memory behind `range`, which must be whole pages of 64 KiB, back to the system:
+    /// it reads zero from now on, and counts as resident again only once it is touched.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not inside or not whole pages, or the system refuses.
+    pub fn discard(
+        &self,
+        mut store: impl AsContextMut,
+        range: Range<usize>,
+    ) -> Result<(), MemoryAccessError> {
+        let mut store = store.as_context_mut();
+        self.get(store.opaque()).discard(range)
+    }
+
+    fn get<'a>(&self, store: &'a StoreOpaque) -> &'a MemoryData {
+        store.check(self.store);
+        store.memory(self.index)
+    }
+
+    pub(crate) fn from_index(store: &StoreOpaque, index: usize) -> Memory {
+        Memory { store: store.id(), index }
+    }
+
+    pub(crate) fn store(&self) -> StoreId {
+        self.store
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+}
