@@ -4,19 +4,16 @@
 //! their instance's context first. Host functions are entered with the platform's C convention and
 //! an array of [`crate::vm::ValRaw`].
 
-use crate::types::{FuncType, HeapType, RefType, ValType};
+use crate::types::{FuncType, RefType, ValType};
 use cranelift_codegen::ir::{self, AbiParam, ArgumentPurpose, types};
 use cranelift_codegen::isa::CallConv;
 
 /// The type of addresses. Only 64-bit targets are supported.
 pub(crate) const POINTER: ir::Type = types::I64;
 
-/// The CLIF type of a reference: functions are addresses, host values are 32-bit numbers.
+/// The CLIF type of a reference: functions are addresses, all else 32-bit places in the heap.
 pub(crate) fn reference_type(ty: RefType) -> ir::Type {
-    match ty.heap {
-        HeapType::Func => POINTER,
-        HeapType::Extern => types::I32,
-    }
+    if ty.is_gc() { types::I32 } else { POINTER }
 }
 
 /// The CLIF type of a value. Vectors are always `i8x16` between operations.

@@ -4,6 +4,7 @@ mod abi;
 pub mod code;
 mod compile;
 mod error;
+pub mod gc;
 mod libcalls;
 mod memory_type;
 pub mod module;

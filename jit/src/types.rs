@@ -4,18 +4,100 @@
 //! wasmparser's) because they are part of the embedding API, which must not change whenever the
 //! parser does. `Display` prints the text format.
 
+mod composite;
+
+pub use composite::{ArrayType, CompositeType, FieldType, StorageType, StructType, SubType};
+
 use std::fmt;
 
 pub use crate::memory_type::{InvalidMemoryType, MemoryType, MemoryTypeBuilder, WASM_PAGE_SIZE};
 
 /// A heap type: what a reference can point to.
+///
+/// Concrete types are numbers in an index space of whoever uses them: type indices in a module, the
+/// engine's ids once a type is canonical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeapType {
     /// Any function.
     Func,
-    /// Any host value.
+    /// A function of one type.
+    ConcreteFunc(u32),
+    /// No function.
+    NoFunc,
+    /// Any value that comes from outside.
     Extern,
+    /// No value from outside.
+    NoExtern,
+    /// Any value of WebAssembly's own.
+    Any,
+    /// What `ref.eq` can compare.
+    Eq,
+    /// Unboxed 31-bit integers.
+    I31,
+    /// Any struct.
+    Struct,
+    /// A struct of one type.
+    ConcreteStruct(u32),
+    /// Any array.
+    Array,
+    /// An array of one type.
+    ConcreteArray(u32),
+    /// No value of WebAssembly's own.
+    None,
+    /// Any exception.
+    Exn,
+    /// No exception.
+    NoExn,
+}
+
+impl HeapType {
+    /// Whether references to it are addresses of functions. All others lead into the store's heap.
+    pub fn is_func(self) -> bool {
+        matches!(self, HeapType::Func | HeapType::ConcreteFunc(_) | HeapType::NoFunc)
+    }
+
+    /// The number of a concrete type.
+    pub fn concrete(self) -> Option<u32> {
+        match self {
+            HeapType::ConcreteFunc(i)
+            | HeapType::ConcreteStruct(i)
+            | HeapType::ConcreteArray(i) => Some(i),
+            _ => None,
+        }
+    }
+
+    /// The same type with another number, if it is concrete.
+    fn map(self, f: &mut impl FnMut(u32) -> u32) -> HeapType {
+        match self {
+            HeapType::ConcreteFunc(i) => HeapType::ConcreteFunc(f(i)),
+            HeapType::ConcreteStruct(i) => HeapType::ConcreteStruct(f(i)),
+            HeapType::ConcreteArray(i) => HeapType::ConcreteArray(f(i)),
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for HeapType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HeapType::Func => "func",
+            HeapType::NoFunc => "nofunc",
+            HeapType::Extern => "extern",
+            HeapType::NoExtern => "noextern",
+            HeapType::Any => "any",
+            HeapType::Eq => "eq",
+            HeapType::I31 => "i31",
+            HeapType::Struct => "struct",
+            HeapType::Array => "array",
+            HeapType::None => "none",
+            HeapType::Exn => "exn",
+            HeapType::NoExn => "noexn",
+            HeapType::ConcreteFunc(i)
+            | HeapType::ConcreteStruct(i)
+            | HeapType::ConcreteArray(i) => return i.fmt(f),
+        })
+    }
 }
 
 /// A reference type.
@@ -32,16 +114,17 @@ impl RefType {
     pub const FUNCREF: RefType = RefType { nullable: true, heap: HeapType::Func };
     /// `externref`, short for `(ref null extern)`.
     pub const EXTERNREF: RefType = RefType { nullable: true, heap: HeapType::Extern };
+
+    /// Whether it is a reference into the store's heap, which moves.
+    pub fn is_gc(self) -> bool {
+        !self.heap.is_func()
+    }
 }
 
 impl fmt::Display for RefType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.nullable, self.heap) {
-            (true, HeapType::Func) => f.write_str("funcref"),
-            (true, HeapType::Extern) => f.write_str("externref"),
-            (false, HeapType::Func) => f.write_str("(ref func)"),
-            (false, HeapType::Extern) => f.write_str("(ref extern)"),
-        }
+        f.write_str(if self.nullable { "(ref null " } else { "(ref " })?;
+        write!(f, "{})", self.heap)
     }
 }
 
@@ -67,6 +150,18 @@ impl ValType {
     pub const FUNCREF: ValType = ValType::Ref(RefType::FUNCREF);
     /// The nullable host reference type.
     pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
+
+    /// Whether it is a reference into the store's heap, which moves.
+    pub fn is_gc(self) -> bool {
+        matches!(self, ValType::Ref(ty) if ty.is_gc())
+    }
+
+    pub(crate) fn map(self, f: &mut impl FnMut(u32) -> u32) -> ValType {
+        match self {
+            ValType::Ref(ty) => ValType::Ref(RefType { heap: ty.heap.map(f), ..ty }),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for ValType {
@@ -110,6 +205,11 @@ impl FuncType {
     /// The result types, in order.
     pub fn results(&self) -> &[ValType] {
         &self.types[self.params..]
+    }
+
+    pub(crate) fn map(&self, f: &mut impl FnMut(u32) -> u32) -> FuncType {
+        let types = self.types.iter().map(|ty| ty.map(f)).collect();
+        FuncType { types, params: self.params }
     }
 }
 

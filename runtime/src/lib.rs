@@ -58,6 +58,7 @@ pub use store::{
 };
 pub use trap::{FrameInfo, Trap, TrapCode};
 pub use types::{
-    ExportType, ExternType, FuncType, GlobalType, HeapType, ImportType, InvalidMemoryType,
-    MemoryType, MemoryTypeBuilder, Mutability, RefType, TableType, ValType, WASM_PAGE_SIZE,
+    ArrayType, ExportType, ExternType, FieldType, Finality, FuncType, GlobalType, HeapType,
+    ImportType, InvalidMemoryType, MemoryType, MemoryTypeBuilder, Mutability, RefType, StorageType,
+    StructType, TableType, ValType, WASM_PAGE_SIZE,
 };

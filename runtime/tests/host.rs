@@ -167,7 +167,7 @@ fn the_caller_is_the_instance_that_called() -> Result<()> {
     let mut linker: Linker<Vec<i32>> = Linker::new(&engine);
     let f = |mut caller: Caller<'_, Vec<i32>>| {
         let id = caller.get_export("id").and_then(|e| e.into_global());
-        let id = id.map_or(-1, |id| id.get(&caller).unwrap_i32());
+        let id = id.map_or(-1, |id| id.get(&mut caller).unwrap_i32());
         caller.data_mut().push(id);
     };
     linker.func_wrap("host", "f", f)?;

@@ -137,7 +137,7 @@ fn a_trap_leaves_what_was_done_before_it() -> Result<()> {
     instance.get_memory(&mut store, "memory").unwrap().read(&store, 8, &mut bytes)?;
     assert_eq!(bytes, [7, 0, 0, 0]);
     let global = instance.get_export(&mut store, "g").unwrap().into_global().unwrap();
-    assert_eq!(global.get(&store).unwrap_i32(), 9);
+    assert_eq!(global.get(&mut store).unwrap_i32(), 9);
     Ok(())
 }
 

@@ -4,12 +4,14 @@
 //! here is valid WebAssembly that this engine does not provide.
 
 use super::info::{ConstExpr, ConstOp};
+use super::types::ModuleTypes;
 use crate::error::CompileError;
 use crate::types::{
-    FuncType, GlobalType, HeapType, MemoryType, Mutability, RefType, TableType, ValType,
+    FieldType, FuncType, GlobalType, HeapType, MemoryType, Mutability, RefType, StorageType,
+    TableType, ValType,
 };
 use smallvec::SmallVec;
-use wasmparser::{AbstractHeapType, Operator};
+use wasmparser::{AbstractHeapType, Operator, UnpackedIndex};
 
 type Result<T> = std::result::Result<T, CompileError>;
 
@@ -17,41 +19,65 @@ fn unsupported<T>(what: impl Into<String>) -> Result<T> {
     Err(CompileError::Unsupported(what.into()))
 }
 
-pub(crate) fn heap_type(ty: wasmparser::HeapType) -> Result<HeapType> {
-    match ty {
-        wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::Func } => {
-            Ok(HeapType::Func)
-        }
-        wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::Extern } => {
-            Ok(HeapType::Extern)
-        }
-        other => unsupported(format!("heap type {other:?}")),
-    }
+pub(crate) fn heap_type(types: &ModuleTypes, ty: wasmparser::HeapType) -> Result<HeapType> {
+    Ok(match ty {
+        wasmparser::HeapType::Abstract { shared: false, ty } => match ty {
+            AbstractHeapType::Func => HeapType::Func,
+            AbstractHeapType::NoFunc => HeapType::NoFunc,
+            AbstractHeapType::Extern => HeapType::Extern,
+            AbstractHeapType::NoExtern => HeapType::NoExtern,
+            AbstractHeapType::Any => HeapType::Any,
+            AbstractHeapType::Eq => HeapType::Eq,
+            AbstractHeapType::I31 => HeapType::I31,
+            AbstractHeapType::Struct => HeapType::Struct,
+            AbstractHeapType::Array => HeapType::Array,
+            AbstractHeapType::None => HeapType::None,
+            AbstractHeapType::Exn => HeapType::Exn,
+            AbstractHeapType::NoExn => HeapType::NoExn,
+            other => return unsupported(format!("heap type {other:?}")),
+        },
+        wasmparser::HeapType::Concrete(UnpackedIndex::Module(index)) => types.concrete(index),
+        other => return unsupported(format!("heap type {other:?}")),
+    })
 }
 
-pub(crate) fn ref_type(ty: wasmparser::RefType) -> Result<RefType> {
-    Ok(RefType { nullable: ty.is_nullable(), heap: heap_type(ty.heap_type())? })
+pub(crate) fn ref_type(types: &ModuleTypes, ty: wasmparser::RefType) -> Result<RefType> {
+    Ok(RefType { nullable: ty.is_nullable(), heap: heap_type(types, ty.heap_type())? })
 }
 
-pub(crate) fn val_type(ty: wasmparser::ValType) -> Result<ValType> {
+pub(crate) fn val_type(types: &ModuleTypes, ty: wasmparser::ValType) -> Result<ValType> {
     Ok(match ty {
         wasmparser::ValType::I32 => ValType::I32,
         wasmparser::ValType::I64 => ValType::I64,
         wasmparser::ValType::F32 => ValType::F32,
         wasmparser::ValType::F64 => ValType::F64,
         wasmparser::ValType::V128 => ValType::V128,
-        wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(ty)?),
+        wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(types, ty)?),
     })
 }
 
-pub(crate) fn func_type(ty: &wasmparser::FuncType) -> Result<FuncType> {
-    let params = ty.params().iter().map(|&ty| val_type(ty)).collect::<Result<Vec<_>>>()?;
-    let results = ty.results().iter().map(|&ty| val_type(ty)).collect::<Result<Vec<_>>>()?;
-    Ok(FuncType::new(params, results))
+pub(crate) fn func_type(types: &ModuleTypes, ty: &wasmparser::FuncType) -> Result<FuncType> {
+    let all = |list: &[wasmparser::ValType]| {
+        list.iter().map(|&ty| val_type(types, ty)).collect::<Result<Vec<_>>>()
+    };
+    Ok(FuncType::new(all(ty.params())?, all(ty.results())?))
 }
 
-pub(crate) fn table_type(ty: &wasmparser::TableType) -> Result<TableType> {
-    let element = ref_type(ty.element_type)?;
+pub(super) fn field_type(types: &ModuleTypes, ty: &wasmparser::FieldType) -> Result<FieldType> {
+    let storage = match ty.element_type {
+        wasmparser::StorageType::I8 => StorageType::I8,
+        wasmparser::StorageType::I16 => StorageType::I16,
+        wasmparser::StorageType::Val(ty) => StorageType::Val(val_type(types, ty)?),
+    };
+    Ok(FieldType { storage, mutability: mutability(ty.mutable) })
+}
+
+fn mutability(mutable: bool) -> Mutability {
+    if mutable { Mutability::Var } else { Mutability::Const }
+}
+
+pub(crate) fn table_type(types: &ModuleTypes, ty: &wasmparser::TableType) -> Result<TableType> {
+    let element = ref_type(types, ty.element_type)?;
     Ok(TableType { table64: ty.table64, ..TableType::new64(element, ty.initial, ty.maximum) })
 }
 
@@ -62,9 +88,9 @@ pub(crate) fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType> {
     builder.build().map_err(|error| CompileError::Unsupported(error.to_string()))
 }
 
-pub(crate) fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType> {
-    let mutability = if ty.mutable { Mutability::Var } else { Mutability::Const };
-    Ok(GlobalType { content: val_type(ty.content_type)?, mutability })
+pub(crate) fn global_type(types: &ModuleTypes, ty: &wasmparser::GlobalType) -> Result<GlobalType> {
+    let content = val_type(types, ty.content_type)?;
+    Ok(GlobalType { content, mutability: mutability(ty.mutable) })
 }
 
 /// A constant expression; functions that it refers to are added to `escaped`.

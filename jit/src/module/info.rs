@@ -3,6 +3,7 @@
 //! Index spaces are the specification's: imports come first, and every index is a plain `u32` as
 //! it stands in the binary. "Defined" indices count from the first non-imported entity.
 
+use super::types::ModuleTypes;
 use crate::types::{FuncType, GlobalType, MemoryType, RefType, TableType};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -12,8 +13,8 @@ use std::ops::Range;
 pub struct ModuleInfo {
     /// The name of the module, from the name section.
     pub name: Option<String>,
-    /// Its function types, by type index.
-    pub types: Vec<FuncType>,
+    /// Its types, by type index.
+    pub types: ModuleTypes,
     /// Its imports, in order.
     pub imports: Vec<Import>,
     /// How many functions are imported.
@@ -53,7 +54,7 @@ pub struct ModuleInfo {
 impl ModuleInfo {
     /// The type of a function.
     pub fn func_type(&self, func: u32) -> &FuncType {
-        &self.types[self.functions[func as usize] as usize]
+        self.types.func(self.functions[func as usize])
     }
 
     /// Whether a function is imported.

@@ -5,6 +5,7 @@ mod info;
 mod malformed;
 mod names;
 mod parse;
+mod types;
 
 pub use info::{
     ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment,
@@ -13,3 +14,4 @@ pub use info::{
 pub use names::function_names;
 pub(crate) use parse::function_body;
 pub use parse::{BodyValidation, ParsedModule, ValidationScratch, parse};
+pub use types::ModuleTypes;

@@ -133,8 +133,8 @@ impl Sections {
     fn section(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
         match payload {
             Payload::TypeSection(types) => {
-                for ty in types.into_iter_err_on_gc_types() {
-                    self.info.types.push(convert::func_type(&ty?)?);
+                for group in types {
+                    self.info.types.push_group(group?)?;
                 }
             }
             Payload::ImportSection(imports) => {
@@ -160,7 +160,7 @@ impl Sections {
             Payload::GlobalSection(globals) => {
                 for global in globals {
                     let global = global?;
-                    self.info.globals.push(convert::global_type(&global.ty)?);
+                    self.info.globals.push(convert::global_type(&self.info.types, &global.ty)?);
                     let init = convert::const_expr(&global.init_expr, &mut self.escaped)?;
                     self.info.global_inits.push(init);
                 }
@@ -202,7 +202,7 @@ impl Sections {
                 EntityType::Function(ty)
             }
             TypeRef::Table(ty) => {
-                let ty = convert::table_type(&ty)?;
+                let ty = convert::table_type(&info.types, &ty)?;
                 info.tables.push(TableInfo { ty, init: None });
                 info.num_imported_tables += 1;
                 EntityType::Table(ty)
@@ -214,7 +214,7 @@ impl Sections {
                 EntityType::Memory(ty)
             }
             TypeRef::Global(ty) => {
-                let ty = convert::global_type(&ty)?;
+                let ty = convert::global_type(&info.types, &ty)?;
                 info.globals.push(ty);
                 info.num_imported_globals += 1;
                 EntityType::Global(ty)
@@ -230,7 +230,7 @@ impl Sections {
     }
 
     fn table(&mut self, table: wasmparser::Table<'_>) -> Result<(), Stop> {
-        let ty = convert::table_type(&table.ty)?;
+        let ty = convert::table_type(&self.info.types, &table.ty)?;
         let init = match table.init {
             TableInit::RefNull => None,
             TableInit::Expr(init) => Some(convert::const_expr(&init, &mut self.escaped)?),
@@ -276,7 +276,7 @@ impl Sections {
                 for expression in expressions {
                     items.push(convert::const_expr(&expression?, &mut self.escaped)?);
                 }
-                (convert::ref_type(ty)?, ElementItems::Expressions(items.into()))
+                (convert::ref_type(&self.info.types, ty)?, ElementItems::Expressions(items.into()))
             }
         };
         self.info.elements.push(ElementSegment { mode, ty, items });

@@ -4,7 +4,6 @@
 //! at 32. A length that counts in two memories or tables has 64 bits only where both have.
 
 use super::function::FuncTranslator;
-use crate::types::HeapType;
 use crate::vm::BuiltinSignature;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
@@ -80,9 +79,9 @@ impl FuncTranslator<'_, '_> {
     /// A reference in the 64 bits that an element of a table has.
     pub(super) fn pop_element(&mut self, table: u32) -> Value {
         let value = self.stack.pop();
-        match self.env.module.tables[table as usize].ty.element.heap {
-            HeapType::Func => value,
-            HeapType::Extern => self.builder.ins().uextend(types::I64, value),
+        match self.env.module.tables[table as usize].ty.element.is_gc() {
+            false => value,
+            true => self.builder.ins().uextend(types::I64, value),
         }
     }
 }

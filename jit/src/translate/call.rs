@@ -75,7 +75,7 @@ impl<'a> FuncTranslator<'a, '_> {
     }
 
     fn callee(&mut self, code: Value, vmctx: Value, type_index: u32) -> Callee<'a> {
-        let ty = &self.env.module.types[type_index as usize];
+        let ty = self.env.module.types.func(type_index);
         Callee { code, vmctx, signature: self.signature(type_index), ty }
     }
 

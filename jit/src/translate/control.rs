@@ -12,7 +12,7 @@ use super::function::{FuncTranslator, read_error};
 use crate::abi;
 use crate::module::{ModuleInfo, convert};
 use crate::trap::TrapCode;
-use crate::types::{FuncType, HeapType, RefType, ValType};
+use crate::types::{FuncType, ValType};
 use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, Value};
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ type BranchArgs = SmallVec<[BlockArg; 8]>;
 pub(super) struct Frame<'a> {
     kind: FrameKind,
     params: &'a [ValType],
-    results: &'a [ValType],
+    results: Results<'a>,
     /// How many operands lie below its own.
     height: usize,
     /// The block after its end, once something has branched there. Loops have none.
@@ -46,7 +46,8 @@ enum FrameKind {
 impl<'a> Frame<'a> {
     /// The frame of a function's body.
     pub(super) fn body(ty: &'a FuncType) -> Frame<'a> {
-        Frame { kind: FrameKind::Block, params: &[], results: ty.results(), height: 0, exit: None }
+        let results = Results::Listed(ty.results());
+        Frame { kind: FrameKind::Block, params: &[], results, height: 0, exit: None }
     }
 
     /// The values that a branch to it passes.
@@ -276,7 +277,8 @@ impl<'a> FuncTranslator<'a, '_> {
         if let Some(exit) = self.frames[index].exit {
             return Ok(exit);
         }
-        let exit = self.block_with_params(self.frames[index].results)?;
+        let results = self.frames[index].results;
+        let exit = self.block_with_params(&results)?;
         self.frames[index].exit = Some(exit);
         Ok(exit)
     }
@@ -326,39 +328,34 @@ struct TableEdges {
     blocks: HashMap<u32, Block>,
 }
 
-/// The parameters and results of a block.
-fn block_signature(module: &ModuleInfo, ty: BlockType) -> Result<(&[ValType], &[ValType])> {
-    Ok(match ty {
-        BlockType::Empty => (&[], &[]),
-        BlockType::Type(ty) => (&[], one_type(convert::val_type(ty)?)),
-        BlockType::FuncType(index) => {
-            let ty = &module.types[index as usize];
-            (ty.params(), ty.results())
-        }
-    })
+/// The results of a block, as its type lists them.
+#[derive(Clone, Copy)]
+enum Results<'a> {
+    /// Those of a function type.
+    Listed(&'a [ValType]),
+    /// Just one.
+    One(ValType),
 }
 
-/// A list with one type, for ever: so that frames can borrow it as they borrow a module's types.
-fn one_type(ty: ValType) -> &'static [ValType] {
-    use HeapType::{Extern, Func};
-    const fn reference(nullable: bool, heap: HeapType) -> ValType {
-        ValType::Ref(RefType { nullable, heap })
-    }
-    match ty {
-        ValType::I32 => &[ValType::I32],
-        ValType::I64 => &[ValType::I64],
-        ValType::F32 => &[ValType::F32],
-        ValType::F64 => &[ValType::F64],
-        ValType::V128 => &[ValType::V128],
-        ValType::Ref(RefType { nullable: true, heap: Func }) => &const { [reference(true, Func)] },
-        ValType::Ref(RefType { nullable: false, heap: Func }) => {
-            &const { [reference(false, Func)] }
-        }
-        ValType::Ref(RefType { nullable: true, heap: Extern }) => {
-            &const { [reference(true, Extern)] }
-        }
-        ValType::Ref(RefType { nullable: false, heap: Extern }) => {
-            &const { [reference(false, Extern)] }
+impl std::ops::Deref for Results<'_> {
+    type Target = [ValType];
+
+    fn deref(&self) -> &[ValType] {
+        match self {
+            Results::Listed(types) => types,
+            Results::One(ty) => std::slice::from_ref(ty),
         }
     }
+}
+
+/// The parameters and results of a block.
+fn block_signature(module: &ModuleInfo, ty: BlockType) -> Result<(&[ValType], Results<'_>)> {
+    Ok(match ty {
+        BlockType::Empty => (&[], Results::Listed(&[])),
+        BlockType::Type(ty) => (&[], Results::One(convert::val_type(&module.types, ty)?)),
+        BlockType::FuncType(index) => {
+            let ty = module.types.func(index);
+            (ty.params(), Results::Listed(ty.results()))
+        }
+    })
 }

@@ -112,7 +112,7 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn signature(&mut self, type_index: u32) -> SigRef {
         let module = self.env.module;
         *self.env.signatures.entry(type_index).or_insert_with(|| {
-            let ty = &module.types[type_index as usize];
+            let ty = module.types.func(type_index);
             self.builder.import_signature(abi::wasm_signature(ty))
         })
     }

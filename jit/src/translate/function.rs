@@ -98,7 +98,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             if count == 0 {
                 continue;
             }
-            let ty = convert::val_type(ty)?;
+            let ty = convert::val_type(&self.env.module.types, ty)?;
             let zero = self.zero(ty);
             for _ in 0..count {
                 self.declare_local(abi::value_type(ty), zero);
@@ -129,10 +129,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
 
     /// The null reference.
     pub(super) fn null(&mut self, heap: HeapType) -> Value {
-        let ty = match heap {
-            HeapType::Func => abi::POINTER,
-            HeapType::Extern => types::I32,
-        };
+        let ty = if heap.is_func() { abi::POINTER } else { types::I32 };
         self.builder.ins().iconst(ty, 0)
     }
 

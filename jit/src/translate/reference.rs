@@ -7,7 +7,7 @@ use cranelift_codegen::ir::InstBuilder;
 
 impl FuncTranslator<'_, '_> {
     pub(super) fn ref_null(&mut self, heap: wasmparser::HeapType) -> Result {
-        let null = self.null(convert::heap_type(heap)?);
+        let null = self.null(convert::heap_type(&self.env.module.types, heap)?);
         self.stack.push(null);
         Ok(())
     }

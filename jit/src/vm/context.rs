@@ -1,6 +1,6 @@
 //! The two contexts: one per instance, one per store.
 
-use super::{VMBuiltins, VMSlot, ValRaw};
+use super::{VMBuiltins, VMSlot, VMTypes, ValRaw};
 use std::ffi::c_void;
 use std::mem::offset_of;
 use std::sync::atomic::AtomicU64;
@@ -20,6 +20,8 @@ pub struct VMContext {
     pub slots: *const VMSlot,
     /// The engine's id of each of the module's types, by type index.
     pub type_ids: *const u32,
+    /// The engine's types.
+    pub types: *const VMTypes,
     /// The engine's epoch.
     pub epoch: *const AtomicU64,
     /// The runtime's instance, which this crate never looks into.

@@ -9,6 +9,7 @@
 //!          │                   builtins ──────► VMBuiltins (one per process)
 //!          │                   slots ─────────► [VMSlot; defined functions] (one per module)
 //!          │                   type_ids ──────► [u32; types] (one per module)
+//!          │                   types ─────────► VMTypes (one per engine)
 //!          ├ [VMFunctionImport; imported functions]
 //!          ├ [VMMemoryRef; memories]       ── definition ─► VMMemory
 //!          ├ [*mut VMTable; tables]        ─────────────► VMTable
@@ -21,6 +22,7 @@ mod builtins;
 mod context;
 mod entities;
 mod offsets;
+mod types;
 
 pub use builtins::{BuiltinSignature, BuiltinType, VMBuiltins};
 pub use context::{EntryTrampoline, HostFunction, VMContext, VMHostContext, VMStoreContext};
@@ -28,3 +30,7 @@ pub use entities::{
     VMFuncRef, VMFunctionImport, VMGlobal, VMMemory, VMMemoryRef, VMSlot, VMTable, ValRaw,
 };
 pub use offsets::VMOffsets;
+pub use types::{
+    FORWARDED, HOST_OBJECT, MIN_DISPLAY, TYPE_KIND_BITS, TYPE_KIND_MASK, VMType, VMTypeKind,
+    VMTypes,
+};

@@ -4,7 +4,7 @@ mod once;
 mod types;
 
 pub(crate) use once::CompileOnce;
-pub(crate) use types::{TypeId, TypeRegistry};
+pub(crate) use types::{RegisteredType, TypeId, TypeRegistry};
 
 use crate::config::Config;
 use crate::error::{Error, Result};

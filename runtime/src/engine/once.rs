@@ -43,7 +43,7 @@ mod tests {
         assert!(once.get(full).is_err());
         let compile = || {
             let mut unit = seqfault_jit::code::UnitBuilder::new();
-            let ty = crate::FuncType::new([], []);
+            let ty = seqfault_jit::types::FuncType::new([], []);
             let compiler = seqfault_jit::Compiler::new(Default::default())?;
             unit.push(None, compiler.compile_entry(&mut Default::default(), &ty)?);
             unit.publish(0)

@@ -2,6 +2,7 @@
 
 use super::Val;
 use crate::error::{Error, Result};
+use crate::instance::InstanceData;
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
 use crate::types::{GlobalType, Mutability};
 use seqfault_jit::vm::{VMGlobal, ValRaw};
@@ -12,7 +13,16 @@ use std::ptr::NonNull;
 pub struct Global {
     store: StoreId,
     cell: NonNull<VMGlobal>,
-    ty: GlobalType,
+    owner: GlobalOwner,
+}
+
+/// Who knows the type of a global.
+#[derive(Clone, Copy, Debug)]
+enum GlobalOwner {
+    /// The host made it.
+    Host(NonNull<GlobalCell>),
+    /// An instance defines it, under this index.
+    Instance(NonNull<InstanceData>, u32),
 }
 
 // SAFETY: the pointer is used only together with the store that owns what it leads to.
@@ -22,7 +32,10 @@ unsafe impl Sync for Global {}
 
 /// A global that the host made; those of instances lie in their contexts.
 #[derive(Debug)]
-pub(crate) struct GlobalCell(pub(crate) VMGlobal);
+pub(crate) struct GlobalCell {
+    pub(crate) vm: VMGlobal,
+    pub(crate) ty: GlobalType,
+}
 
 impl Global {
     /// A new global.
@@ -31,30 +44,32 @@ impl Global {
     ///
     /// When `value` is not one of the type's.
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Global> {
-        value.check(ty.content)?;
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let cell = store.add_global(Box::new(GlobalCell(VMGlobal { bytes: [0; 16] })));
-        let cell = NonNull::from(&mut cell.0);
-        let global = Global { store: store.id(), cell, ty };
-        // SAFETY: a cell of this store; the type has been checked.
-        unsafe { write_global(cell.as_ptr(), value.to_raw(store)) };
-        Ok(global)
+        value.check(store, &ty.content)?;
+        let raw = value.to_raw(store);
+        let cell = store.add_global(Box::new(GlobalCell { vm: VMGlobal { bytes: [0; 16] }, ty }));
+        let cell = NonNull::from(cell);
+        // SAFETY: a cell of this store, where it stays.
+        let vm = unsafe { NonNull::new_unchecked(&raw mut (*cell.as_ptr()).vm) };
+        // SAFETY: as above; the type has been checked.
+        unsafe { write_global(vm.as_ptr(), raw) };
+        Ok(Global { store: store.id(), cell: vm, owner: GlobalOwner::Host(cell) })
     }
 
     /// Its type.
     pub fn ty(&self, store: impl AsContext) -> GlobalType {
-        store.as_context().opaque().check(self.store);
-        self.ty
+        self.global_type(store.as_context().opaque())
     }
 
     /// Its value.
-    pub fn get(&self, store: impl AsContext) -> Val {
-        let store = store.as_context().opaque();
-        store.check(self.store);
+    pub fn get(&self, mut store: impl AsContextMut) -> Val {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let content = self.global_type(store).content;
         // SAFETY: the store owns the cell and is borrowed, so no guest writes it now; the cell
         // holds a value of its type.
-        unsafe { Val::from_raw(store, read_global(self.cell.as_ptr()), self.ty.content) }
+        unsafe { Val::from_raw(store, read_global(self.cell.as_ptr()), &content) }
     }
 
     /// Changes its value.
@@ -65,22 +80,21 @@ impl Global {
     pub fn set(&self, mut store: impl AsContextMut, value: Val) -> Result<()> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        store.check(self.store);
-        if self.ty.mutability == Mutability::Const {
+        let ty = self.global_type(store);
+        if ty.mutability == Mutability::Const {
             return Err(Error::msg("the global is immutable"));
         }
-        value.check(self.ty.content)?;
+        value.check(store, &ty.content)?;
         // SAFETY: the store owns the cell and is borrowed; the type has been checked.
         unsafe { write_global(self.cell.as_ptr(), value.to_raw(store)) };
         Ok(())
     }
 
-    pub(crate) fn from_cell(
-        store: &StoreOpaque,
-        cell: NonNull<VMGlobal>,
-        ty: GlobalType,
-    ) -> Global {
-        Global { store: store.id(), cell, ty }
+    /// The global that an instance defines under an index.
+    pub(crate) fn of_instance(store: &StoreOpaque, instance: &InstanceData, index: u32) -> Global {
+        let cell = NonNull::new(instance.global(index)).expect("not null");
+        let owner = GlobalOwner::Instance(NonNull::from(instance), index);
+        Global { store: store.id(), cell, owner }
     }
 
     pub(crate) fn store(&self) -> StoreId {
@@ -91,8 +105,20 @@ impl Global {
         self.cell.as_ptr()
     }
 
-    pub(crate) fn global_type(&self) -> GlobalType {
-        self.ty
+    pub(crate) fn global_type(&self, store: &StoreOpaque) -> GlobalType {
+        store.check(self.store);
+        match self.owner {
+            // SAFETY: the store owns the cell, and its type never changes.
+            GlobalOwner::Host(cell) => unsafe { (*cell.as_ptr()).ty.clone() },
+            GlobalOwner::Instance(instance, index) => {
+                // SAFETY: the store owns the instance, whose module never changes.
+                let module = unsafe { (*instance.as_ptr()).module() };
+                GlobalType::from_canonical(
+                    &module.info().globals[index as usize],
+                    &module.resolver(),
+                )
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::Val;
 use crate::error::{Error, Result};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
 use crate::trap::{TrapCode, TrapReason};
-use crate::types::{TableType, ValType};
+use crate::types::TableType;
 use seqfault_jit::vm::VMTable;
 use std::ops::Range;
 
@@ -56,7 +56,7 @@ impl TableData {
 
     /// The type with the present size as its minimum: what imports are matched against.
     pub(crate) fn current_type(&self) -> TableType {
-        TableType { minimum: self.len() as u64, ..self.ty }
+        TableType { minimum: self.len() as u64, ..self.ty.clone() }
     }
 
     fn maximum(&self) -> u64 {
@@ -167,9 +167,9 @@ impl Table {
     /// When `init` is not one of the type's values, the store's limiter refuses, or there is no
     /// memory.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table> {
-        init.check(ValType::Ref(ty.element))?;
         let mut store = store.as_context_mut();
         let store = store.opaque();
+        init.check_reference(store, &ty.element)?;
         let init = init.to_reference(store);
         // SAFETY: the store is borrowed mutably; `to_reference` has checked whose `init` is.
         let index = unsafe { allocate_table(store, ty, init)? };
@@ -180,7 +180,7 @@ impl Table {
     pub fn ty(&self, store: impl AsContext) -> TableType {
         let store = store.as_context().opaque();
         store.check(self.store);
-        store.table(self.index).ty
+        store.table(self.index).ty.clone()
     }
 
     /// Elements in it now.
@@ -191,13 +191,15 @@ impl Table {
     }
 
     /// One element, or `None` outside of the table.
-    pub fn get(&self, store: impl AsContext, index: u64) -> Option<Val> {
-        let store = store.as_context().opaque();
+    pub fn get(&self, mut store: impl AsContextMut, index: u64) -> Option<Val> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
         store.check(self.store);
         let table = store.table(self.index);
         let &bits = table.elements().get(usize::try_from(index).ok()?)?;
+        let element = table.ty.element.clone();
         // SAFETY: an element of a table of this store.
-        Some(unsafe { Val::from_reference(store, bits, table.ty.element) })
+        Some(unsafe { Val::from_reference(store, bits, &element) })
     }
 
     /// Changes one element.
@@ -209,7 +211,7 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         store.check(self.store);
-        value.check(ValType::Ref(store.table(self.index).ty.element))?;
+        value.check_reference(store, &store.table(self.index).ty.element)?;
         let bits = value.to_reference(store);
         let table = store.table_mut(self.index);
         let len = table.len();
@@ -232,7 +234,7 @@ impl Table {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         store.check(self.store);
-        init.check(ValType::Ref(store.table(self.index).ty.element))?;
+        init.check_reference(store, &store.table(self.index).ty.element)?;
         let init = init.to_reference(store);
         // SAFETY: the store is borrowed mutably, and `init` is its own.
         let old = unsafe { grow_table(store, self.index, delta, init)? };

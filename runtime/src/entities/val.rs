@@ -3,7 +3,7 @@
 use super::ExternRef;
 use crate::error::{Error, Result};
 use crate::func::Func;
-use crate::store::StoreOpaque;
+use crate::store::{AsContext, StoreOpaque};
 use crate::types::{HeapType, RefType, ValType};
 use seqfault_jit::vm::ValRaw;
 
@@ -60,55 +60,106 @@ impl Val {
         ExternRef(Option<ExternRef>), extern_ref, unwrap_extern_ref, "externref";
     }
 
-    /// The null reference of a type of references.
-    pub fn null_ref(ty: RefType) -> Val {
-        match ty.heap {
+    /// The null reference to a `heap_type`.
+    pub fn null_ref(heap_type: &HeapType) -> Val {
+        match heap_type.top() {
             HeapType::Func => Val::FuncRef(None),
             _ => Val::ExternRef(None),
         }
     }
 
-    /// Zero, or null.
-    pub fn default_for(ty: ValType) -> Val {
+    /// Zero or null, if the type has it.
+    pub fn default_for_ty(ty: &ValType) -> Option<Val> {
+        match ty {
+            ValType::Ref(ty) => ty.is_nullable().then(|| Val::null_ref(ty.heap_type())),
+            _ => Some(Val::zero(ty)),
+        }
+    }
+
+    /// Zero, or null where there should be a reference.
+    pub(crate) fn zero(ty: &ValType) -> Val {
         match ty {
             ValType::I32 => Val::I32(0),
             ValType::I64 => Val::I64(0),
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
             ValType::V128 => Val::V128(0),
-            ValType::Ref(ty) => Val::null_ref(ty),
+            ValType::Ref(ty) => Val::null_ref(ty.heap_type()),
         }
     }
 
-    /// The type of the value; references count as nullable.
-    pub fn ty(&self) -> ValType {
+    /// The type of the value.
+    ///
+    /// # Panics
+    ///
+    /// When it is a reference of another store.
+    pub fn ty(&self, store: impl AsContext) -> ValType {
+        self.type_in(store.as_context().opaque())
+    }
+
+    fn type_in(&self, store: &StoreOpaque) -> ValType {
         match self {
             Val::I32(_) => ValType::I32,
             Val::I64(_) => ValType::I64,
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
             Val::V128(_) => ValType::V128,
-            Val::FuncRef(_) => ValType::FUNCREF,
-            Val::ExternRef(_) => ValType::EXTERNREF,
+            Val::FuncRef(None) => ValType::Ref(RefType::new(true, HeapType::NoFunc)),
+            Val::FuncRef(Some(func)) => {
+                ValType::Ref(RefType::new(false, HeapType::ConcreteFunc(func.func_type(store))))
+            }
+            Val::ExternRef(None) => ValType::Ref(RefType::new(true, HeapType::NoExtern)),
+            Val::ExternRef(Some(_)) => ValType::Ref(RefType::new(false, HeapType::Extern)),
         }
     }
 
     /// Whether the value is one of type `ty`.
-    pub fn matches(&self, ty: ValType) -> bool {
+    ///
+    /// # Panics
+    ///
+    /// When it is a reference of another store.
+    pub fn matches_ty(&self, store: impl AsContext, ty: &ValType) -> bool {
+        self.matches(store.as_context().opaque(), ty)
+    }
+
+    fn matches(&self, store: &StoreOpaque, ty: &ValType) -> bool {
         match (self, ty) {
-            (Val::FuncRef(None) | Val::ExternRef(None), ValType::Ref(r)) if !r.nullable => false,
-            (Val::FuncRef(_), ValType::Ref(r)) => r.heap == HeapType::Func,
-            (Val::ExternRef(_), ValType::Ref(r)) => r.heap == HeapType::Extern,
-            _ => self.ty() == ty,
+            (Val::I32(_), ValType::I32)
+            | (Val::I64(_), ValType::I64)
+            | (Val::F32(_), ValType::F32)
+            | (Val::F64(_), ValType::F64)
+            | (Val::V128(_), ValType::V128) => true,
+            (_, ValType::Ref(ty)) => self.matches_reference(store, ty),
+            _ => false,
+        }
+    }
+
+    fn matches_reference(&self, store: &StoreOpaque, ty: &RefType) -> bool {
+        match self.type_in(store) {
+            ValType::Ref(own) => own.matches(ty),
+            _ => false,
         }
     }
 
     /// An error that names both, unless the value is one of type `ty`.
-    pub(crate) fn check(&self, ty: ValType) -> Result<()> {
-        match self.matches(ty) {
+    pub(crate) fn check(&self, store: &StoreOpaque, ty: &ValType) -> Result<()> {
+        match self.matches(store, ty) {
             true => Ok(()),
-            false => Err(Error::msg(format!("type mismatch: expected {ty}, found {}", self.ty()))),
+            false => Err(self.mismatch(store, ty)),
         }
+    }
+
+    /// As [`Val::check`].
+    pub(crate) fn check_reference(&self, store: &StoreOpaque, ty: &RefType) -> Result<()> {
+        match self.matches_reference(store, ty) {
+            true => Ok(()),
+            false => Err(self.mismatch(store, ty)),
+        }
+    }
+
+    fn mismatch(&self, store: &StoreOpaque, expected: impl std::fmt::Display) -> Error {
+        let found = self.type_in(store);
+        Error::msg(format!("type mismatch: expected {expected}, found {found}"))
     }
 
     /// The value as compiled code has it. All 16 bytes are written.
@@ -134,7 +185,7 @@ impl Val {
     /// # Safety
     ///
     /// `raw` must hold a value of that type, of this store.
-    pub(crate) unsafe fn from_raw(store: &StoreOpaque, raw: ValRaw, ty: ValType) -> Val {
+    pub(crate) unsafe fn from_raw(store: &mut StoreOpaque, raw: ValRaw, ty: &ValType) -> Val {
         // SAFETY: all fields are plain bits; `raw` holds a `ty` (caller's promise).
         unsafe {
             match ty {
@@ -153,8 +204,8 @@ impl Val {
     /// # Safety
     ///
     /// `bits` must be a reference of that type, of this store.
-    pub(crate) unsafe fn from_reference(store: &StoreOpaque, bits: u64, ty: RefType) -> Val {
-        match ty.heap {
+    pub(crate) unsafe fn from_reference(store: &mut StoreOpaque, bits: u64, ty: &RefType) -> Val {
+        match ty.heap_type().top() {
             // SAFETY: null or a function of this store (caller's promise).
             HeapType::Func => Val::FuncRef(unsafe { Func::from_raw(store, bits as *mut _) }),
             // Host references have 32 bits; the upper half of a raw value is not theirs.

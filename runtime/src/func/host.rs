@@ -4,7 +4,7 @@
 //! [`HostFuncInstance`]: the context, slot and reference that compiled code uses.
 
 use super::{Caller, Func, IntoFunc};
-use crate::engine::{Engine, TypeId};
+use crate::engine::{Engine, RegisteredType};
 use crate::entities::Val;
 use crate::error::Result;
 use crate::instance::InstanceData;
@@ -24,13 +24,13 @@ pub(crate) struct HostFunc(Arc<Inner>);
 
 struct Inner {
     ty: FuncType,
-    id: TypeId,
+    registered: RegisteredType,
     /// The type of the data of the stores that it works in.
     data_type: RustTypeId,
     function: HostFunction,
     /// What `function` finds behind its context's `data`.
     closure: Box<dyn Any + Send + Sync>,
-    /// What `id` is meaningful in.
+    /// What `registered` belongs to.
     engine: Engine,
 }
 
@@ -63,10 +63,10 @@ impl HostFunc {
             ty.params().len() <= MAX_VALUES && ty.results().len() <= MAX_VALUES,
             "a function has at most {MAX_VALUES} parameters and {MAX_VALUES} results"
         );
-        let id = engine.types().intern(&ty);
+        let registered = ty.register(engine);
         let data_type = RustTypeId::of::<T>();
         let engine = engine.clone();
-        HostFunc(Arc::new(Inner { ty, id, data_type, function, closure, engine }))
+        HostFunc(Arc::new(Inner { ty, registered, data_type, function, closure, engine }))
     }
 
     pub(crate) fn ty(&self) -> &FuncType {
@@ -92,7 +92,7 @@ impl HostFunc {
         assert!(self.0.data_type == store.data_type());
         let code = match self.0.ty.results().len() {
             0..=STUB_RESULTS => vm::lazy_exit_stub(),
-            _ => store.engine().types().get(self.0.id).exit(store.engine())?,
+            _ => self.0.registered.exit(store.engine())?,
         };
         let instance = Box::new(HostFuncInstance {
             context: VMHostContext {
@@ -104,7 +104,7 @@ impl HostFunc {
             func_ref: VMFuncRef {
                 slot: std::ptr::null(),
                 vmctx: std::ptr::null_mut(),
-                type_id: self.0.id.0,
+                type_id: self.0.registered.id().0,
             },
             slot: VMSlot(AtomicPtr::new(code.cast_mut())),
             host: self.clone(),
@@ -144,8 +144,8 @@ impl HostFuncInstance {
         &mut self.func_ref
     }
 
-    pub(crate) fn type_id(&self) -> TypeId {
-        self.host.0.id
+    pub(crate) fn registered_type(&self) -> &RegisteredType {
+        &self.host.0.registered
     }
 
     pub(crate) fn slot(&self) -> &VMSlot {
@@ -170,12 +170,12 @@ where
     let body = |mut caller: Caller<'_, T>, dynamic: &Dynamic<F>| {
         let store = caller.store.opaque();
         let mut vals: SmallVec<[Val; 16]> = SmallVec::new();
-        for (index, &ty) in dynamic.ty.params().iter().enumerate() {
+        for (index, ty) in dynamic.ty.params().iter().enumerate() {
             // SAFETY: the trampoline has put the arguments there.
             vals.push(unsafe { Val::from_raw(store, *values.add(index), ty) });
         }
         let params = vals.len();
-        vals.extend(dynamic.ty.results().iter().map(|&ty| Val::default_for(ty)));
+        vals.extend(dynamic.ty.results().iter().map(Val::zero));
         let (params, results) = vals.split_at_mut(params);
         let StoreContextMut(inner) = &mut caller.store;
         // Lent to the closure, needed again for the results.
@@ -184,9 +184,9 @@ where
         // SAFETY: the closure has given its borrow back.
         let store = StoreContextMut(unsafe { &mut *inner });
         let store = store.opaque_ref();
-        for (index, (result, &ty)) in results.iter().zip(dynamic.ty.results()).enumerate() {
+        for (index, (result, ty)) in results.iter().zip(dynamic.ty.results()).enumerate() {
             result
-                .check(ty)
+                .check(store, ty)
                 .map_err(|e| e.context(format!("result {index} of a host function")))?;
             // SAFETY: the array has room for the results.
             unsafe { values.add(index).write(result.to_raw(store)) };

@@ -48,7 +48,7 @@ impl<R: WasmResults, E: Into<Error>> WasmRet for Result<R, E> {
 }
 
 fn func_type<R: WasmRet>(params: &[ValType]) -> FuncType {
-    FuncType::new(params.iter().copied(), R::Ok::TYPES.iter().copied())
+    FuncType::new(params.iter().cloned(), R::Ok::TYPES.iter().cloned())
 }
 
 macro_rules! closures {
@@ -74,13 +74,13 @@ macro_rules! closures {
                     $($name: WasmTy,)*
                 {
                     let body = |mut caller: Caller<'_, T>, closure: &Fun| {
-                        let store: *const _ = caller.store.opaque();
+                        let store: *mut _ = caller.store.opaque();
                         let mut at = values.cast_const();
                         $(
                             // SAFETY: the trampoline has put the arguments there; the caller's
                             // store is alive.
                             let $name = unsafe {
-                                let value = $name::load(&*store, &*at);
+                                let value = $name::load(&mut *store, &*at);
                                 at = at.add(1);
                                 value
                             };

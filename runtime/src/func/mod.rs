@@ -88,8 +88,8 @@ impl Func {
         let store = store.opaque();
         let engine = store.engine().clone();
         let registered = engine.types().get(self.type_id(store));
-        let ty = registered.ty();
-        check_call(ty, params, results.len())?;
+        let ty = FuncType::registered(registered.clone());
+        check_call(store, &ty, params, results.len())?;
 
         let count = params.len().max(results.len());
         let mut values: SmallVec<[ValRaw; 16]> = SmallVec::with_capacity(count);
@@ -99,7 +99,7 @@ impl Func {
         // SAFETY: the function belongs to the store, which is borrowed mutably; the trampoline is
         // that of its type, and there is room for arguments and results.
         unsafe { vm::enter(store, entry, self.func_ref.as_ptr(), values.as_mut_ptr())? };
-        for ((result, &ty), &raw) in results.iter_mut().zip(ty.results()).zip(&values) {
+        for ((result, ty), &raw) in results.iter_mut().zip(ty.results()).zip(&values) {
             // SAFETY: the trampoline has left a value of that type.
             *result = unsafe { Val::from_raw(store, raw, ty) };
         }
@@ -150,11 +150,11 @@ impl Func {
     }
 
     pub(crate) fn func_type(&self, store: &StoreOpaque) -> FuncType {
-        store.engine().types().get(self.type_id(store)).ty().clone()
+        FuncType::registered(store.engine().types().get(self.type_id(store)))
     }
 }
 
-fn check_call(ty: &FuncType, params: &[Val], results: usize) -> Result<()> {
+fn check_call(store: &StoreOpaque, ty: &FuncType, params: &[Val], results: usize) -> Result<()> {
     if params.len() != ty.params().len() {
         let (expected, found) = (ty.params().len(), params.len());
         return Err(Error::msg(format!("expected {expected} arguments, found {found}")));
@@ -163,8 +163,8 @@ fn check_call(ty: &FuncType, params: &[Val], results: usize) -> Result<()> {
         let expected = ty.results().len();
         return Err(Error::msg(format!("expected room for {expected} results, found {results}")));
     }
-    for (index, (param, &ty)) in params.iter().zip(ty.params()).enumerate() {
-        param.check(ty).map_err(|error| error.context(format!("argument {index}")))?;
+    for (index, (param, ty)) in params.iter().zip(ty.params()).enumerate() {
+        param.check(store, ty).map_err(|error| error.context(format!("argument {index}")))?;
     }
     Ok(())
 }

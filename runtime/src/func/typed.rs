@@ -3,7 +3,7 @@
 use super::{Func, WasmParams, WasmResults};
 use crate::error::{Error, Result};
 use crate::store::{AsContextMut, StoreOpaque};
-use crate::types::FuncType;
+use crate::types::{FuncType, all_match};
 use crate::vm;
 use seqfault_jit::vm::{EntryTrampoline, ValRaw};
 use std::marker::PhantomData;
@@ -30,10 +30,10 @@ const MAX_VALUES: usize = 12;
 impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
     pub(super) fn new(func: Func, store: &StoreOpaque) -> Result<Self> {
         let registered = store.engine().types().get(func.type_id(store));
-        let ty = registered.ty();
-        if ty.params() != Params::TYPES || ty.results() != Results::TYPES {
+        let ty = FuncType::registered(registered.clone());
+        if !all_match(Params::TYPES, ty.params()) || !all_match(ty.results(), Results::TYPES) {
             let asked =
-                FuncType::new(Params::TYPES.iter().copied(), Results::TYPES.iter().copied());
+                FuncType::new(Params::TYPES.iter().cloned(), Results::TYPES.iter().cloned());
             return Err(Error::msg(format!("type mismatch: the function is {ty}, not {asked}")));
         }
         let entry = registered.entry(store.engine())?;

@@ -17,7 +17,7 @@ pub trait WasmTy: Copy + Send + private::Sealed {
     fn store(self, store: &StoreOpaque, slot: &mut ValRaw);
     /// The value that `raw`, which holds one of this type, stands for.
     #[doc(hidden)]
-    unsafe fn load(store: &StoreOpaque, raw: &ValRaw) -> Self;
+    unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self;
 }
 
 mod private {
@@ -44,7 +44,7 @@ macro_rules! plain {
                     slot.$field = $to;
                 }
                 #[inline]
-                unsafe fn load(_: &StoreOpaque, raw: &ValRaw) -> Self {
+                unsafe fn load(_: &mut StoreOpaque, raw: &ValRaw) -> Self {
                     // SAFETY: the slot holds a value of this type (caller's promise).
                     let $out = unsafe { raw.$field };
                     $from
@@ -69,7 +69,7 @@ impl WasmTy for Option<Func> {
     fn store(self, store: &StoreOpaque, slot: &mut ValRaw) {
         *slot = Val::FuncRef(self).to_raw(store);
     }
-    unsafe fn load(store: &StoreOpaque, raw: &ValRaw) -> Self {
+    unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self {
         // SAFETY: the slot holds a function of the store or null (caller's promise).
         unsafe { Func::from_raw(store, raw.func_ref.cast_mut()) }
     }
@@ -80,7 +80,7 @@ impl WasmTy for Option<ExternRef> {
     fn store(self, store: &StoreOpaque, slot: &mut ValRaw) {
         *slot = Val::ExternRef(self).to_raw(store);
     }
-    unsafe fn load(store: &StoreOpaque, raw: &ValRaw) -> Self {
+    unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self {
         // SAFETY: the slot holds a host reference of the store (caller's promise).
         ExternRef::from_number(store, unsafe { raw.i32 } as u32)
     }
@@ -107,7 +107,7 @@ pub unsafe trait WasmResults: Send + Sized {
     #[doc(hidden)]
     const TYPES: &'static [ValType];
     #[doc(hidden)]
-    unsafe fn load_all(store: &StoreOpaque, values: &[ValRaw]) -> Self;
+    unsafe fn load_all(store: &mut StoreOpaque, values: &[ValRaw]) -> Self;
     #[doc(hidden)]
     unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw);
 }
@@ -125,7 +125,7 @@ unsafe impl<A: WasmTy> WasmParams for A {
 unsafe impl<A: WasmTy> WasmResults for A {
     const TYPES: &'static [ValType] = &[A::TYPE];
     #[inline]
-    unsafe fn load_all(store: &StoreOpaque, values: &[ValRaw]) -> Self {
+    unsafe fn load_all(store: &mut StoreOpaque, values: &[ValRaw]) -> Self {
         // SAFETY: the caller's promise.
         unsafe { A::load(store, &values[0]) }
     }
@@ -155,7 +155,7 @@ macro_rules! tuples {
             const TYPES: &'static [ValType] = &[$($name::TYPE),*];
             #[inline]
             #[allow(non_snake_case, unused, clippy::unused_unit, reason = "generated for each number of elements")]
-            unsafe fn load_all(store: &StoreOpaque, values: &[ValRaw]) -> Self {
+            unsafe fn load_all(store: &mut StoreOpaque, values: &[ValRaw]) -> Self {
                 let mut values = values.iter();
                 $(
                     let raw = values.next().expect("a value for each result");

@@ -10,7 +10,6 @@ use seqfault_jit::module::EntityIndex;
 use seqfault_jit::vm::{
     VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMOffsets, VMTable, ValRaw,
 };
-use std::ptr::NonNull;
 
 /// What a store keeps of an instance. Boxed by the store: the context points back to it.
 pub(crate) struct InstanceData {
@@ -21,6 +20,8 @@ pub(crate) struct InstanceData {
     memories: Vec<usize>,
     /// The store's index of each table.
     tables: Vec<usize>,
+    /// Each imported global.
+    imported_globals: Vec<Global>,
     /// The elements of each passive segment that has expressions; evaluated when the instance was
     /// made.
     pub(super) elements: Vec<Option<Box<[u64]>>>,
@@ -45,6 +46,7 @@ impl InstanceData {
             context: vec![ValRaw { v128: 0 }; size].into(),
             memories: Vec::with_capacity(info.memories.len()),
             tables: Vec::with_capacity(info.tables.len()),
+            imported_globals: Vec::with_capacity(info.num_imported_globals),
             elements: Vec::new(),
             dropped_elements: vec![false; info.elements.len()],
             dropped_data: vec![false; info.data.len()],
@@ -58,6 +60,7 @@ impl InstanceData {
                 builtins: vm::builtins(),
                 slots: module.slots().as_ptr(),
                 type_ids: module.type_ids().as_ptr().cast(),
+                types: engine.types().vm(),
                 epoch: engine.epoch_ptr(),
                 instance: this.cast(),
             });
@@ -119,10 +122,11 @@ impl InstanceData {
         unsafe { self.field::<VMFunctionImport>(offset).write(import) };
     }
 
-    pub(super) fn set_imported_global(&mut self, global: u32, cell: *mut VMGlobal) {
-        let offset = self.offsets().imported_global(global);
+    pub(super) fn push_imported_global(&mut self, global: Global) {
+        let offset = self.offsets().imported_global(self.imported_globals.len() as u32);
         // SAFETY: as in `push_memory`.
-        unsafe { self.field::<*mut VMGlobal>(offset).write(cell) };
+        unsafe { self.field::<*mut VMGlobal>(offset).write(global.cell()) };
+        self.imported_globals.push(global);
     }
 
     /// Fills in the references of all functions that can become values; imports come first.
@@ -184,9 +188,8 @@ impl InstanceData {
                 }
             }
             EntityIndex::Global(global) => {
-                let cell = NonNull::new(self.global(global)).expect("not null");
-                let ty = self.module.info().globals[global as usize];
-                Extern::Global(Global::from_cell(store, cell, ty))
+                let imported = self.imported_globals.get(global as usize).copied();
+                Extern::Global(imported.unwrap_or_else(|| Global::of_instance(store, self, global)))
             }
         }
     }

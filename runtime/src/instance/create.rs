@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::trap::{Backtrace, Trap, TrapReason};
+use crate::types::TableType;
 use crate::vm;
 use seqfault_jit::vm::ValRaw;
 
@@ -59,17 +60,14 @@ fn without_frames(error: Error) -> Error {
 }
 
 fn take_imports(store: &mut StoreOpaque, instance: &mut InstanceData, imports: &[Extern]) {
-    let (mut functions, mut globals) = (0, 0);
+    let mut functions = 0;
     for import in imports {
         match import {
             Extern::Func(func) => {
                 instance.set_imported_function(functions, func.raw(store));
                 functions += 1;
             }
-            Extern::Global(global) => {
-                instance.set_imported_global(globals, global.cell());
-                globals += 1;
-            }
+            Extern::Global(global) => instance.push_imported_global(*global),
             Extern::Table(table) => instance.push_table(store, table.index()),
             Extern::Memory(memory) => instance.push_memory(store, memory.index()),
             Extern::SharedMemory(memory) => {
@@ -107,7 +105,8 @@ unsafe fn create_tables(store: *mut StoreOpaque, instance: &mut InstanceData) ->
         let init = init.map_or(0, |init| const_expr::evaluate_reference(instance, init));
         // SAFETY: the caller's promise; constant expressions evaluate to the store's references.
         unsafe {
-            let index = allocate_table(store, table.ty, init)?;
+            let ty = TableType::from_canonical(&table.ty, &module.resolver());
+            let index = allocate_table(store, ty, init)?;
             instance.push_table(&*store, index);
         }
     }

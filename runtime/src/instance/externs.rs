@@ -72,7 +72,7 @@ impl Extern {
         self.check(store);
         match self {
             Extern::Func(func) => ExternType::Func(func.func_type(store)),
-            Extern::Global(global) => ExternType::Global(global.global_type()),
+            Extern::Global(global) => ExternType::Global(global.global_type(store)),
             Extern::Table(table) => ExternType::Table(store.table(table.index()).current_type()),
             Extern::Memory(memory) => {
                 ExternType::Memory(store.memory(memory.index()).current_type())

@@ -6,7 +6,7 @@ use super::externs::Extern;
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::store::StoreOpaque;
-use crate::types::{ExternType, MemoryType, TableType};
+use crate::types::{ExternType, GlobalType, MemoryType, Mutability, TableType};
 use std::fmt;
 
 /// An import that is missing or does not fit.
@@ -90,14 +90,24 @@ pub(super) fn check_type(
 
 fn matches(expected: &ExternType, found: &ExternType) -> bool {
     match (expected, found) {
-        (ExternType::Func(expected), ExternType::Func(found)) => expected == found,
-        (ExternType::Global(expected), ExternType::Global(found)) => expected == found,
+        (ExternType::Func(expected), ExternType::Func(found)) => found.matches(expected),
+        (ExternType::Global(expected), ExternType::Global(found)) => {
+            global_matches(expected, found)
+        }
         (ExternType::Table(expected), ExternType::Table(found)) => table_matches(expected, found),
         (ExternType::Memory(expected), ExternType::Memory(found)) => {
             memory_matches(expected, found)
         }
         _ => false,
     }
+}
+
+fn global_matches(expected: &GlobalType, found: &GlobalType) -> bool {
+    expected.mutability == found.mutability
+        && match found.mutability {
+            Mutability::Const => found.content.matches(&expected.content),
+            Mutability::Var => found.content == expected.content,
+        }
 }
 
 fn table_matches(expected: &TableType, found: &TableType) -> bool {

@@ -3,9 +3,9 @@
 mod code;
 
 use crate::config::Compilation;
-use crate::engine::{Engine, TypeId};
+use crate::engine::{Engine, RegisteredType, TypeId};
 use crate::error::{Error, Result};
-use crate::types::{ExportType, ExternType, ImportType};
+use crate::types::{ExportType, ExternType, FuncType, GlobalType, ImportType, TableType};
 use code::ModuleCode;
 use rayon::prelude::*;
 use seqfault_jit::module::{
@@ -33,6 +33,8 @@ pub(crate) struct ModuleInner {
     offsets: VMOffsets,
     /// The engine's id of each type, read by compiled code.
     type_ids: Box<[TypeId]>,
+    /// The engine's types themselves, kept alive.
+    types: Box<[RegisteredType]>,
     exports: HashMap<Box<str>, EntityIndex>,
     code: ModuleCode,
     names: OnceLock<HashMap<u32, Box<str>>>,
@@ -77,7 +79,8 @@ impl Module {
         let ParsedModule { info, bodies } = parse(bytes, features)?;
         validate_bodies(bytes, bodies)?;
         let offsets = VMOffsets::new(&info);
-        let type_ids = info.types.iter().map(|ty| engine.types().intern(ty)).collect();
+        let types = register_types(engine, &info);
+        let type_ids = types.iter().map(RegisteredType::id).collect();
         let exports = info.exports.iter().map(|e| (e.name.as_str().into(), e.entity)).collect();
         let module = Module(Arc::new(ModuleInner {
             engine: engine.clone(),
@@ -85,6 +88,7 @@ impl Module {
             features,
             offsets,
             type_ids,
+            types,
             exports,
             code: ModuleCode::new(info.bodies.len()),
             names: OnceLock::new(),
@@ -171,6 +175,11 @@ impl Module {
         &self.0.type_ids
     }
 
+    /// One of its types.
+    pub(crate) fn registered_type(&self, index: u32) -> &RegisteredType {
+        &self.0.types[index as usize]
+    }
+
     pub(crate) fn slots(&self) -> &[VMSlot] {
         self.0.code.slots()
     }
@@ -211,11 +220,22 @@ impl Module {
 
     pub(crate) fn extern_type(&self, ty: EntityType) -> ExternType {
         match ty {
-            EntityType::Function(ty) => ExternType::Func(self.0.info.types[ty as usize].clone()),
-            EntityType::Table(ty) => ExternType::Table(ty),
+            EntityType::Function(ty) => {
+                ExternType::Func(FuncType::registered(self.registered_type(ty).clone()))
+            }
+            EntityType::Table(ty) => {
+                ExternType::Table(TableType::from_canonical(&ty, &self.resolver()))
+            }
             EntityType::Memory(ty) => ExternType::Memory(ty),
-            EntityType::Global(ty) => ExternType::Global(ty),
+            EntityType::Global(ty) => {
+                ExternType::Global(GlobalType::from_canonical(&ty, &self.resolver()))
+            }
         }
+    }
+
+    /// Finds types by the indices that the module's own types refer to them with.
+    pub(crate) fn resolver(&self) -> impl Fn(u32) -> RegisteredType + '_ {
+        |index| self.registered_type(index).clone()
     }
 }
 
@@ -228,6 +248,21 @@ impl ModuleInner {
             features: self.features,
         }
     }
+}
+
+/// The engine's types for those that a module declares, by index.
+fn register_types(engine: &Engine, info: &ModuleInfo) -> Box<[RegisteredType]> {
+    let mut types: Vec<RegisteredType> = Vec::with_capacity(info.types.len());
+    for indices in info.types.groups() {
+        let group = engine.types().intern_group(
+            indices.clone().map(|index| &info.types[index]),
+            indices.clone(),
+            // Validation lets groups refer to earlier ones only.
+            |index| types[index as usize].clone(),
+        );
+        types.extend((0..indices.len() as u32).map(|index| group.get(index)));
+    }
+    types.into()
 }
 
 /// Validates function bodies on all cores.

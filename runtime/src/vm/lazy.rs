@@ -48,7 +48,7 @@ pub(super) unsafe extern "C" fn compile_exit(
         let instance = context.cast::<HostFuncInstance>();
         unwind::catch_or_unwind(store, || {
             let engine = (*store).engine();
-            let code = engine.types().get((*instance).type_id()).exit(engine)?;
+            let code = (*instance).registered_type().exit(engine)?;
             // Release: whoever reads the slot finds the code complete.
             (*instance).slot().0.store(code.cast_mut(), Ordering::Release);
             Ok(code)

@@ -1,0 +1,138 @@
+//! How objects of the heap look.
+//!
+//! ```text
+//! 0        4        8
+//! │ type   │ length │ fields or elements ...
+//! ```
+//!
+//! References are 32-bit byte offsets from the heap's base. Objects lie at multiples of
+//! [`OBJECT_ALIGN`], so the low bits of a reference to one are 0; an `i31` has [`I31_TAG`] set and
+//! its value above it; 0 is null. A moved object has [`FORWARDED`](crate::vm::FORWARDED) as its type
+//! and its new place as its length.
+//!
+//! Fields follow each other in order, each aligned to its size (at most 8), so that a struct begins
+//! as its supertype does. The length is that of an array; elsewhere it is 0.
+
+use crate::types::{ArrayType, FuncType, StorageType, StructType, ValType};
+
+/// Bytes before the first field or element.
+pub const HEADER_SIZE: u32 = 8;
+
+/// Byte offset of the type's number.
+pub const TYPE_OFFSET: u32 = 0;
+
+/// Byte offset of the length.
+pub const LENGTH_OFFSET: u32 = 4;
+
+/// What the place of an object is a multiple of.
+pub const OBJECT_ALIGN: u32 = 8;
+
+/// The bit that tells an `i31` from the place of an object.
+pub const I31_TAG: u32 = 1;
+
+/// Byte offset of the address of the tag (a `*mut VMTag`) in an exception; its values follow.
+pub const EXCEPTION_TAG_OFFSET: u32 = HEADER_SIZE;
+
+/// Where the heap's first bytes end, which no object lies in and no access may touch: an access
+/// through a null reference, at an offset below this, faults.
+pub const NULL_GUARD: u32 = 64 << 10;
+
+/// How objects of one type look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GcLayout {
+    /// A fixed number of fields.
+    Fields(FieldsLayout),
+    /// An array of elements of the same kind.
+    Array {
+        /// Bytes of an element.
+        element_size: u32,
+        /// Whether the elements are references into the heap.
+        is_gc: bool,
+    },
+}
+
+/// Where the fields of an object lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldsLayout {
+    /// Bytes of the whole object, a multiple of [`OBJECT_ALIGN`].
+    pub size: u32,
+    /// Byte offset of each field.
+    pub offsets: Box<[u32]>,
+    /// The offsets of those that are references into the heap.
+    pub references: Box<[u32]>,
+}
+
+impl FieldsLayout {
+    fn new(start: u32, fields: impl Iterator<Item = StorageType>) -> FieldsLayout {
+        let mut at = start;
+        let mut offsets = Vec::new();
+        let mut references = Vec::new();
+        for field in fields {
+            let size = field.size();
+            at = at.next_multiple_of(size.min(OBJECT_ALIGN));
+            offsets.push(at);
+            if field.is_gc() {
+                references.push(at);
+            }
+            at += size;
+        }
+        // The parser limits a struct to 10,000 fields.
+        let size = at.next_multiple_of(OBJECT_ALIGN);
+        FieldsLayout { size, offsets: offsets.into(), references: references.into() }
+    }
+
+    /// Of a struct.
+    pub fn of_struct(ty: &StructType) -> FieldsLayout {
+        FieldsLayout::new(HEADER_SIZE, ty.fields.iter().map(|field| field.storage))
+    }
+
+    /// Of an exception whose tag has this type: its values, behind the address of the tag.
+    pub fn of_exception(ty: &FuncType) -> FieldsLayout {
+        let start = EXCEPTION_TAG_OFFSET + size_of::<usize>() as u32;
+        FieldsLayout::new(start, ty.params().iter().map(|&ty: &ValType| StorageType::Val(ty)))
+    }
+}
+
+impl GcLayout {
+    /// Of an array.
+    pub fn of_array(ty: &ArrayType) -> GcLayout {
+        let storage = ty.element.storage;
+        GcLayout::Array { element_size: storage.size(), is_gc: storage.is_gc() }
+    }
+}
+
+/// Bytes of an array, or `None` if no heap can hold it.
+pub fn array_size(element_size: u32, len: u32) -> Option<u32> {
+    let bytes = u64::from(HEADER_SIZE) + u64::from(element_size) * u64::from(len);
+    u32::try_from(bytes.next_multiple_of(u64::from(OBJECT_ALIGN))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{FieldType, Mutability, RefType};
+
+    #[test]
+    fn fields_are_aligned_and_references_are_known() {
+        let field = |storage| FieldType { storage, mutability: Mutability::Var };
+        let fields = [
+            StorageType::I8,
+            StorageType::Val(ValType::EXTERNREF),
+            StorageType::I16,
+            StorageType::Val(ValType::Ref(RefType::FUNCREF)),
+            StorageType::Val(ValType::V128),
+        ];
+        let ty = StructType { fields: fields.map(field).into() };
+        let layout = FieldsLayout::of_struct(&ty);
+        assert_eq!(*layout.offsets, [8, 12, 16, 24, 32]);
+        assert_eq!(*layout.references, [12]);
+        assert_eq!(layout.size, 48);
+    }
+
+    #[test]
+    fn arrays_beyond_the_heap_have_no_size() {
+        assert_eq!(array_size(4, 3), Some(24));
+        assert_eq!(array_size(1, 0), Some(8));
+        assert_eq!(array_size(16, u32::MAX), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! Canonical types: equal types have equal ids within an engine.
+//!
+//! Types are equal when their recursion groups are, part by part, with references inside the group
+//! taken as places in it (specification section 3.1.3, "Rolling and Unrolling"). So the registry
+//! keeps whole groups ([`RecGroup`]), found by that form of them.
+//!
+//! A group lives as long as somebody holds it: a module that declares it, a type of the API, a host
+//! function, or a group that refers to it. With it go its ids, its place in the table that compiled
+//! code reads ([`table`]) and its trampolines.
+
+mod group;
+mod table;
+
+pub(crate) use group::{RecGroup, RegisteredType};
+
+use group::RELATIVE;
+use seqfault_jit::types::SubType;
+use seqfault_jit::vm::VMTypes;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use table::TypeTable;
+
+/// The id of a type within its engine: its place in the engine's table, and in the low bits its
+/// kind ([`VMTypeKind`](seqfault_jit::vm::VMTypeKind)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub(crate) struct TypeId(pub(crate) u32);
+
+/// The types that an engine knows.
+#[derive(Debug, Default)]
+pub(crate) struct TypeRegistry(Arc<Shared>);
+
+/// What types and their engine share.
+#[derive(Debug, Default)]
+struct Shared {
+    inner: Mutex<Inner>,
+    vm: TypeTable,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    groups: HashMap<Arc<[SubType]>, Weak<RecGroup>>,
+    /// The type in each place of the table.
+    members: Vec<Option<(Weak<RecGroup>, u32)>>,
+    free: Vec<u32>,
+}
+
+impl TypeRegistry {
+    /// The types of a recursion group. `resolve` gives the type for each number in it that is not
+    /// one of the group's own, which are `own`.
+    pub(crate) fn intern_group<'a>(
+        &self,
+        types: impl Iterator<Item = &'a SubType>,
+        own: std::ops::Range<u32>,
+        resolve: impl Fn(u32) -> RegisteredType,
+    ) -> Arc<RecGroup> {
+        let mut others: Vec<RegisteredType> = Vec::new();
+        let key: Arc<[SubType]> = types
+            .map(|ty| {
+                ty.map(|index| match own.contains(&index) {
+                    true => RELATIVE | (index - own.start),
+                    false => {
+                        let other = resolve(index);
+                        let id = other.id().0;
+                        others.push(other);
+                        id
+                    }
+                })
+            })
+            .collect();
+        RecGroup::intern(&self.0, key, others)
+    }
+
+    /// A type that is alone in its group and refers to registered types by their ids.
+    pub(crate) fn intern(
+        &self,
+        ty: &SubType,
+        resolve: impl Fn(u32) -> RegisteredType,
+    ) -> RegisteredType {
+        RegisteredType::new(self.intern_group(std::iter::once(ty), 0..0, resolve), 0)
+    }
+
+    /// The type with this id, which somebody holds.
+    pub(crate) fn get(&self, id: TypeId) -> RegisteredType {
+        let inner = self.0.inner();
+        let member = inner.members[table::place(id)].as_ref();
+        let (group, index) = member.expect("an id of a type that is held");
+        RegisteredType::new(group.upgrade().expect("the type is held"), *index)
+    }
+
+    /// The table that compiled code reads.
+    pub(crate) fn vm(&self) -> *const VMTypes {
+        self.0.vm.vm()
+    }
+
+    /// Whether this is where `ty` comes from.
+    pub(crate) fn owns(&self, ty: &RegisteredType) -> bool {
+        ty.is_of(&self.0)
+    }
+}
+
+impl Shared {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Each change is whole before anything that may panic.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
