@@ -21,9 +21,18 @@ pub(crate) struct EngineArgs {
     #[arg(long)]
     nan_canonicalization: bool,
 
+    /// Give relaxed vector operators the same results on every machine
+    #[arg(long)]
+    relaxed_simd_deterministic: bool,
+
     /// How much stack wasm may use, as in 512K or 8M [default: 1M]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_wasm_stack: Option<Size>,
+
+    /// Address space for each memory with 64-bit addresses, which none of them grows beyond
+    /// [default: 64G]
+    #[arg(long, value_name = "SIZE")]
+    memory64_reservation: Option<Size>,
 
     /// How pages of linear memories are made present
     #[arg(long, value_enum, default_value_t = Pager::Auto)]
@@ -51,8 +60,12 @@ impl EngineArgs {
             config.compilation(Compilation::Eager);
         }
         config.cranelift_nan_canonicalization(self.nan_canonicalization);
+        config.relaxed_simd_deterministic(self.relaxed_simd_deterministic);
         if let Some(Size(bytes)) = self.max_wasm_stack {
             config.max_wasm_stack(bytes);
+        }
+        if let Some(Size(bytes)) = self.memory64_reservation {
+            config.memory64_reservation(bytes as u64);
         }
         if let Some(kind) = self.pager.kind() {
             config.pager(kind);

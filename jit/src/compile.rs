@@ -129,7 +129,7 @@ impl Compiler {
             module: module.info,
             offsets: module.offsets,
             tunables: &self.tunables,
-            target: self.isa.frontend_config(),
+            isa: &*self.isa,
             func,
             body: function_body(module.bytes, range, module.features),
         };

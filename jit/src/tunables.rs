@@ -7,6 +7,8 @@ pub struct Tunables {
     pub epoch_interruption: bool,
     /// Give NaN results one bit pattern.
     pub nan_canonicalization: bool,
+    /// Give relaxed vector operators the results of the deterministic profile.
+    pub relaxed_simd_deterministic: bool,
     /// How much to optimise.
     pub opt_level: OptLevel,
     /// Run Cranelift's verifier on every function.
@@ -38,6 +40,7 @@ impl Default for Tunables {
         Tunables {
             epoch_interruption: false,
             nan_canonicalization: false,
+            relaxed_simd_deterministic: false,
             opt_level: OptLevel::Speed,
             verifier: cfg!(debug_assertions),
             unwind_info: false,

@@ -107,6 +107,13 @@ impl Config {
         self
     }
 
+    /// Gives relaxed vector operators the same results on every machine, as the specification's
+    /// deterministic profile has them, and not what the processor does fastest. Default: off.
+    pub fn relaxed_simd_deterministic(&mut self, on: bool) -> &mut Config {
+        self.tunables.relaxed_simd_deterministic = on;
+        self
+    }
+
     /// Checks the generated intermediate code. Default: on in debug builds.
     pub fn cranelift_verifier(&mut self, on: bool) -> &mut Config {
         self.tunables.verifier = on;

@@ -91,7 +91,7 @@ features! {
     /// 128-bit vectors.
     Simd = "simd", SIMD, V2, Provided;
     /// Vector operations whose results may depend on the machine.
-    RelaxedSimd = "relaxed-simd", RELAXED_SIMD, V3, Missing;
+    RelaxedSimd = "relaxed-simd", RELAXED_SIMD, V3, Provided;
     /// Arithmetic in constant expressions.
     ExtendedConst = "extended-const", EXTENDED_CONST, V3, Provided;
     /// Several memories in a module.
@@ -111,11 +111,11 @@ features! {
     /// `memory.discard`.
     MemoryControl = "memory-control", MEMORY_CONTROL, OFF, Missing;
     /// 64-bit arithmetic with 128-bit results.
-    WideArithmetic = "wide-arithmetic", WIDE_ARITHMETIC, OFF, Missing;
+    WideArithmetic = "wide-arithmetic", WIDE_ARITHMETIC, OFF, Provided;
     /// Memories with pages of one byte.
     CustomPageSizes = "custom-page-sizes", CUSTOM_PAGE_SIZES, OFF, Provided;
     /// Import sections that name each module once.
-    CompactImports = "compact-imports", COMPACT_IMPORTS, OFF, Missing;
+    CompactImports = "compact-imports", COMPACT_IMPORTS, OFF, Provided;
     /// The first form of exceptions, with `try` and `catch`.
     LegacyExceptions = "legacy-exceptions", LEGACY_EXCEPTIONS, OFF, Missing;
 }

@@ -28,8 +28,10 @@ pub const GROUPS: &[Group] = &[
     Group::Proposal(Proposal::MutableGlobal),
     Group::Proposal(Proposal::NontrappingFloatToIntConversions),
     Group::Proposal(Proposal::ReferenceTypes),
+    Group::Proposal(Proposal::RelaxedSimd),
     Group::Proposal(Proposal::SignExtensionOps),
     Group::Proposal(Proposal::Simd),
+    Group::Proposal(Proposal::WideArithmetic),
 ];
 
 /// One script.

@@ -86,6 +86,8 @@ fn every_engine_option_leaves_a_program_what_it_is() {
     for options in [
         &["--eager"][..],
         &["--nan-canonicalization"],
+        &["--relaxed-simd-deterministic"],
+        &["--memory64-reservation", "8G"],
         &["--pager", "protect"],
         &["--pager", "eager"],
         &["--no-speculation"],

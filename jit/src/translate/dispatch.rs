@@ -230,6 +230,11 @@ impl FuncTranslator<'_, '_> {
             Operator::I64Extend8S => self.sign_extend_low(types::I8, types::I64),
             Operator::I64Extend16S => self.sign_extend_low(types::I16, types::I64),
             Operator::I64Extend32S => self.sign_extend_low(types::I32, types::I64),
+            // Numbers of 128 bits.
+            Operator::I64Add128 => self.wide_binary(|ins, x, y| ins.iadd(x, y)),
+            Operator::I64Sub128 => self.wide_binary(|ins, x, y| ins.isub(x, y)),
+            Operator::I64MulWideS => self.wide_multiply(|ins, x| ins.sextend(types::I128, x)),
+            Operator::I64MulWideU => self.wide_multiply(|ins, x| ins.uextend(types::I128, x)),
             // References and tables.
             Operator::RefNull { hty } => return self.ref_null(hty),
             Operator::RefIsNull => self.is_zero(),

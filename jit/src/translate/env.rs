@@ -15,7 +15,7 @@ use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{
     self, AbiParam, Block, GlobalValueData, Inst, InstBuilder, SigRef, Signature, Value, types,
 };
-use cranelift_codegen::isa::CallConv;
+use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::FunctionBuilder;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -28,6 +28,7 @@ pub(super) struct Env<'a> {
     pub(super) module: &'a ModuleInfo,
     pub(super) offsets: &'a VMOffsets,
     pub(super) tunables: &'a Tunables,
+    pub(super) isa: &'a dyn TargetIsa,
     /// How builtins, `extern "C"` functions of the host, are called.
     builtin_call_conv: CallConv,
     /// The entry block, to which loads from the context are added.
@@ -47,7 +48,8 @@ impl<'a> Env<'a> {
             module: input.module,
             offsets: input.offsets,
             tunables: input.tunables,
-            builtin_call_conv: input.target.default_call_conv,
+            isa: input.isa,
+            builtin_call_conv: input.isa.default_call_conv(),
             entry,
             vmctx,
             pointers: HashMap::new(),

@@ -54,7 +54,7 @@ fn fill(
     translator.epoch_check();
     translator.translate_operators(&input.body)?;
     let operands = translator.stack.highest();
-    translator.builder.finalize(input.target);
+    translator.builder.finalize(input.isa.frontend_config());
     Ok(Shape { blocks: func.dfg.num_blocks(), operands })
 }
 

@@ -9,7 +9,7 @@
 //! | `function` | [`function::FuncTranslator`]: prologue, the loop over the operators, epilogue |
 //! | `dispatch` | the table from operators to methods; `simd` continues it for vectors |
 //! | `stack`, `control` | values, branches, merges, unreachable code |
-//! | `variable`, `numeric`, `convert` | locals and globals, arithmetic, conversions |
+//! | `variable`, `numeric`, `wide`, `convert` | locals and globals, arithmetic, conversions |
 //! | `memory`, `bounds`, `bulk`, `table`, `reference`, `call` | what works on the instance |
 //! | `env`, `region` | loads from the context, calls of builtins, flags of memory accesses |
 //! | `epoch` | checks that interrupt runaway code |
@@ -43,13 +43,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod variable;
+mod wide;
 
 use crate::error::CompileError;
 use crate::module::ModuleInfo;
 use crate::tunables::Tunables;
 use crate::vm::VMOffsets;
 use cranelift_codegen::ir;
-use cranelift_codegen::isa::TargetFrontendConfig;
+use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilderContext;
 
 type Result<T = (), E = CompileError> = std::result::Result<T, E>;
@@ -62,8 +63,8 @@ pub(crate) struct FunctionInput<'a> {
     pub(crate) offsets: &'a VMOffsets,
     /// Choices that change the code.
     pub(crate) tunables: &'a Tunables,
-    /// What the target prescribes: the convention of builtins, the width of addresses.
-    pub(crate) target: TargetFrontendConfig,
+    /// The target: what it prescribes, and what its instructions can do.
+    pub(crate) isa: &'a dyn TargetIsa,
     /// Its index in the module, imports included.
     pub(crate) func: u32,
     /// Its validated body.

@@ -61,7 +61,18 @@ impl Guest {
     #[track_caller]
     pub(crate) fn expect(&mut self, name: &str, arguments: &[u32], expected: Option<TrapCode>) {
         let values: Vec<Val> = arguments.iter().map(|&value| Val::I32(value as i32)).collect();
-        let found = self.call(name, &values).err();
-        assert_eq!(found, expected, "{name} {arguments:#x?}");
+        self.expect_values(name, &values, expected);
+    }
+
+    /// Calls a function and expects a return, or this trap.
+    #[track_caller]
+    pub(crate) fn expect_values(
+        &mut self,
+        name: &str,
+        arguments: &[Val],
+        expected: Option<TrapCode>,
+    ) {
+        let found = self.call(name, arguments).err();
+        assert_eq!(found, expected, "{name} {arguments:x?}");
     }
 }

@@ -303,6 +303,35 @@ impl FuncTranslator<'_, '_> {
             Operator::F64x2PromoteLowF32x4 => {
                 self.vector_unary(F32X4, |ins, x| ins.fvpromote_low(x))
             }
+            ref other => return self.relaxed_operator(other),
+        }
+        Ok(())
+    }
+
+    /// Translates a vector operator whose result may depend on the processor.
+    fn relaxed_operator(&mut self, operator: &Operator<'_>) -> Result {
+        match *operator {
+            Operator::I8x16RelaxedSwizzle => self.relaxed_swizzle(),
+            Operator::I32x4RelaxedTruncF32x4S => self.relaxed_trunc_f32x4_signed(),
+            // The processors have no shorter way for these.
+            Operator::I32x4RelaxedTruncF32x4U => self.trunc_sat_f32x4_unsigned(),
+            Operator::I32x4RelaxedTruncF64x2UZero => self.trunc_sat_f64x2_unsigned(),
+            Operator::I32x4RelaxedTruncF64x2SZero => self.relaxed_trunc_f64x2_signed(),
+            Operator::F32x4RelaxedMadd => self.relaxed_multiply_add(F32X4),
+            Operator::F32x4RelaxedNmadd => self.relaxed_negative_multiply_add(F32X4),
+            Operator::F64x2RelaxedMadd => self.relaxed_multiply_add(F64X2),
+            Operator::F64x2RelaxedNmadd => self.relaxed_negative_multiply_add(F64X2),
+            Operator::I8x16RelaxedLaneselect => self.relaxed_lane_select(I8X16),
+            Operator::I16x8RelaxedLaneselect => self.relaxed_lane_select(I16X8),
+            Operator::I32x4RelaxedLaneselect => self.relaxed_lane_select(I32X4),
+            Operator::I64x2RelaxedLaneselect => self.relaxed_lane_select(I64X2),
+            Operator::F32x4RelaxedMin => self.relaxed_min(F32X4),
+            Operator::F32x4RelaxedMax => self.relaxed_max(F32X4),
+            Operator::F64x2RelaxedMin => self.relaxed_min(F64X2),
+            Operator::F64x2RelaxedMax => self.relaxed_max(F64X2),
+            Operator::I16x8RelaxedQ15mulrS => self.relaxed_q15_multiply(),
+            Operator::I16x8RelaxedDotI8x16I7x16S => self.relaxed_dot(),
+            Operator::I32x4RelaxedDotI8x16I7x16AddS => self.relaxed_dot_add(),
             ref other => return Err(unsupported(other)),
         }
         Ok(())

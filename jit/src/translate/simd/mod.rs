@@ -8,6 +8,7 @@ mod arith;
 mod dispatch;
 mod lanes;
 mod memory;
+mod relaxed;
 mod widen;
 
 use super::function::FuncTranslator;

@@ -19,7 +19,9 @@ use wasmparser::WasmFeatures;
 const FEATURES: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::MULTI_MEMORY)
     .union(WasmFeatures::MEMORY64)
-    .union(WasmFeatures::CUSTOM_PAGE_SIZES);
+    .union(WasmFeatures::CUSTOM_PAGE_SIZES)
+    .union(WasmFeatures::RELAXED_SIMD)
+    .union(WasmFeatures::WIDE_ARITHMETIC);
 
 /// A validated module, with what is needed to translate its functions.
 struct TestModule {
@@ -59,7 +61,7 @@ impl TestModule {
             module: &self.info,
             offsets: &self.offsets,
             tunables,
-            target: self.isa.frontend_config(),
+            isa: &*self.isa,
             func,
             body: self.body(func),
         };

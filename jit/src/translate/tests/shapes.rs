@@ -195,11 +195,12 @@ fn operators_of_later_versions_are_named() {
     let info = crate::module::parse(&bytes, features).unwrap().info;
     let offsets = crate::vm::VMOffsets::new(&info);
     let body = crate::module::function_body(&bytes, info.bodies[0].clone(), features);
+    let isa = super::isa();
     let input = crate::translate::FunctionInput {
         module: &info,
         offsets: &offsets,
         tunables: &Tunables::default(),
-        target: super::isa().frontend_config(),
+        isa: &*isa,
         func: 0,
         body,
     };
