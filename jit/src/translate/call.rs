@@ -4,6 +4,9 @@
 //! ways to call (tail calls, calls with handlers) only differ in the second step, other callees
 //! (references) only in the first.
 //!
+//! A tail call leaves the caller's frame before the callee's is made: what the callee returns goes to
+//! the caller's own caller, and so does everything that follows frames, backtraces for one.
+//!
 //! Code is always reached through a slot: it first leads to the compiler, later to the code.
 
 use super::Result;
@@ -27,22 +30,42 @@ struct Callee<'a> {
 
 impl<'a> FuncTranslator<'a, '_> {
     pub(super) fn call(&mut self, func: u32) -> Result {
-        let callee = match self.env.module.defined_function(func) {
-            Some(defined) => self.defined_callee(func, defined),
-            None => self.imported_callee(func),
-        };
+        let callee = self.direct_callee(func);
         self.emit_call(&callee)
     }
 
     pub(super) fn call_indirect(&mut self, type_index: u32, table: u32) -> Result {
-        let index = self.stack.pop();
-        let func_ref = self.load_element(table, index, TrapCode::UndefinedElement);
-        self.check_type(func_ref, type_index);
-        let callee = self.reference_callee(func_ref, type_index);
+        let callee = self.indirect_callee(type_index, table);
         self.emit_call(&callee)
     }
 
+    pub(super) fn return_call(&mut self, func: u32) -> Result {
+        let callee = self.direct_callee(func);
+        self.emit_tail_call(&callee)
+    }
+
+    pub(super) fn return_call_indirect(&mut self, type_index: u32, table: u32) -> Result {
+        let callee = self.indirect_callee(type_index, table);
+        self.emit_tail_call(&callee)
+    }
+
     // Resolving.
+
+    /// A function by its index.
+    fn direct_callee(&mut self, func: u32) -> Callee<'a> {
+        match self.env.module.defined_function(func) {
+            Some(defined) => self.defined_callee(func, defined),
+            None => self.imported_callee(func),
+        }
+    }
+
+    /// The function that an element of a table refers to; the index is the newest operand.
+    fn indirect_callee(&mut self, type_index: u32, table: u32) -> Callee<'a> {
+        let index = self.stack.pop();
+        let func_ref = self.load_element(table, index, TrapCode::UndefinedElement);
+        self.check_type(func_ref, type_index);
+        self.reference_callee(func_ref, type_index)
+    }
 
     /// A function of this module: the context is our own.
     fn defined_callee(&mut self, func: u32, defined: usize) -> Callee<'a> {
@@ -111,15 +134,30 @@ impl<'a> FuncTranslator<'a, '_> {
 
     /// Calls with the newest operands as arguments and leaves the results in their place.
     fn emit_call(&mut self, callee: &Callee<'_>) -> Result {
-        let (params, results) = (callee.ty.params().len(), callee.ty.results().len());
-        self.limits.list_values(params + results)?;
+        let args = self.take_arguments(callee)?;
+        self.limits.list_values(callee.ty.results().len())?;
+        let call = self.builder.ins().call_indirect(callee.signature, callee.code, &args);
+        self.stack.extend(self.builder.inst_results(call));
+        Ok(())
+    }
+
+    /// Calls with the newest operands as arguments, in place of this function.
+    fn emit_tail_call(&mut self, callee: &Callee<'_>) -> Result {
+        let args = self.take_arguments(callee)?;
+        self.builder.ins().return_call_indirect(callee.signature, callee.code, &args);
+        self.dead = Some(0);
+        Ok(())
+    }
+
+    /// The callee's context and the newest operands, which are taken off.
+    fn take_arguments(&mut self, callee: &Callee<'_>) -> Result<SmallVec<[Value; 16]>> {
+        let params = callee.ty.params().len();
+        self.limits.list_values(params)?;
         self.canonicalize_top(params);
         let mut args: SmallVec<[Value; 16]> = SmallVec::with_capacity(1 + params);
         args.push(callee.vmctx);
         args.extend_from_slice(self.stack.top(params));
         self.stack.drop_top(params);
-        let call = self.builder.ins().call_indirect(callee.signature, callee.code, &args);
-        self.stack.extend(self.builder.inst_results(call));
-        Ok(())
+        Ok(args)
     }
 }

@@ -52,6 +52,10 @@ impl FuncTranslator<'_, '_> {
             Operator::CallIndirect { type_index, table_index } => {
                 return self.call_indirect(type_index, table_index);
             }
+            Operator::ReturnCall { function_index } => return self.return_call(function_index),
+            Operator::ReturnCallIndirect { type_index, table_index } => {
+                return self.return_call_indirect(type_index, table_index);
+            }
             // Values and variables.
             Operator::Drop => self.stack.drop_top(1),
             Operator::Select | Operator::TypedSelect { .. } => self.select(),
