@@ -3,6 +3,7 @@
 //! A [`Compiler`] is made once per engine and shared by all threads; what a thread reuses from one
 //! function to the next is in its [`CompileScratch`].
 
+use crate::code::{HandledCall, handled_calls};
 use crate::error::CompileError;
 use crate::libcalls;
 use crate::module::{ModuleInfo, function_body};
@@ -76,6 +77,8 @@ pub struct CompiledFunction {
     pub traps: Vec<(u32, TrapCode)>,
     /// From each position on, the byte offset in the module that the code stands for, ascending.
     pub addresses: Vec<(u32, Option<u32>)>,
+    /// The calls that it catches exceptions of, ascending.
+    pub handled_calls: Vec<HandledCall>,
     /// How to unwind its frame with native tools, if the tunables ask for it.
     pub unwind: Option<UnwindInfo>,
 }
@@ -194,6 +197,7 @@ impl Compiler {
         Ok(CompiledFunction {
             traps: traps(compiled),
             addresses: addresses(compiled),
+            handled_calls: handled_calls(compiled),
             code,
             unwind,
         })

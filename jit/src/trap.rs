@@ -67,6 +67,8 @@ trap_codes! {
     OutOfMemory = 13, "out of memory while committing a page";
     /// A function reference was null where one is needed.
     NullReference = 14, "null function reference";
+    /// `throw_ref` met a null reference.
+    NullException = 15, "null exception reference";
 }
 
 impl TrapCode {

@@ -99,9 +99,9 @@ features! {
     /// Memories and tables with 64-bit addresses.
     Memory64 = "memory64", MEMORY64, V3, Provided;
     /// Calls that replace their caller.
-    TailCall = "tail-call", TAIL_CALL, V3, Missing;
+    TailCall = "tail-call", TAIL_CALL, V3, Provided;
     /// Tags, `throw` and `try_table`.
-    Exceptions = "exceptions", EXCEPTIONS, V3, Missing;
+    Exceptions = "exceptions", EXCEPTIONS, V3, Provided;
     /// References to functions of one type.
     FunctionReferences = "function-references", FUNCTION_REFERENCES, V3, Missing;
     /// Structs and arrays that the engine collects.

@@ -31,6 +31,7 @@ mod config;
 mod engine;
 mod entities;
 mod error;
+mod exception;
 mod feature;
 mod func;
 mod instance;
@@ -43,8 +44,11 @@ mod vm;
 
 pub use config::{Compilation, Config};
 pub use engine::Engine;
-pub use entities::{ExternRef, Global, Memory, MemoryAccessError, SharedMemory, Table, Val};
+pub use entities::{
+    ExnRef, ExternRef, Global, Memory, MemoryAccessError, SharedMemory, Table, Tag, Val,
+};
 pub use error::{Error, Result};
+pub use exception::ThrownException;
 pub use feature::{Feature, UnknownFeature, WasmVersion};
 pub use func::{Caller, Func, IntoFunc, TypedFunc, WasmParams, WasmResults, WasmRet, WasmTy};
 pub use instance::{Export, Extern, Instance, InstancePre, LinkError};
@@ -60,5 +64,5 @@ pub use trap::{FrameInfo, Trap, TrapCode};
 pub use types::{
     ArrayType, ExportType, ExternType, FieldType, Finality, FuncType, GlobalType, HeapType,
     ImportType, InvalidMemoryType, MemoryType, MemoryTypeBuilder, Mutability, RefType, StorageType,
-    StructType, TableType, ValType, WASM_PAGE_SIZE,
+    StructType, TableType, TagType, ValType, WASM_PAGE_SIZE,
 };

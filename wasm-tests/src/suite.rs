@@ -31,6 +31,8 @@ pub const GROUPS: &[Group] = &[
     Group::Proposal(Proposal::RelaxedSimd),
     Group::Proposal(Proposal::SignExtensionOps),
     Group::Proposal(Proposal::Simd),
+    Group::Proposal(Proposal::TailCall),
+    Group::Proposal(Proposal::ExceptionHandling),
     Group::Proposal(Proposal::WideArithmetic),
 ];
 

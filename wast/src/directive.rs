@@ -6,7 +6,7 @@ use crate::mismatch::{Mismatch, Verdict};
 use crate::pattern;
 use crate::refusal::{Form, Refusal};
 use crate::value;
-use seqfault::{Error, LinkError};
+use seqfault::{Error, LinkError, ThrownException};
 use wast::token::Id;
 use wast::{QuoteWat, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
 
@@ -60,7 +60,7 @@ pub(crate) fn run(context: &mut WastContext, directive: WastDirective<'_>) -> Ve
         | WastDirective::AssertInvalidCustom { module, message, .. } => {
             assert_invalid(context, module, message)
         }
-        WastDirective::AssertException { .. } => not_provided("exceptions"),
+        WastDirective::AssertException { exec, .. } => assert_exception(context, exec),
         WastDirective::AssertSuspension { .. } => not_provided("suspensions"),
         WastDirective::Thread(_) | WastDirective::Wait { .. } => not_provided("threads"),
     }
@@ -132,6 +132,17 @@ fn assert_trap(context: &mut WastContext, action: WastExecute<'_>, message: &str
         }
         Err(Stop::Engine(error)) if is_trap(&error, message) => Ok(()),
         Err(stop) => Err(stop.into_mismatch(&expected)),
+    }
+}
+
+fn assert_exception(context: &mut WastContext, action: WastExecute<'_>) -> Verdict {
+    let expected = "an exception";
+    match context.execute(action) {
+        Ok(values) => {
+            Err(Mismatch::expected(expected, value::list_to_text(&context.store, &values)))
+        }
+        Err(Stop::Engine(error)) if error.is::<ThrownException>() => Ok(()),
+        Err(stop) => Err(stop.into_mismatch(expected)),
     }
 }
 

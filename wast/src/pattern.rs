@@ -70,14 +70,17 @@ fn matches(store: &impl AsContext, expected: &WastRetCore<'_>, found: &Val) -> V
 }
 
 fn null_matches(heap: Option<&HeapType<'_>>, found: &Val) -> bool {
-    use AbstractHeapType::{Extern, Func, NoExtern, NoFunc};
+    use AbstractHeapType::{Exn, Extern, Func, NoExn, NoExtern, NoFunc};
     match (heap, found) {
-        (None, Val::FuncRef(None) | Val::ExternRef(None)) => true,
+        (None, Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None)) => true,
         (Some(HeapType::Abstract { shared: false, ty }), Val::FuncRef(None)) => {
             matches!(ty, Func | NoFunc)
         }
         (Some(HeapType::Abstract { shared: false, ty }), Val::ExternRef(None)) => {
             matches!(ty, Extern | NoExtern)
+        }
+        (Some(HeapType::Abstract { shared: false, ty }), Val::ExnRef(None)) => {
+            matches!(ty, Exn | NoExn)
         }
         _ => false,
     }

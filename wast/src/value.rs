@@ -52,6 +52,8 @@ pub(crate) fn to_text(store: &impl AsContext, value: &Val) -> String {
             Some(number) => format!("(ref.extern {number})"),
             None => "(ref.extern)".to_owned(),
         },
+        Val::ExnRef(None) => "(ref.null exn)".to_owned(),
+        Val::ExnRef(Some(_)) => "(ref.exn)".to_owned(),
     }
 }
 
@@ -89,10 +91,11 @@ fn from_v128(value: &V128Const) -> u128 {
 }
 
 fn null_of(heap: &HeapType<'_>) -> Verdict<Val> {
-    use AbstractHeapType::{Extern, Func, NoExtern, NoFunc};
+    use AbstractHeapType::{Exn, Extern, Func, NoExn, NoExtern, NoFunc};
     match heap {
         HeapType::Abstract { shared: false, ty: Func | NoFunc } => Ok(Val::FuncRef(None)),
         HeapType::Abstract { shared: false, ty: Extern | NoExtern } => Ok(Val::ExternRef(None)),
+        HeapType::Abstract { shared: false, ty: Exn | NoExn } => Ok(Val::ExnRef(None)),
         other => Err(Mismatch::new(format!(
             "null references of type {other:?} are not provided by this engine"
         ))),

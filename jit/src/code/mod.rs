@@ -8,11 +8,14 @@
 //! A [`CodeUnit`] is what was published together: one function, a batch, a trampoline, or the
 //! lazy entries of a module.
 
+mod handlers;
 mod pages;
 mod space;
 mod thunk;
 mod unit;
 
+pub(crate) use handlers::handled_calls;
+pub use handlers::{HandledCall, Handler, HandlersOfCall};
 pub use space::lookup;
 pub use thunk::{LazyEntries, lazy_entry_at};
 pub use unit::{CodeUnit, FunctionRange, PublishedUnit, UnitBuilder};

@@ -1,5 +1,6 @@
 //! [`CodeUnit`]: code that was published together, and its tables.
 
+use super::handlers::{HandlerTable, HandlersOfCall};
 use super::space::CodePages;
 use crate::compile::CompiledFunction;
 use crate::error::CompileError;
@@ -18,6 +19,7 @@ pub struct CodeUnit {
     traps: Box<[(u32, TrapCode)]>,
     /// By offset: from here on, code stands for this offset of the module.
     addresses: Box<[(u32, u32)]>,
+    handlers: HandlerTable,
     owner: usize,
 }
 
@@ -67,6 +69,16 @@ impl CodeUnit {
         let after = self.addresses.partition_point(|address| address.0 <= offset);
         let (_, module_offset) = self.addresses[after.checked_sub(1)?];
         (module_offset != NO_ADDRESS).then_some(module_offset)
+    }
+
+    /// The handlers of the call that returns to `pc`, if it has any.
+    pub fn handlers_at(&self, pc: usize) -> Option<HandlersOfCall<'_>> {
+        self.handlers.at(self.offset(pc)?)
+    }
+
+    /// The address at an offset such as [`Handler::code`](super::Handler::code).
+    pub fn address(&self, offset: u32) -> usize {
+        self.start + offset as usize
     }
 
     fn offset(&self, pc: usize) -> Option<u32> {
@@ -123,6 +135,9 @@ impl UnitBuilder {
             }
             at += compiled.code.len();
         }
+        let handlers = HandlerTable::new(
+            functions.iter().zip(&self.functions).map(|(r, (_, f))| (r.offset, &*f.handled_calls)),
+        );
         pages.fill(|memory| {
             for ((_, compiled), range) in self.functions.iter().zip(&functions) {
                 let offset = range.offset as usize;
@@ -134,6 +149,7 @@ impl UnitBuilder {
             functions: functions.into(),
             traps: traps.into(),
             addresses: addresses.into(),
+            handlers,
             owner,
         };
         Ok(PublishedUnit::new(unit, pages))
@@ -163,6 +179,7 @@ impl PublishedUnit {
             functions: Box::default(),
             traps: Box::default(),
             addresses: Box::default(),
+            handlers: HandlerTable::default(),
             owner,
         };
         PublishedUnit::new(none, pages)

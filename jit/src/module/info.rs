@@ -25,6 +25,8 @@ pub struct ModuleInfo {
     pub num_imported_memories: usize,
     /// How many globals are imported.
     pub num_imported_globals: usize,
+    /// How many tags are imported.
+    pub num_imported_tags: usize,
     /// The type index of each function.
     pub functions: Vec<u32>,
     /// Each table.
@@ -33,6 +35,8 @@ pub struct ModuleInfo {
     pub memories: Vec<MemoryType>,
     /// Each global.
     pub globals: Vec<GlobalType>,
+    /// The type index of each tag.
+    pub tags: Vec<u32>,
     /// The first value of each global that the module defines.
     pub global_inits: Vec<ConstExpr>,
     /// Its exports, in order; names are unique.
@@ -55,6 +59,11 @@ impl ModuleInfo {
     /// The type of a function.
     pub fn func_type(&self, func: u32) -> &FuncType {
         self.types.func(self.functions[func as usize])
+    }
+
+    /// The type of a tag, as that of a function: its parameters are what an exception carries.
+    pub fn tag_type(&self, tag: u32) -> &FuncType {
+        self.types.func(self.tags[tag as usize])
     }
 
     /// Whether a function is imported.
@@ -105,6 +114,8 @@ pub enum EntityType {
     Memory(MemoryType),
     /// A global.
     Global(GlobalType),
+    /// A tag, with its type index.
+    Tag(u32),
 }
 
 /// One export.
@@ -127,6 +138,8 @@ pub enum EntityIndex {
     Memory(u32),
     /// A global.
     Global(u32),
+    /// A tag.
+    Tag(u32),
 }
 
 /// A table and what its elements are at first.

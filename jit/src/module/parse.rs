@@ -157,6 +157,11 @@ impl Sections {
                     self.info.memories.push(convert::memory_type(&memory?)?);
                 }
             }
+            Payload::TagSection(tags) => {
+                for tag in tags {
+                    self.info.tags.push(tag?.func_type_idx);
+                }
+            }
             Payload::GlobalSection(globals) => {
                 for global in globals {
                     let global = global?;
@@ -219,7 +224,11 @@ impl Sections {
                 info.num_imported_globals += 1;
                 EntityType::Global(ty)
             }
-            TypeRef::Tag(_) => return Err(CompileError::Unsupported("tags".into()).into()),
+            TypeRef::Tag(ty) => {
+                info.tags.push(ty.func_type_idx);
+                info.num_imported_tags += 1;
+                EntityType::Tag(ty.func_type_idx)
+            }
             TypeRef::FuncExact(_) => {
                 return Err(CompileError::Unsupported("exact function imports".into()).into());
             }
@@ -248,8 +257,9 @@ impl Sections {
             ExternalKind::Table => EntityIndex::Table(export.index),
             ExternalKind::Memory => EntityIndex::Memory(export.index),
             ExternalKind::Global => EntityIndex::Global(export.index),
-            ExternalKind::Tag | ExternalKind::FuncExact => {
-                return Err(CompileError::Unsupported("exported tags".into()).into());
+            ExternalKind::Tag => EntityIndex::Tag(export.index),
+            ExternalKind::FuncExact => {
+                return Err(CompileError::Unsupported("exact function exports".into()).into());
             }
         };
         self.info.exports.push(Export { name: export.name.to_owned(), entity });

@@ -136,8 +136,14 @@ impl<'a> FuncTranslator<'a, '_> {
     fn emit_call(&mut self, callee: &Callee<'_>) -> Result {
         let args = self.take_arguments(callee)?;
         self.limits.list_values(callee.ty.results().len())?;
-        let call = self.builder.ins().call_indirect(callee.signature, callee.code, &args);
-        self.stack.extend(self.builder.inst_results(call));
+        let Callee { code, signature, .. } = *callee;
+        if self.clauses.is_empty() {
+            let call = self.builder.ins().call_indirect(signature, code, &args);
+            self.stack.extend(self.builder.inst_results(call));
+        } else {
+            let returned = self.try_call(signature, code, &args, callee.ty.results())?;
+            self.stack.extend(self.builder.block_params(returned));
+        }
         Ok(())
     }
 

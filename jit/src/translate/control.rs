@@ -32,9 +32,11 @@ pub(super) struct Frame<'a> {
     exit: Option<Block>,
 }
 
-enum FrameKind {
+pub(super) enum FrameKind {
     /// `block`, or the function's body.
     Block,
+    /// `try_table`, inside of so many clauses of others.
+    TryTable { around: usize },
     /// `loop`.
     Loop { header: Block },
     /// `if`, before an `else`. Its parameters stay on the stack, once more, below its operands.
@@ -62,7 +64,7 @@ impl<'a> Frame<'a> {
     fn kept_params(&self) -> usize {
         match self.kind {
             FrameKind::If { .. } | FrameKind::Else => self.params.len(),
-            FrameKind::Block | FrameKind::Loop { .. } => 0,
+            FrameKind::Block | FrameKind::TryTable { .. } | FrameKind::Loop { .. } => 0,
         }
     }
 }
@@ -71,9 +73,14 @@ impl<'a> FuncTranslator<'a, '_> {
     // Opening and closing.
 
     pub(super) fn block(&mut self, ty: BlockType) -> Result {
+        self.open_block(ty, FrameKind::Block)
+    }
+
+    /// Opens a frame that is entered by going on.
+    pub(super) fn open_block(&mut self, ty: BlockType, kind: FrameKind) -> Result {
         let (params, results) = block_signature(self.env.module, ty)?;
         let height = self.stack.len() - params.len();
-        self.frames.push(Frame { kind: FrameKind::Block, params, results, height, exit: None });
+        self.frames.push(Frame { kind, params, results, height, exit: None });
         Ok(())
     }
 
@@ -127,6 +134,7 @@ impl<'a> FuncTranslator<'a, '_> {
         match self.frames[innermost].kind {
             FrameKind::If { otherwise } => self.implied_else(innermost, otherwise)?,
             FrameKind::Loop { header } => self.builder.seal_block(header),
+            FrameKind::TryTable { around } => self.end_try_table(innermost, around)?,
             FrameKind::Block | FrameKind::Else => {}
         }
         if self.frames[innermost].exit.is_some() && self.dead.is_none() {
@@ -191,10 +199,16 @@ impl<'a> FuncTranslator<'a, '_> {
     }
 
     pub(super) fn br(&mut self, depth: u32) -> Result {
-        let (target, arity) = self.branch_target(depth)?;
+        self.jump_to(self.frames.len() - 1 - depth as usize)?;
+        self.dead = Some(0);
+        Ok(())
+    }
+
+    /// Ends the current block with a branch to a frame.
+    pub(super) fn jump_to(&mut self, index: usize) -> Result {
+        let (target, arity) = self.frame_target(index)?;
         let args = self.branch_args(arity)?;
         self.builder.ins().jump(target, &args);
-        self.dead = Some(0);
         Ok(())
     }
 
@@ -262,7 +276,11 @@ impl<'a> FuncTranslator<'a, '_> {
 
     /// Where a branch to `depth` goes, and how many values it passes.
     fn branch_target(&mut self, depth: u32) -> Result<(Block, usize)> {
-        let index = self.frames.len() - 1 - depth as usize;
+        self.frame_target(self.frames.len() - 1 - depth as usize)
+    }
+
+    /// Where a branch to a frame goes, and how many values it passes.
+    fn frame_target(&mut self, index: usize) -> Result<(Block, usize)> {
         let frame = &self.frames[index];
         let arity = frame.branch_arity();
         let target = match frame.kind {
@@ -284,7 +302,7 @@ impl<'a> FuncTranslator<'a, '_> {
     }
 
     /// Ends the current block with the newest operands as the results of a frame.
-    fn jump_to_exit(&mut self, index: usize) -> Result {
+    pub(super) fn jump_to_exit(&mut self, index: usize) -> Result {
         let exit = self.exit_block(index)?;
         let args = self.branch_args(self.frames[index].results.len())?;
         self.builder.ins().jump(exit, &args);
@@ -305,7 +323,7 @@ impl<'a> FuncTranslator<'a, '_> {
         Ok(self.stack.top(arity).iter().map(|&value: &Value| BlockArg::Value(value)).collect())
     }
 
-    fn block_with_params(&mut self, types: &[ValType]) -> Result<Block> {
+    pub(super) fn block_with_params(&mut self, types: &[ValType]) -> Result<Block> {
         self.limits.list_values(types.len())?;
         let block = self.builder.create_block();
         for &ty in types {
@@ -315,7 +333,7 @@ impl<'a> FuncTranslator<'a, '_> {
     }
 
     /// Goes on in a block that nothing will branch to from here on.
-    fn enter_sealed(&mut self, block: Block) {
+    pub(super) fn enter_sealed(&mut self, block: Block) {
         self.builder.seal_block(block);
         self.builder.switch_to_block(block);
         self.dead = None;

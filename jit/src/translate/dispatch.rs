@@ -22,7 +22,10 @@ impl FuncTranslator<'_, '_> {
     /// Skips an operator that nothing leads to, but for the ends of what is open.
     fn unreachable_operator(&mut self, operator: &Operator<'_>, nested: u32) -> Result {
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. } => {
                 self.dead = Some(nested + 1);
             }
             Operator::Else if nested == 0 => return self.else_(),
@@ -47,6 +50,9 @@ impl FuncTranslator<'_, '_> {
             Operator::BrIf { relative_depth } => return self.br_if(relative_depth),
             Operator::BrTable { ref targets } => return self.br_table(targets),
             Operator::Return => return self.return_(),
+            Operator::TryTable { ref try_table } => return self.try_table(try_table),
+            Operator::Throw { tag_index } => return self.throw(tag_index),
+            Operator::ThrowRef => return self.throw_ref(),
             // Calls.
             Operator::Call { function_index } => return self.call(function_index),
             Operator::CallIndirect { type_index, table_index } => {

@@ -3,6 +3,7 @@
 use super::Shape;
 use super::control::Frame;
 use super::env::Env;
+use super::exception::Clause;
 use super::limits::Limits;
 use super::stack::ValueStack;
 use super::{FunctionInput, Result};
@@ -10,7 +11,7 @@ use crate::abi;
 use crate::error::CompileError;
 use crate::module::convert;
 use crate::types::{FuncType, HeapType, ValType};
-use cranelift_codegen::ir::{self, InstBuilder, SourceLoc, UserFuncName, Value, types};
+use cranelift_codegen::ir::{self, InstBuilder, SourceLoc, StackSlot, UserFuncName, Value, types};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use wasmparser::FunctionBody;
 
@@ -23,6 +24,10 @@ pub(super) struct FuncTranslator<'a, 'f> {
     pub(super) stack: ValueStack,
     /// Blocks, loops and ifs around the current operator; the first is the function's body.
     pub(super) frames: Vec<Frame<'a>>,
+    /// The clauses of the `try_table`s among them, the innermost last.
+    pub(super) clauses: Vec<Clause>,
+    /// Where the values of an exception are put together that this function throws.
+    pub(super) payload: Option<StackSlot>,
     /// In unreachable code, how many blocks have been opened since it began. They get no frame.
     pub(super) dead: Option<u32>,
     pub(super) limits: Limits,
@@ -82,6 +87,8 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             env,
             stack: ValueStack::default(),
             frames: vec![Frame::body(ty)],
+            clauses: Vec::new(),
+            payload: None,
             dead: None,
             limits: Limits::new(input.func),
         }

@@ -11,6 +11,7 @@
 //! | `stack`, `control` | values, branches, merges, unreachable code |
 //! | `variable`, `numeric`, `wide`, `convert` | locals and globals, arithmetic, conversions |
 //! | `memory`, `bounds`, `bulk`, `table`, `reference`, `call` | what works on the instance |
+//! | `exception` | throwing, and the clauses that catch |
 //! | `env`, `region` | loads from the context, calls of builtins, flags of memory accesses |
 //! | `epoch` | checks that interrupt runaway code |
 //! | `limits` | what keeps time and memory in proportion to the body |
@@ -31,6 +32,7 @@ mod convert;
 mod dispatch;
 mod env;
 mod epoch;
+mod exception;
 mod function;
 mod limits;
 mod memory;

@@ -30,10 +30,12 @@ pub(super) enum Region {
     MemoryLength,
     /// The contents of linear memories; two imports may be the same one.
     Heap,
+    /// The values that an exception carries, on their way.
+    Payload,
 }
 
 /// All regions, in the order of their numbers.
-const REGIONS: [(Region, &str); 8] = [
+const REGIONS: [(Region, &str); 9] = [
     (Region::Context, "context"),
     (Region::Store, "store context"),
     (Region::Slot, "slot"),
@@ -42,6 +44,7 @@ const REGIONS: [(Region, &str); 8] = [
     (Region::Global, "global"),
     (Region::MemoryLength, "memory length"),
     (Region::Heap, "linear memory"),
+    (Region::Payload, "exception payload"),
 ];
 
 impl Region {

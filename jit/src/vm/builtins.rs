@@ -36,6 +36,11 @@ macro_rules! foreach_builtin {
             new_epoch();
             /// A host function has failed and left its error in the store: unwind.
             raise();
+            /// `throw`: tag, values. Called in the `tail` convention, so that handlers of the caller
+            /// are found; never returns.
+            throw(i64, i64);
+            /// `throw_ref`: an exception that is not null. As `throw`.
+            throw_ref(i64);
         }
     };
 }

@@ -75,14 +75,24 @@ pub struct VMGlobal {
     pub bytes: [u8; 16],
 }
 
+/// A tag. It is its address that tells it from others.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct VMTag {
+    /// The engine's id of its type, as that of a function.
+    pub type_id: u32,
+    /// How many values an exception with it carries.
+    pub values: u32,
+}
+
 /// A value in the array through which the host passes arguments and takes results.
 ///
 /// Little-endian, in the low bytes: `i32`, `i64`, `f32`, `f64`, `v128`, `funcref` as a
-/// `*const VMFuncRef`, `externref` as 32 bits (0 is null).
+/// `*const VMFuncRef`, `externref` and `exnref` as 32 bits (0 is null).
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub union ValRaw {
-    /// `i32` and `externref`.
+    /// `i32`, `externref` and `exnref`.
     pub i32: i32,
     /// `i64`.
     pub i64: i64,

@@ -13,21 +13,24 @@
 //!          ├ [VMFunctionImport; imported functions]
 //!          ├ [VMMemoryRef; memories]       ── definition ─► VMMemory
 //!          ├ [*mut VMTable; tables]        ─────────────► VMTable
+//!          ├ [*const VMTag; tags]          ─────────────► VMTag
 //!          ├ [*mut VMGlobal; imported globals]
 //!          ├ [VMGlobal; defined globals]
 //!          └ [VMFuncRef; functions that escape]
 //! ```
 
 mod builtins;
+mod catch;
 mod context;
 mod entities;
 mod offsets;
 mod types;
 
 pub use builtins::{BuiltinSignature, BuiltinType, VMBuiltins};
+pub use catch::Catch;
 pub use context::{EntryTrampoline, HostFunction, VMContext, VMHostContext, VMStoreContext};
 pub use entities::{
-    VMFuncRef, VMFunctionImport, VMGlobal, VMMemory, VMMemoryRef, VMSlot, VMTable, ValRaw,
+    VMFuncRef, VMFunctionImport, VMGlobal, VMMemory, VMMemoryRef, VMSlot, VMTable, VMTag, ValRaw,
 };
 pub use offsets::VMOffsets;
 pub use types::{

@@ -1,6 +1,6 @@
 //! Where the arrays behind a `VMContext` lie, for one module.
 
-use super::{VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMTable};
+use super::{VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMTable, VMTag};
 use crate::module::ModuleInfo;
 
 /// Byte offsets from the start of a `VMContext`; they depend on the module's counts only.
@@ -9,6 +9,7 @@ pub struct VMOffsets {
     function_imports: u32,
     memories: u32,
     tables: u32,
+    tags: u32,
     imported_globals: u32,
     defined_globals: u32,
     func_refs: u32,
@@ -31,6 +32,7 @@ impl VMOffsets {
             array(module.num_imported_functions, size_of::<VMFunctionImport>(), 8);
         let memories = array(module.memories.len(), size_of::<VMMemoryRef>(), 8);
         let tables = array(module.tables.len(), size_of::<*mut VMTable>(), 8);
+        let tags = array(module.tags.len(), size_of::<*const VMTag>(), 8);
         let imported_globals = array(module.num_imported_globals, size_of::<*mut VMGlobal>(), 8);
         let defined_globals =
             array(module.globals.len() - module.num_imported_globals, size_of::<VMGlobal>(), 16);
@@ -40,6 +42,7 @@ impl VMOffsets {
             function_imports,
             memories,
             tables,
+            tags,
             imported_globals,
             defined_globals,
             func_refs,
@@ -66,6 +69,11 @@ impl VMOffsets {
     /// The `*mut VMTable` of a table.
     pub fn table(&self, table: u32) -> u32 {
         self.tables + table * size_of::<*mut VMTable>() as u32
+    }
+
+    /// The `*const VMTag` of a tag.
+    pub fn tag(&self, tag: u32) -> u32 {
+        self.tags + tag * size_of::<*const VMTag>() as u32
     }
 
     /// The `*mut VMGlobal` of an imported global.

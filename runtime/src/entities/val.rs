@@ -1,6 +1,6 @@
 //! [`Val`]: a value of any type.
 
-use super::ExternRef;
+use super::{ExnRef, ExternRef};
 use crate::error::{Error, Result};
 use crate::func::Func;
 use crate::store::{AsContext, StoreOpaque};
@@ -24,6 +24,8 @@ pub enum Val {
     FuncRef(Option<Func>),
     /// A host value, or null.
     ExternRef(Option<ExternRef>),
+    /// An exception, or null.
+    ExnRef(Option<ExnRef>),
 }
 
 macro_rules! accessors {
@@ -58,12 +60,14 @@ impl Val {
         V128(u128), v128, unwrap_v128, "v128";
         FuncRef(Option<Func>), func_ref, unwrap_func_ref, "funcref";
         ExternRef(Option<ExternRef>), extern_ref, unwrap_extern_ref, "externref";
+        ExnRef(Option<ExnRef>), exn_ref, unwrap_exn_ref, "exnref";
     }
 
     /// The null reference to a `heap_type`.
     pub fn null_ref(heap_type: &HeapType) -> Val {
         match heap_type.top() {
             HeapType::Func => Val::FuncRef(None),
+            HeapType::Exn => Val::ExnRef(None),
             _ => Val::ExternRef(None),
         }
     }
@@ -110,6 +114,8 @@ impl Val {
             }
             Val::ExternRef(None) => ValType::Ref(RefType::new(true, HeapType::NoExtern)),
             Val::ExternRef(Some(_)) => ValType::Ref(RefType::new(false, HeapType::Extern)),
+            Val::ExnRef(None) => ValType::Ref(RefType::new(true, HeapType::NoExn)),
+            Val::ExnRef(Some(_)) => ValType::Ref(RefType::new(false, HeapType::Exn)),
         }
     }
 
@@ -176,6 +182,7 @@ impl Val {
             Val::V128(bits) => return ValRaw { v128: bits.to_le() },
             Val::FuncRef(func) => func.map_or(0, |func| func.raw(store) as u64),
             Val::ExternRef(value) => value.map_or(0, |value| u64::from(value.number(store))),
+            Val::ExnRef(value) => value.map_or(0, |value| u64::from(value.number(store))),
         };
         ValRaw { v128: u128::from(low).to_le() }
     }
@@ -208,7 +215,8 @@ impl Val {
         match ty.heap_type().top() {
             // SAFETY: null or a function of this store (caller's promise).
             HeapType::Func => Val::FuncRef(unsafe { Func::from_raw(store, bits as *mut _) }),
-            // Host references have 32 bits; the upper half of a raw value is not theirs.
+            // These have 32 bits; the upper half of a raw value is not theirs.
+            HeapType::Exn => Val::ExnRef(ExnRef::from_number(store, bits as u32)),
             _ => Val::ExternRef(ExternRef::from_number(store, bits as u32)),
         }
     }
@@ -253,6 +261,12 @@ impl From<u128> for Val {
 impl From<Func> for Val {
     fn from(value: Func) -> Val {
         Val::FuncRef(Some(value))
+    }
+}
+
+impl From<ExnRef> for Val {
+    fn from(value: ExnRef) -> Val {
+        Val::ExnRef(Some(value))
     }
 }
 

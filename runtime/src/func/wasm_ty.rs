@@ -1,15 +1,15 @@
 //! Rust types that stand for wasm types, alone and in tuples.
 
 use super::Func;
-use crate::entities::{ExternRef, Val};
+use crate::entities::{ExnRef, ExternRef, Val};
 use crate::store::StoreOpaque;
 use crate::types::{RefType, ValType};
 use seqfault_jit::vm::ValRaw;
 
 /// A Rust type that stands for one wasm type.
 ///
-/// Implemented for `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, `u128` (as `v128`), `Option<Func>` and
-/// `Option<ExternRef>`.
+/// Implemented for `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, `u128` (as `v128`), `Option<Func>`,
+/// `Option<ExternRef>` and `Option<ExnRef>`.
 pub trait WasmTy: Copy + Send + private::Sealed {
     #[doc(hidden)]
     const TYPE: ValType;
@@ -31,6 +31,7 @@ mod private {
     impl Sealed for u128 {}
     impl Sealed for Option<super::Func> {}
     impl Sealed for Option<super::ExternRef> {}
+    impl Sealed for Option<super::ExnRef> {}
 }
 
 macro_rules! plain {
@@ -83,6 +84,17 @@ impl WasmTy for Option<ExternRef> {
     unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self {
         // SAFETY: the slot holds a host reference of the store (caller's promise).
         ExternRef::from_number(store, unsafe { raw.i32 } as u32)
+    }
+}
+
+impl WasmTy for Option<ExnRef> {
+    const TYPE: ValType = ValType::Ref(RefType::EXNREF);
+    fn store(self, store: &StoreOpaque, slot: &mut ValRaw) {
+        *slot = Val::ExnRef(self).to_raw(store);
+    }
+    unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self {
+        // SAFETY: the slot holds an exception of the store (caller's promise).
+        ExnRef::from_number(store, unsafe { raw.i32 } as u32)
     }
 }
 

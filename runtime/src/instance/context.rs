@@ -1,15 +1,17 @@
 //! [`InstanceData`]: what a store keeps of an instance, with the context that compiled code uses.
 
 use super::externs::Extern;
-use crate::entities::{Global, Memory, SharedMemory, Table};
+use crate::entities::{Global, Memory, SharedMemory, Table, Tag};
 use crate::func::Func;
 use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::vm;
 use seqfault_jit::module::EntityIndex;
 use seqfault_jit::vm::{
-    VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMOffsets, VMTable, ValRaw,
+    VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMOffsets, VMTable, VMTag,
+    ValRaw,
 };
+use std::ptr::NonNull;
 
 /// What a store keeps of an instance. Boxed by the store: the context points back to it.
 pub(crate) struct InstanceData {
@@ -113,6 +115,19 @@ impl InstanceData {
         self.tables.push(index);
     }
 
+    /// Fills in a tag, own or imported.
+    pub(super) fn set_tag(&mut self, tag: u32, cell: NonNull<VMTag>) {
+        let offset = self.offsets().tag(tag);
+        // SAFETY: as in `push_memory`.
+        unsafe { self.field::<*const VMTag>(offset).write(cell.as_ptr()) };
+    }
+
+    fn tag(&self, tag: u32) -> NonNull<VMTag> {
+        // SAFETY: set when the instance was made.
+        let cell = unsafe { *self.field::<*mut VMTag>(self.offsets().tag(tag)) };
+        NonNull::new(cell).expect("not null")
+    }
+
     pub(super) fn set_imported_function(&mut self, func: u32, func_ref: *const VMFuncRef) {
         // SAFETY: a function of the same store, alive as long as this.
         let VMFuncRef { slot, vmctx, .. } = unsafe { *func_ref };
@@ -191,6 +206,7 @@ impl InstanceData {
                 let imported = self.imported_globals.get(global as usize).copied();
                 Extern::Global(imported.unwrap_or_else(|| Global::of_instance(store, self, global)))
             }
+            EntityIndex::Tag(tag) => Extern::Tag(Tag::from_cell(store, self.tag(tag))),
         }
     }
 

@@ -9,7 +9,7 @@ use super::context::InstanceData;
 use super::externs::Extern;
 use super::{Instance, const_expr, init};
 use crate::engine::TypeId;
-use crate::entities::{allocate_memory, allocate_table, write_global};
+use crate::entities::{TagCell, allocate_memory, allocate_table, write_global};
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::store::StoreOpaque;
@@ -37,6 +37,7 @@ pub(super) unsafe fn instantiate(
         let mut instance = InstanceData::new(store, module);
         take_imports(&mut *store, &mut instance, imports);
         instance.fill_func_refs();
+        create_tags(&mut *store, &mut instance);
         create_memories(store, &mut instance)?;
         create_globals(&instance);
         create_tables(store, &mut instance)?;
@@ -60,7 +61,7 @@ fn without_frames(error: Error) -> Error {
 }
 
 fn take_imports(store: &mut StoreOpaque, instance: &mut InstanceData, imports: &[Extern]) {
-    let mut functions = 0;
+    let (mut functions, mut tags) = (0, 0);
     for import in imports {
         match import {
             Extern::Func(func) => {
@@ -68,6 +69,10 @@ fn take_imports(store: &mut StoreOpaque, instance: &mut InstanceData, imports: &
                 functions += 1;
             }
             Extern::Global(global) => instance.push_imported_global(*global),
+            Extern::Tag(tag) => {
+                instance.set_tag(tags, tag.cell(store));
+                tags += 1;
+            }
             Extern::Table(table) => instance.push_table(store, table.index()),
             Extern::Memory(memory) => instance.push_memory(store, memory.index()),
             Extern::SharedMemory(memory) => {
@@ -75,6 +80,15 @@ fn take_imports(store: &mut StoreOpaque, instance: &mut InstanceData, imports: &
                 instance.push_memory(store, index);
             }
         }
+    }
+}
+
+fn create_tags(store: &mut StoreOpaque, instance: &mut InstanceData) {
+    let module = instance.module().clone();
+    let info = module.info();
+    for (index, &ty) in info.tags.iter().enumerate().skip(info.num_imported_tags) {
+        let cell = store.add_tag(TagCell::new(module.registered_type(ty).clone()));
+        instance.set_tag(index as u32, cell);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What instances import and export.
 
 use crate::engine::Engine;
-use crate::entities::{Global, Memory, SharedMemory, Table};
+use crate::entities::{Global, Memory, SharedMemory, Table, Tag};
 use crate::func::Func;
 use crate::store::{AsContext, StoreOpaque};
 use crate::types::ExternType;
@@ -19,6 +19,8 @@ pub enum Extern {
     Memory(Memory),
     /// A memory that stores share.
     SharedMemory(SharedMemory),
+    /// A tag.
+    Tag(Tag),
 }
 
 impl Extern {
@@ -62,6 +64,14 @@ impl Extern {
         }
     }
 
+    /// The tag, if it is one.
+    pub fn into_tag(self) -> Option<Tag> {
+        match self {
+            Extern::Tag(tag) => Some(tag),
+            _ => None,
+        }
+    }
+
     /// Its type. Of memories and tables, the minimum is the present size: it is what counts when
     /// they are imported.
     pub fn ty(&self, store: impl AsContext) -> ExternType {
@@ -78,6 +88,7 @@ impl Extern {
                 ExternType::Memory(store.memory(memory.index()).current_type())
             }
             Extern::SharedMemory(memory) => ExternType::Memory(memory.data().current_type()),
+            Extern::Tag(tag) => ExternType::Tag(tag.tag_type(store)),
         }
     }
 
@@ -91,6 +102,7 @@ impl Extern {
             Extern::Global(global) => global.store(),
             Extern::Table(table) => table.store(),
             Extern::Memory(memory) => memory.store(),
+            Extern::Tag(tag) => tag.store(),
             Extern::SharedMemory(memory) => {
                 let same = Engine::same(memory.engine(), store.engine());
                 assert!(same, "shared memory used with another engine");
@@ -121,6 +133,12 @@ impl From<Table> for Extern {
 impl From<SharedMemory> for Extern {
     fn from(memory: SharedMemory) -> Extern {
         Extern::SharedMemory(memory)
+    }
+}
+
+impl From<Tag> for Extern {
+    fn from(tag: Tag) -> Extern {
+        Extern::Tag(tag)
     }
 }
 

@@ -98,6 +98,7 @@ fn matches(expected: &ExternType, found: &ExternType) -> bool {
         (ExternType::Memory(expected), ExternType::Memory(found)) => {
             memory_matches(expected, found)
         }
+        (ExternType::Tag(expected), ExternType::Tag(found)) => expected == found,
         _ => false,
     }
 }

@@ -5,7 +5,7 @@ mod code;
 use crate::config::Compilation;
 use crate::engine::{Engine, RegisteredType, TypeId};
 use crate::error::{Error, Result};
-use crate::types::{ExportType, ExternType, FuncType, GlobalType, ImportType, TableType};
+use crate::types::{ExportType, ExternType, FuncType, GlobalType, ImportType, TableType, TagType};
 use code::ModuleCode;
 use rayon::prelude::*;
 use seqfault_jit::module::{
@@ -215,6 +215,7 @@ impl Module {
             EntityIndex::Table(i) => EntityType::Table(info.tables[i as usize].ty),
             EntityIndex::Memory(i) => EntityType::Memory(info.memories[i as usize]),
             EntityIndex::Global(i) => EntityType::Global(info.globals[i as usize]),
+            EntityIndex::Tag(i) => EntityType::Tag(info.tags[i as usize]),
         }
     }
 
@@ -229,6 +230,10 @@ impl Module {
             EntityType::Memory(ty) => ExternType::Memory(ty),
             EntityType::Global(ty) => {
                 ExternType::Global(GlobalType::from_canonical(&ty, &self.resolver()))
+            }
+            EntityType::Tag(ty) => {
+                let ty = FuncType::registered(self.registered_type(ty).clone());
+                ExternType::Tag(TagType::new(ty))
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use super::{Store, StoreInner, StoreOpaque};
 use crate::engine::Engine;
+use crate::entities::ExnRef;
+use crate::exception::ThrownException;
 use crate::func::Caller;
 
 /// A store, borrowed for reading.
@@ -71,6 +73,16 @@ impl<T> StoreContextMut<'_, T> {
     /// As [`Store::set_epoch_deadline`].
     pub fn set_epoch_deadline(&mut self, ticks: u64) {
         self.0.opaque.set_epoch_deadline(ticks);
+    }
+
+    /// As [`Store::throw`].
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn throw<R>(&mut self, exception: ExnRef) -> Result<R, ThrownException> {
+        let (tag, fields) = (exception.tag(&*self), exception.fields(&mut *self));
+        Err(ThrownException::from_parts(self.opaque(), tag, fields.into()))
     }
 
     pub(crate) fn opaque(&mut self) -> &mut StoreOpaque {

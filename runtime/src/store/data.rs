@@ -1,13 +1,14 @@
 //! The part of a store that does not depend on the embedder's data.
 
 use super::arena::Arena;
+use super::exceptions::{Exception, Exceptions};
 use super::{StoreInner, WholeStore};
 use crate::engine::Engine;
-use crate::entities::{GlobalCell, MemoryData, TableData};
+use crate::entities::{GlobalCell, MemoryData, TableData, TagCell};
 use crate::error::{Error, Result};
 use crate::func::HostFuncInstance;
 use crate::instance::InstanceData;
-use seqfault_jit::vm::VMStoreContext;
+use seqfault_jit::vm::{VMStoreContext, VMTag, ValRaw};
 use std::any::{Any, TypeId};
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
@@ -51,6 +52,8 @@ pub struct StoreOpaque {
     globals: Arena<GlobalCell>,
     host_funcs: Arena<HostFuncInstance>,
     externrefs: Vec<Box<dyn Any + Send + Sync>>,
+    tags: Arena<TagCell>,
+    exceptions: Exceptions,
 }
 
 // SAFETY: the raw pointers lead to parts that the store owns, or into the engine and modules that
@@ -85,6 +88,8 @@ impl StoreOpaque {
             globals: Arena::default(),
             host_funcs: Arena::default(),
             externrefs: Vec::new(),
+            tags: Arena::default(),
+            exceptions: Exceptions::default(),
         }
     }
 
@@ -136,6 +141,10 @@ impl StoreOpaque {
 
     pub(crate) fn set_pending(&mut self, pending: Pending) {
         self.pending = Some(pending);
+    }
+
+    pub(crate) fn pending(&self) -> Option<&Pending> {
+        self.pending.as_ref()
     }
 
     pub(crate) fn take_pending(&mut self) -> Option<Pending> {
@@ -209,6 +218,46 @@ impl StoreOpaque {
     pub(crate) fn add_host_func(&mut self, func: Box<HostFuncInstance>) -> &mut HostFuncInstance {
         let index = self.host_funcs.push(func);
         &mut self.host_funcs[index]
+    }
+
+    /// Keeps a tag; where it lies for good.
+    pub(crate) fn add_tag(&mut self, tag: Box<TagCell>) -> NonNull<VMTag> {
+        let index = self.tags.push(tag);
+        NonNull::from(&mut self.tags[index]).cast()
+    }
+
+    /// Keeps an exception that somebody is to hold a reference to; its number is never 0.
+    pub(crate) fn add_exception(
+        &mut self,
+        tag: NonNull<VMTag>,
+        fields: Box<[ValRaw]>,
+    ) -> Result<u32> {
+        self.exceptions.add(tag, fields)
+    }
+
+    pub(crate) fn exception(&self, number: u32) -> &Exception {
+        self.exceptions.get(number)
+    }
+
+    /// Takes over what an exception carries that is being thrown.
+    pub(crate) fn set_thrown(&mut self, fields: &[ValRaw]) {
+        self.exceptions.set_thrown(fields);
+    }
+
+    /// The same for an exception that is thrown again; its tag.
+    pub(crate) fn set_thrown_again(&mut self, number: u32) -> NonNull<VMTag> {
+        self.exceptions.set_thrown_again(number)
+    }
+
+    /// What the exception that was thrown last carries.
+    pub(crate) fn thrown(&self) -> &[ValRaw] {
+        self.exceptions.thrown()
+    }
+
+    /// Keeps the exception that was thrown last, which has this tag.
+    pub(crate) fn hold_thrown(&mut self, tag: NonNull<VMTag>) -> Result<u32> {
+        let fields = self.exceptions.thrown().into();
+        self.exceptions.add(tag, fields)
     }
 
     /// Keeps a host value for the store's lifetime; the number is never 0.

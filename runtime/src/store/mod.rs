@@ -9,6 +9,7 @@ mod arena;
 mod context;
 mod data;
 mod epoch;
+mod exceptions;
 mod limits;
 
 pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
@@ -20,7 +21,9 @@ pub use epoch::UpdateDeadline;
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 
 use crate::engine::Engine;
+use crate::entities::ExnRef;
 use crate::error::Result;
+use crate::exception::ThrownException;
 use epoch::EpochBehaviour;
 use std::ptr::NonNull;
 
@@ -105,6 +108,19 @@ impl<T: 'static> Store<T> {
         limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static,
     ) {
         self.inner.limiter = Some(Box::new(limiter));
+    }
+
+    /// The exception as an error, for a host function to return and so to throw.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    ///
+    /// # Panics
+    ///
+    /// When the exception is of another store.
+    pub fn throw<R>(&mut self, exception: ExnRef) -> Result<R, ThrownException> {
+        self.as_context_mut().throw(exception)
     }
 
     /// Lets the guest run until the engine's epoch has advanced `ticks` from now. Without a call

@@ -6,6 +6,7 @@
 mod entity;
 mod func;
 mod object;
+mod tag;
 mod value;
 
 pub use entity::{GlobalType, TableType};
@@ -14,6 +15,7 @@ pub use object::{ArrayType, FieldType, Finality, StorageType, StructType};
 pub use seqfault_jit::types::{
     InvalidMemoryType, MemoryType, MemoryTypeBuilder, Mutability, WASM_PAGE_SIZE,
 };
+pub use tag::TagType;
 pub use value::{HeapType, RefType, ValType};
 
 use crate::engine::{Engine, RegisteredType};
@@ -82,6 +84,8 @@ pub enum ExternType {
     Memory(MemoryType),
     /// A global.
     Global(GlobalType),
+    /// A tag.
+    Tag(TagType),
 }
 
 impl fmt::Display for ExternType {
@@ -91,6 +95,7 @@ impl fmt::Display for ExternType {
             ExternType::Table(ty) => ty.fmt(f),
             ExternType::Memory(ty) => ty.fmt(f),
             ExternType::Global(ty) => ty.fmt(f),
+            ExternType::Tag(ty) => ty.fmt(f),
         }
     }
 }

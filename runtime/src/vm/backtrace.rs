@@ -9,6 +9,7 @@ use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::trap::{Backtrace, RawFrame};
 use seqfault_jit::code;
+use std::ops::ControlFlow;
 
 /// The wasm frames of a store, seen from the host that wasm has called.
 ///
@@ -42,10 +43,14 @@ pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> B
         if current.store() == store {
             // SAFETY: the frames of one run, from the innermost to the trampoline.
             unsafe {
-                walk(pc, fp, run.entry_fp, |pc| match frames.len() < limit {
-                    true => frames.extend(raw_frame(pc)),
-                    false => omitted += 1,
+                let stopped: Option<()> = walk(pc, fp, run.entry_fp, |pc, _| {
+                    match frames.len() < limit {
+                        true => frames.extend(raw_frame(pc)),
+                        false => omitted += 1,
+                    }
+                    ControlFlow::Continue(())
                 });
+                debug_assert!(stopped.is_none());
             }
             run = current.saved();
             (pc, fp) = (run.exit_pc.wrapping_sub(1), run.exit_fp);
@@ -58,14 +63,23 @@ pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> B
     Backtrace::new(frames, omitted)
 }
 
-/// Visits an address in each frame from `fp` until `entry_fp`.
+/// Visits an address in each frame from `fp` until `entry_fp`, and the frame pointer, unless it is
+/// told to stop. The address lies in the instruction that the frame is at: for a call it is the last
+/// byte.
 ///
 /// # Safety
 ///
 /// The frames must be on the calling thread's stack, linked by frame pointers.
-unsafe fn walk(mut pc: usize, mut fp: usize, entry_fp: usize, mut visit: impl FnMut(usize)) {
+pub(super) unsafe fn walk<B>(
+    mut pc: usize,
+    mut fp: usize,
+    entry_fp: usize,
+    mut visit: impl FnMut(usize, usize) -> ControlFlow<B>,
+) -> Option<B> {
     while fp != entry_fp {
-        visit(pc);
+        if let ControlFlow::Break(found) = visit(pc, fp) {
+            return Some(found);
+        }
         let frame = fp as *const usize;
         // SAFETY: a frame on this stack: its caller's frame pointer, then the return address.
         unsafe {
@@ -73,6 +87,7 @@ unsafe fn walk(mut pc: usize, mut fp: usize, entry_fp: usize, mut visit: impl Fn
             pc = frame.add(1).read() - 1;
         }
     }
+    None
 }
 
 /// The frame of the function that `pc` lies in, unless it is a trampoline.

@@ -4,7 +4,7 @@
 //! works on the store and unwinds if it fails.
 
 use super::arch::builtin_shim;
-use super::unwind;
+use super::{exceptions, unwind};
 use crate::entities::{grow_memory, grow_table};
 use crate::error::Result;
 use crate::instance::{InstanceData, init};
@@ -29,6 +29,8 @@ pub(crate) fn builtins() -> *const VMBuiltins {
         new_epoch: new_epoch_shim as *const u8,
         // Called by exit trampolines, which have noted the frame already.
         raise: raise as *const u8,
+        throw: throw_shim as *const u8,
+        throw_ref: throw_ref_shim as *const u8,
     };
     &BUILTINS
 }
@@ -44,6 +46,8 @@ builtin_shim!(table_copy_shim => table_copy);
 builtin_shim!(table_init_shim => table_init);
 builtin_shim!(elem_drop_shim => elem_drop);
 builtin_shim!(new_epoch_shim => new_epoch);
+builtin_shim!(throw_shim => exceptions::throw);
+builtin_shim!(throw_ref_shim => exceptions::throw_ref);
 
 /// Runs the body of a builtin for the instance that has called it.
 ///
@@ -240,5 +244,9 @@ unsafe extern "C" fn new_epoch(vmctx: *mut VMContext) {
 /// A host function has left an error in the store.
 unsafe extern "C" fn raise(context: *mut VMHostContext) {
     // SAFETY: called by an exit trampoline; only it is between here and the wasm frames.
-    unsafe { unwind::unwind((*(*context).store_context).store.cast()) }
+    unsafe {
+        let store: *mut StoreOpaque = (*(*context).store_context).store.cast();
+        exceptions::throw_pending(store);
+        unwind::unwind(store)
+    }
 }

@@ -14,12 +14,19 @@
 //! so, the thread goes on in an ordinary function that takes the backtrace, leaves the trap in the
 //! store, and [unwinds](unwind) to the entry trampoline. Nothing that allocates runs in the
 //! handler, and no Rust frame with anything to drop is ever skipped.
+//!
+//! # The way of an exception
+//!
+//! `throw` calls a builtin, which walks the frames of wasm and looks into the tables that came with
+//! their code ([exceptions]). The thread goes on in the handler it finds; without one the exception
+//! takes the last step of a trap, as the error of the call that has entered wasm.
 
 mod activation;
 mod arch;
 mod backtrace;
 mod builtins;
 mod enter;
+mod exceptions;
 mod lazy;
 mod traps;
 mod unwind;

@@ -7,5 +7,5 @@ compile_error!(
 
 mod x86_64;
 
-pub(super) use x86_64::{builtin_shim, continue_at};
+pub(super) use x86_64::{builtin_shim, continue_at, continue_in_handler};
 pub(crate) use x86_64::{lazy_exit_stub, lazy_function_stub};

@@ -23,6 +23,34 @@ pub(in crate::vm) unsafe fn continue_at(pc: usize, sp: usize, fp: usize) -> ! {
     }
 }
 
+/// Continues at a handler of compiled code, with that stack pointer and frame pointer and with what
+/// it is to find in the registers for the payload of an exception.
+///
+/// # Safety
+///
+/// As for [`continue_at`].
+pub(in crate::vm) unsafe fn continue_in_handler(
+    pc: usize,
+    sp: usize,
+    fp: usize,
+    payload: [usize; 2],
+) -> ! {
+    // SAFETY: as above. The handler expects no other register to be kept.
+    unsafe {
+        asm!(
+            "mov rsp, rcx",
+            "mov rbp, rsi",
+            "jmp rdi",
+            in("rax") payload[0],
+            in("rdx") payload[1],
+            in("rcx") sp,
+            in("rsi") fp,
+            in("rdi") pc,
+            options(noreturn),
+        )
+    }
+}
+
 /// Saves or restores the registers that carry arguments in the `tail` convention, with the stack
 /// pointer 16-byte aligned at the lowest of the 176 bytes.
 macro_rules! argument_registers {

@@ -1,0 +1,23 @@
+;; Calls in a `try_table`, throwing, catching with and without a reference.
+(module
+  (tag $none)
+  (tag $pair (param i32 f64))
+  (func $callee (param i32) (result i32)
+    (throw $pair (local.get 0) (f64.const 1)))
+  (func $one (param i32) (result i32 f64)
+    (block $caught (result i32 f64)
+      (try_table (catch $pair $caught) (drop (call $callee (local.get 0))))
+      (i32.const 0) (f64.const 0)))
+  (func $nested (result exnref)
+    (block $outer (result exnref)
+      (try_table (catch_all_ref $outer)
+        (block $inner
+          (try_table (catch $none $inner)
+            (drop (call $callee (i32.const 1)))
+            (throw $none)))
+        (drop (call $callee (i32.const 2))))
+      (ref.null exn)))
+  (func (param exnref)
+    (throw_ref (local.get 0)))
+  (func $nothing_called (param i32)
+    (block $caught (try_table (catch_all $caught) (local.set 0 (i32.const 1))))))

@@ -1,0 +1,98 @@
+//! [`Tag`]: what tells exceptions apart.
+
+use crate::engine::RegisteredType;
+use crate::error::{Error, Result};
+use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::types::{FuncType, TagType};
+use seqfault_jit::vm::VMTag;
+use std::ptr::NonNull;
+
+/// A tag, in the store that it belongs to.
+///
+/// Two tags of the same type are still two; see [`Tag::eq`].
+#[derive(Clone, Copy, Debug)]
+pub struct Tag {
+    store: StoreId,
+    cell: NonNull<VMTag>,
+}
+
+/// What a store keeps of a tag.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct TagCell {
+    /// First: compiled code knows the tag by this.
+    vm: VMTag,
+    ty: RegisteredType,
+}
+
+impl TagCell {
+    /// A tag of this type, as that of a function.
+    pub(crate) fn new(ty: RegisteredType) -> Box<TagCell> {
+        let values = ty.ty().as_func().expect("validated").params().len() as u32;
+        Box::new(TagCell { vm: VMTag { type_id: ty.id().0, values }, ty })
+    }
+}
+
+// SAFETY: the pointer is used only together with the store that owns what it leads to.
+unsafe impl Send for Tag {}
+// SAFETY: as above.
+unsafe impl Sync for Tag {}
+
+impl Tag {
+    /// A new tag, which no other is equal to.
+    ///
+    /// # Errors
+    ///
+    /// When the type has results: exceptions carry parameters only.
+    pub fn new(mut store: impl AsContextMut, ty: &TagType) -> Result<Tag> {
+        if !ty.ty().results().is_empty() {
+            return Err(Error::msg(format!("the type of a tag has no results: {}", ty.ty())));
+        }
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        let ty = ty.ty().register(store.engine());
+        let cell = store.add_tag(TagCell::new(ty));
+        Ok(Tag { store: store.id(), cell })
+    }
+
+    /// Its type.
+    pub fn ty(&self, store: impl AsContext) -> TagType {
+        self.tag_type(store.as_context().opaque())
+    }
+
+    /// Whether both are the same tag.
+    ///
+    /// # Panics
+    ///
+    /// When one of them is of another store.
+    pub fn eq(a: &Tag, b: &Tag, store: impl AsContext) -> bool {
+        let store = store.as_context().opaque();
+        a.cell(store) == b.cell(store)
+    }
+
+    /// The tag that lies there, in this store.
+    pub(crate) fn from_cell(store: &StoreOpaque, cell: NonNull<VMTag>) -> Tag {
+        Tag { store: store.id(), cell }
+    }
+
+    pub(crate) fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// The address that stands for the tag in compiled code.
+    ///
+    /// # Panics
+    ///
+    /// When it is of another store.
+    pub(crate) fn cell(&self, store: &StoreOpaque) -> NonNull<VMTag> {
+        store.check(self.store);
+        self.cell
+    }
+
+    pub(crate) fn tag_type(&self, store: &StoreOpaque) -> TagType {
+        // SAFETY: the store owns what the pointer leads to, the first part of a cell that never
+        // changes.
+        let cell = unsafe { self.cell(store).cast::<TagCell>().as_ref() };
+        TagType::new(FuncType::registered(cell.ty.clone()))
+    }
+}

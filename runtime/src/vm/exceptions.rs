@@ -1,0 +1,203 @@
+//! Throwing: from where an exception arises to the handler that fits, or out of wasm.
+//!
+//! The frames of wasm are walked by their frame pointers from the one that was left to the entry
+//! trampoline. For each, the tables of its code say whether the call that it is in has handlers, what
+//! they catch, and where they are: plain data, found without a lock. The thread then goes on in the
+//! handler, with the stack as it was at that call. What nobody between here and the entry catches
+//! becomes the error of that entry; the frames around it get their turn if the host function there
+//! returns the error.
+
+use super::activation::Frames;
+use super::{arch, backtrace, unwind};
+use crate::entities::{Tag, Val};
+use crate::error::Error;
+use crate::exception::ThrownException;
+use crate::store::{Pending, StoreOpaque};
+use seqfault_jit::code;
+use seqfault_jit::vm::{Catch, VMContext, VMTag, ValRaw};
+use std::ops::ControlFlow;
+use std::ptr::NonNull;
+
+/// `throw`.
+///
+/// # Safety
+///
+/// Called by compiled code, through its shim: `values` leads to as many as the tag says.
+pub(super) unsafe extern "C" fn throw(
+    vmctx: *mut VMContext,
+    tag: NonNull<VMTag>,
+    values: *const ValRaw,
+) -> ! {
+    // SAFETY: the caller's promise; contexts point to their store, which nothing borrows while
+    // compiled code runs.
+    unsafe {
+        let store: *mut StoreOpaque = (*(*vmctx).store_context).store.cast();
+        let values = match tag.as_ref().values {
+            // Then there is no array.
+            0 => &[],
+            count => std::slice::from_raw_parts(values, count as usize),
+        };
+        (*store).set_thrown(values);
+        propagate(store, tag, 0)
+    }
+}
+
+/// `throw_ref`, with a reference that is not null.
+///
+/// # Safety
+///
+/// Called by compiled code, through its shim.
+pub(super) unsafe extern "C" fn throw_ref(vmctx: *mut VMContext, exception: u64) -> ! {
+    // SAFETY: as in `throw`.
+    unsafe {
+        let store: *mut StoreOpaque = (*(*vmctx).store_context).store.cast();
+        let number = exception as u32;
+        let tag = (*store).set_thrown_again(number);
+        propagate(store, tag, number)
+    }
+}
+
+/// Goes on where the exception is caught whose values have been set, or leaves wasm. `number` is the
+/// exception's, 0 if it has none yet.
+///
+/// # Safety
+///
+/// Wasm of `store` must be on the stack, with its exit frame noted, and no frame above that may hold
+/// anything that needs dropping.
+unsafe fn propagate(store: *mut StoreOpaque, tag: NonNull<VMTag>, number: u32) -> ! {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some(target) = find(store, tag) {
+            go_on(store, tag, number, target)
+        }
+        let mut error = Error::from(thrown(&mut *store, tag));
+        error.attach_backtrace(backtrace::at_exit(store));
+        (*store).set_pending(Pending::Error(error));
+        unwind::unwind(store)
+    }
+}
+
+/// Throws what the host has returned to wasm, if it is an exception of this store and somebody
+/// catches it. Returns otherwise.
+///
+/// # Safety
+///
+/// As for [`propagate`].
+pub(super) unsafe fn throw_pending(store: *mut StoreOpaque) {
+    // SAFETY: the caller's promise: nothing else borrows the store.
+    unsafe {
+        let Some(Pending::Error(error)) = (*store).pending() else { return };
+        let Some(exception) = error.downcast_ref::<ThrownException>() else { return };
+        if exception.tag().store() != (*store).id() {
+            return;
+        }
+        let tag = exception.tag().cell(&*store);
+        let Some(target) = find(store, tag) else { return };
+        let fields: Vec<ValRaw> =
+            exception.fields().iter().map(|field| field.to_raw(&*store)).collect();
+        (*store).set_thrown(&fields);
+        drop(fields);
+        drop((*store).take_pending());
+        go_on(store, tag, 0, target)
+    }
+}
+
+/// Where an exception goes on.
+struct Target {
+    pc: usize,
+    sp: usize,
+    fp: usize,
+    by_reference: bool,
+}
+
+/// The innermost handler for exceptions with this tag, in the frames since wasm was last entered.
+///
+/// # Safety
+///
+/// Wasm of `store` must be on the stack, with its exit frame noted.
+unsafe fn find(store: *mut StoreOpaque, tag: NonNull<VMTag>) -> Option<Target> {
+    // SAFETY: the caller's promise; all frames of a run are compiled code, on the stack of a live
+    // store, and so its tables are there.
+    unsafe {
+        let frames = Frames::of((*store).vm());
+        backtrace::walk(frames.exit_pc - 1, frames.exit_fp, frames.entry_fp, |pc, fp| {
+            match handler_of(pc + 1, fp, tag) {
+                Some(target) => ControlFlow::Break(target),
+                None => ControlFlow::Continue(()),
+            }
+        })
+    }
+}
+
+/// The handler of one frame.
+///
+/// # Safety
+///
+/// `fp` must be the frame pointer of a frame that is in a call returning to `returns_to`.
+unsafe fn handler_of(returns_to: usize, fp: usize, tag: NonNull<VMTag>) -> Option<Target> {
+    // SAFETY: the caller's promise. A return address may be that of the next unit.
+    let unit = unsafe { code::lookup(returns_to - 1) }?;
+    let call = unit.handlers_at(returns_to)?;
+    let sp = fp - call.frame_size as usize;
+    let handler = call.handlers.iter().find(|handler| {
+        // SAFETY: the code generator keeps the context there during the call.
+        let context = unsafe { *((sp + handler.context as usize) as *const *const u8) };
+        // SAFETY: that context has the layout that the handler was made for.
+        unsafe { catches(handler.catch, context, tag) }
+    })?;
+    let (pc, by_reference) = (unit.address(handler.code), handler.catch.by_reference());
+    Some(Target { pc, sp, fp, by_reference })
+}
+
+/// # Safety
+///
+/// `context` must be that of an instance, with the address of a tag where `catch` says.
+unsafe fn catches(catch: Catch, context: *const u8, tag: NonNull<VMTag>) -> bool {
+    match catch.tag() {
+        None => true,
+        Some(offset) => {
+            // SAFETY: the caller's promise.
+            let own = unsafe { context.add(offset as usize).cast::<*const VMTag>().read() };
+            std::ptr::eq(own, tag.as_ptr())
+        }
+    }
+}
+
+/// Continues in a handler.
+///
+/// # Safety
+///
+/// `target` must have been found for the exception whose values have been set.
+unsafe fn go_on(store: *mut StoreOpaque, tag: NonNull<VMTag>, number: u32, target: Target) -> ! {
+    // SAFETY: the caller's promise; the handler expects just this, and nothing that needs dropping
+    // is between here and there.
+    unsafe {
+        let number = match target.by_reference && number == 0 {
+            true => match (*store).hold_thrown(tag) {
+                Ok(number) => number,
+                Err(error) => {
+                    (*store).set_pending(Pending::Error(error));
+                    unwind::unwind(store)
+                }
+            },
+            false => number,
+        };
+        let values = (*store).thrown().as_ptr() as usize;
+        arch::continue_in_handler(target.pc, target.sp, target.fp, [number as usize, values])
+    }
+}
+
+/// The exception whose values have been set, as an error.
+///
+/// # Safety
+///
+/// The values must be those of an exception with this tag.
+unsafe fn thrown(store: &mut StoreOpaque, tag: NonNull<VMTag>) -> ThrownException {
+    let tag = Tag::from_cell(store, tag);
+    let ty = tag.tag_type(store);
+    let raw = store.thrown().to_vec();
+    let fields = raw.iter().zip(ty.ty().params());
+    // SAFETY: the caller's promise.
+    let fields = fields.map(|(&raw, ty)| unsafe { Val::from_raw(store, raw, ty) }).collect();
+    ThrownException::from_parts(store, tag, fields)
+}
