@@ -4,7 +4,11 @@
 set -eu
 cd "$(dirname "$0")"
 for source in *.c; do
-    python3 -m ziglang cc -target wasm32-freestanding -O2 -Wall -Wextra -Werror -nostdlib -s \
+    case "$source" in
+        *64.c) target=wasm64-freestanding ;;
+        *) target=wasm32-freestanding ;;
+    esac
+    python3 -m ziglang cc -target "$target" -O2 -Wall -Wextra -Werror -nostdlib -s \
         -Wl,--no-entry -o "${source%.c}.wasm" "$source"
 done
 ls -l ./*.wasm

@@ -23,11 +23,13 @@ macro_rules! kernel {
 }
 
 /// All kernels.
-pub const KERNELS: [Kernel; 6] = [
+pub const KERNELS: [Kernel; 8] = [
     kernel!("coremark", 40),
+    kernel!("coremark64", 40),
     kernel!("dispatch", 10_000),
     kernel!("recursion", 100),
     kernel!("memory", 1),
+    kernel!("memory64", 1),
     kernel!("nbody", 20_000),
     kernel!("sha256", 5_000),
 ];
