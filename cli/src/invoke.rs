@@ -91,7 +91,10 @@ fn to_text(value: &Val) -> String {
         Val::F32(bits) => f32::from_bits(*bits).to_string(),
         Val::F64(bits) => f64::from_bits(*bits).to_string(),
         Val::V128(bits) => format!("{bits:#034x}"),
-        Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => "null".to_owned(),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) | Val::ExnRef(None) => {
+            "null".to_owned()
+        }
+        Val::AnyRef(Some(_)) => RefType::ANYREF.to_string(),
         Val::FuncRef(Some(_)) => RefType::FUNCREF.to_string(),
         Val::ExternRef(Some(_)) => RefType::EXTERNREF.to_string(),
         Val::ExnRef(Some(_)) => RefType::EXNREF.to_string(),

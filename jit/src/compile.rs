@@ -79,6 +79,9 @@ pub struct CompiledFunction {
     pub addresses: Vec<(u32, Option<u32>)>,
     /// The calls that it catches exceptions of, ascending.
     pub handled_calls: Vec<HandledCall>,
+    /// Where references of the heap lie while a call is under way: the position that the call
+    /// returns to, and how many bytes below the frame pointer each is. Ascending.
+    pub stack_maps: Vec<(u32, Vec<u32>)>,
     /// How to unwind its frame with native tools, if the tunables ask for it.
     pub unwind: Option<UnwindInfo>,
 }
@@ -198,6 +201,7 @@ impl Compiler {
             traps: traps(compiled),
             addresses: addresses(compiled),
             handled_calls: handled_calls(compiled),
+            stack_maps: stack_maps(compiled),
             code,
             unwind,
         })
@@ -220,6 +224,18 @@ fn traps(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, TrapCode)> {
             (trap.offset, code)
         })
         .collect()
+}
+
+fn stack_maps(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, Vec<u32>)> {
+    let maps = compiled.buffer.user_stack_maps().iter();
+    let mut maps: Vec<_> = maps
+        .map(|(site, frame_size, map)| {
+            // Entries count from the stack pointer, which is `frame_size` below the frame pointer.
+            (*site, map.entries().map(|(_, offset)| frame_size - offset).collect())
+        })
+        .collect();
+    maps.sort_by_key(|map: &(u32, Vec<u32>)| map.0);
+    maps
 }
 
 /// One entry for each change of the source position; gaps have none.

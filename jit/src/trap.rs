@@ -65,10 +65,24 @@ trap_codes! {
     ResidentLimit = 12, "resident memory limit exceeded";
     /// The system had no memory for a page that was touched.
     OutOfMemory = 13, "out of memory while committing a page";
-    /// A function reference was null where one is needed.
-    NullReference = 14, "null function reference";
+    /// `call_ref` was given a null reference.
+    NullFunctionReference = 14, "null function reference";
     /// `throw_ref` met a null reference.
     NullException = 15, "null exception reference";
+    /// A reference was null where none may be.
+    NullReference = 20, "null reference";
+    /// A field of a null reference was accessed.
+    NullStruct = 21, "null structure reference";
+    /// An element or the length of a null reference was accessed.
+    NullArray = 22, "null array reference";
+    /// A null reference was taken for an integer.
+    NullI31 = 23, "null i31 reference";
+    /// An array instruction reached outside its array.
+    ArrayOutOfBounds = 24, "out of bounds array access";
+    /// A reference has not the type that it was cast to.
+    CastFailure = 25, "cast failure";
+    /// No room is left for objects.
+    GcHeapOutOfMemory = 26, "GC heap out of memory";
 }
 
 impl TrapCode {

@@ -29,6 +29,8 @@ pub struct Config {
     pub(crate) pager: Option<PagerKind>,
     pub(crate) speculation: bool,
     pub(crate) memory_resident_limit: Option<usize>,
+    pub(crate) gc_heap_limit: Option<usize>,
+    pub(crate) gc_stress: bool,
 }
 
 impl Default for Config {
@@ -50,6 +52,8 @@ impl Config {
             pager: None,
             speculation: true,
             memory_resident_limit: None,
+            gc_heap_limit: None,
+            gc_stress: false,
         }
     }
 
@@ -117,6 +121,22 @@ impl Config {
     /// Checks the generated intermediate code. Default: on in debug builds.
     pub fn cranelift_verifier(&mut self, on: bool) -> &mut Config {
         self.tunables.verifier = on;
+        self
+    }
+
+    /// The most bytes of each store's heap that objects may take up; what does not fit traps with
+    /// [`TrapCode::GcHeapOutOfMemory`](crate::TrapCode::GcHeapOutOfMemory). Default: nearly 2 GiB,
+    /// which is also the most.
+    ///
+    /// A collection copies, so that for a moment twice as much may be resident.
+    pub fn gc_heap_limit(&mut self, bytes: Option<usize>) -> &mut Config {
+        self.gc_heap_limit = bytes;
+        self
+    }
+
+    /// Collects at every allocation, to test how a host holds its references. Default: off.
+    pub fn gc_stress(&mut self, on: bool) -> &mut Config {
+        self.gc_stress = on;
         self
     }
 

@@ -1,9 +1,11 @@
 //! [`ThrownException`]: an exception that has left wasm, or is about to enter it, as an error.
 
-use crate::entities::{ExnRef, Tag, Val, check_fields};
+use crate::entities::{Tag, Val};
 use crate::error::Result;
-use crate::store::{AsContext, AsContextMut, StoreOpaque};
+use crate::gc::{ExnRef, HeldRef, Rooted, check_fields};
+use crate::store::{AsContextMut, StoreOpaque};
 use crate::types::TagType;
+use seqfault_jit::vm::ValRaw;
 use std::fmt;
 
 /// An exception as an error.
@@ -18,6 +20,15 @@ pub struct ThrownException {
     tag: Tag,
     ty: TagType,
     fields: Box<[Val]>,
+    /// The same as `fields`, but good beyond the scope that those are rooted in.
+    held: Box<[Held]>,
+}
+
+/// A value that an exception carries.
+#[derive(Clone)]
+enum Held {
+    Plain(u128),
+    Reference(HeldRef),
 }
 
 impl ThrownException {
@@ -30,8 +41,9 @@ impl ThrownException {
     /// # Panics
     ///
     /// When the tag is of another store.
-    pub fn new(store: impl AsContext, tag: &Tag, fields: &[Val]) -> Result<ThrownException> {
-        let store = store.as_context().opaque();
+    pub fn new(mut store: impl AsContextMut, tag: &Tag, fields: &[Val]) -> Result<ThrownException> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
         check_fields(store, tag, fields)?;
         Ok(ThrownException::from_parts(store, *tag, fields.into()))
     }
@@ -41,7 +53,8 @@ impl ThrownException {
         self.tag
     }
 
-    /// What it carries: a value for each parameter of the tag's type.
+    /// What it carries: a value for each parameter of the tag's type. References are rooted in the
+    /// scope in which the call returned the error, or this was made.
     pub fn fields(&self) -> &[Val] {
         &self.fields
     }
@@ -50,17 +63,41 @@ impl ThrownException {
     ///
     /// # Errors
     ///
-    /// When the store has no room.
+    /// When the heap is full, or the scope of its references has ended.
     ///
     /// # Panics
     ///
     /// When it is of another store.
-    pub fn to_exn_ref(&self, store: impl AsContextMut) -> Result<ExnRef> {
+    pub fn to_exn_ref(&self, store: impl AsContextMut) -> Result<Rooted<ExnRef>> {
         ExnRef::new(store, &self.tag, &self.fields)
     }
 
-    pub(crate) fn from_parts(store: &StoreOpaque, tag: Tag, fields: Box<[Val]>) -> ThrownException {
-        ThrownException { tag, ty: tag.tag_type(store), fields }
+    /// An exception whose fields have been checked.
+    pub(crate) fn from_parts(
+        store: &mut StoreOpaque,
+        tag: Tag,
+        fields: Box<[Val]>,
+    ) -> ThrownException {
+        let ty = tag.tag_type(store);
+        let held = fields.iter().zip(ty.ty().params()).map(|(field, ty)| {
+            // SAFETY: raw values have all their bytes written.
+            let bits = unsafe { field.to_raw(store).v128 };
+            match ty.is_gc() {
+                true => Held::Reference(HeldRef::new(store, bits as u32)),
+                false => Held::Plain(bits),
+            }
+        });
+        let held = held.collect();
+        ThrownException { tag, ty, fields, held }
+    }
+
+    /// What it carries, as compiled code has it: good until the next allocation.
+    pub(crate) fn raw_fields(&self) -> Vec<ValRaw> {
+        let raw = self.held.iter().map(|value| match value {
+            Held::Plain(bits) => *bits,
+            Held::Reference(reference) => u128::from(reference.raw()),
+        });
+        raw.map(|bits| ValRaw { v128: bits }).collect()
     }
 }
 

@@ -103,9 +103,9 @@ features! {
     /// Tags, `throw` and `try_table`.
     Exceptions = "exceptions", EXCEPTIONS, V3, Provided;
     /// References to functions of one type.
-    FunctionReferences = "function-references", FUNCTION_REFERENCES, V3, Missing;
+    FunctionReferences = "function-references", FUNCTION_REFERENCES, V3, Provided;
     /// Structs and arrays that the engine collects.
-    Gc = "gc", GC, V3, Missing;
+    Gc = "gc", GC, V3, Provided;
     /// Shared memories and atomic operations.
     Threads = "threads", THREADS, ON, Provided;
     /// `memory.discard`.

@@ -34,6 +34,7 @@ mod error;
 mod exception;
 mod feature;
 mod func;
+mod gc;
 mod instance;
 mod linker;
 mod module;
@@ -44,13 +45,15 @@ mod vm;
 
 pub use config::{Compilation, Config};
 pub use engine::Engine;
-pub use entities::{
-    ExnRef, ExternRef, Global, Memory, MemoryAccessError, SharedMemory, Table, Tag, Val,
-};
+pub use entities::{Global, Memory, MemoryAccessError, SharedMemory, Table, Tag, Val};
 pub use error::{Error, Result};
 pub use exception::ThrownException;
 pub use feature::{Feature, UnknownFeature, WasmVersion};
 pub use func::{Caller, Func, IntoFunc, TypedFunc, WasmParams, WasmResults, WasmRet, WasmTy};
+pub use gc::{
+    AnyRef, ArrayRef, ArrayRefPre, EqRef, ExnRef, ExternRef, GcRef, I31, OwnedRooted, RootScope,
+    Rooted, StructRef, StructRefPre,
+};
 pub use instance::{Export, Extern, Instance, InstancePre, LinkError};
 pub use linker::Linker;
 pub use module::Module;

@@ -2,7 +2,7 @@
 
 use seqfault::{
     AsContextMut, Caller, Compilation, Config, Engine, Error, ExnRef, Extern, ExternType, Feature,
-    Func, FuncType, Instance, Linker, Module, Result, Store, Tag, TagType, ThrownException,
+    Func, FuncType, Instance, Linker, Module, Result, Rooted, Store, Tag, TagType, ThrownException,
     TrapCode, Val, ValType,
 };
 
@@ -63,7 +63,9 @@ fn every_type_of_value_is_carried_to_the_handler() -> Result<()> {
     ];
     let mut results = [Val::I32(0); 8];
     run.call(&mut store, &values, &mut results)?;
-    assert_eq!(format!("{values:?}"), format!("{results:?}"));
+    assert_eq!(format!("{:?}", &values[..6]), format!("{:?}", &results[..6]));
+    assert!(Rooted::ref_eq(&store, &host, &results[6].unwrap_extern_ref().unwrap())?);
+    assert!(Rooted::ref_eq(&store, &exception, &results[7].unwrap_exn_ref().unwrap())?);
     let nulls = [Val::FuncRef(None), Val::ExternRef(None), Val::ExnRef(None)];
     let values = [&values[..5], &nulls[..]].concat();
     run.call(&mut store, &values, &mut results)?;
@@ -287,7 +289,7 @@ fn what_nobody_catches_is_the_error_of_the_call() -> Result<()> {
         assert_eq!(frames, ["inner", "outer"]);
         // As a value it can be given back to a guest.
         let value = thrown.to_exn_ref(&mut store)?;
-        assert!(Tag::eq(&value.tag(&store), &tag, &store));
+        assert!(Tag::eq(&value.tag(&store)?, &tag, &store));
         assert_eq!(value.field(&mut store, 1)?.unwrap_f64(), 0.5);
         assert!(value.field(&mut store, 2).is_err());
     }
@@ -302,7 +304,7 @@ fn a_host_function_throws_what_wasm_catches() -> Result<()> {
     let throws = Func::wrap(&mut store, move |mut caller: Caller<'_, ()>, x: i32| -> Result<()> {
         let fields = [Val::I32(x), Val::I64(i64::from(x) * 10)];
         match x % 3 {
-            0 => Err(ThrownException::new(&caller, &tag, &fields)?.into()),
+            0 => Err(ThrownException::new(&mut caller, &tag, &fields)?.into()),
             1 => {
                 let exception = ExnRef::new(&mut caller, &tag, &fields)?;
                 Ok(caller.as_context_mut().throw(exception)?)
@@ -391,7 +393,7 @@ fn an_exception_of_another_store_is_an_error_like_any_other() -> Result<()> {
     let engine = engine();
     let mut other = Store::new(&engine, ());
     let tag = Tag::new(&mut other, &tag_of(&[]))?;
-    let foreign = ThrownException::new(&other, &tag, &[])?;
+    let foreign = ThrownException::new(&mut other, &tag, &[])?;
     let mut store = Store::new(&engine, ());
     let throws = Func::wrap(&mut store, move || -> Result<()> { Err(foreign.clone().into()) });
     let instance = instance(
@@ -439,15 +441,15 @@ fn references_to_exceptions_are_thrown_again_with_what_they_carry() -> Result<()
     let keep = instance.get_typed_func::<i32, ()>(&mut store, "keep")?;
     let again = instance.get_typed_func::<(), i32>(&mut store, "again")?;
     let from_table = instance.get_typed_func::<(), i32>(&mut store, "from_table")?;
-    let give = instance.get_typed_func::<(), Option<ExnRef>>(&mut store, "give")?;
-    let take = instance.get_typed_func::<Option<ExnRef>, i32>(&mut store, "take")?;
+    let give = instance.get_typed_func::<(), Option<Rooted<ExnRef>>>(&mut store, "give")?;
+    let take = instance.get_typed_func::<Option<Rooted<ExnRef>>, i32>(&mut store, "take")?;
     keep.call(&mut store, 5)?;
     assert_eq!(again.call(&mut store, ())?, 5);
     assert_eq!(from_table.call(&mut store, ())?, 5);
     let value = give.call(&mut store, ())?.expect("an exception");
     keep.call(&mut store, 6)?;
     assert_eq!(again.call(&mut store, ())?, 6);
-    assert_eq!(value.fields(&mut store)[0].unwrap_i32(), 5);
+    assert_eq!(value.fields(&mut store)?[0].unwrap_i32(), 5);
     assert_eq!(take.call(&mut store, Some(value))?, 5);
     let error = take.call(&mut store, None).unwrap_err();
     assert_eq!(error.trap().unwrap().code(), TrapCode::NullException);
@@ -541,7 +543,7 @@ fn tags_are_checked_when_they_are_made_and_linked() -> Result<()> {
     assert!(Tag::new(&mut store, &with_result).is_err());
     let tag = Tag::new(&mut store, &tag_of(&[ValType::I32]))?;
     assert_eq!(tag.ty(&store), tag_of(&[ValType::I32]));
-    assert!(ThrownException::new(&store, &tag, &[]).is_err());
+    assert!(ThrownException::new(&mut store, &tag, &[]).is_err());
     assert!(ExnRef::new(&mut store, &tag, &[Val::I64(0)]).is_err());
 
     let wat = r#"(module (import "" "tag" (tag (param i32))) (export "again" (tag 0)))"#;

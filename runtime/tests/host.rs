@@ -2,7 +2,7 @@
 
 use seqfault::{
     AsContextMut, Caller, Engine, Error, ExternRef, Func, FuncType, Instance, Linker, Module,
-    Result, Store, TrapCode, Val, ValType,
+    Result, Rooted, Store, TrapCode, Val, ValType,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -29,14 +29,20 @@ fn values_of_every_type_go_both_ways() -> Result<()> {
                              (result externref funcref v128 f64 f32 i64 i32)
           (call $f (local.get 0) (local.get 1) (local.get 2) (local.get 3)
                    (local.get 4) (local.get 5) (local.get 6))))"#;
-    type All = (i32, i64, f32, f64, u128, Option<Func>, Option<ExternRef>);
-    type Reversed = (Option<ExternRef>, Option<Func>, u128, f64, f32, i64, i32);
+    type All = (i32, i64, f32, f64, u128, Option<Func>, Option<Rooted<ExternRef>>);
+    type Reversed = (Option<Rooted<ExternRef>>, Option<Func>, u128, f64, f32, i64, i32);
     let (mut store, instance) = linked((), wat, |linker| {
         linker
             .func_wrap(
                 "",
                 "f",
-                |a: i32, b: i64, c: f32, d: f64, e: u128, f: Option<Func>, g: Option<ExternRef>| {
+                |a: i32,
+                 b: i64,
+                 c: f32,
+                 d: f64,
+                 e: u128,
+                 f: Option<Func>,
+                 g: Option<Rooted<ExternRef>>| {
                     (g, f, e.swap_bytes(), -d, -c, b + 1, a + 1)
                 },
             )
@@ -47,7 +53,7 @@ fn values_of_every_type_go_both_ways() -> Result<()> {
     let func = instance.get_func(&mut store, "run");
     let (g, f, e, d, c, b, a) = run.call(&mut store, (1, 2, 3.0, 4.0, 5, func, Some(host)))?;
     assert_eq!((a, b, c, d, e), (2, 3, -3.0, -4.0, 5u128.swap_bytes()));
-    assert_eq!(g.unwrap().data(&store).downcast_ref::<String>().unwrap(), "hello");
+    assert_eq!(g.unwrap().data(&store)?.unwrap().downcast_ref::<String>().unwrap(), "hello");
     assert!(f.is_some());
     let (g, f, ..) = run.call(&mut store, (1, 2, 3.0, 4.0, 5, None, None))?;
     assert!(g.is_none() && f.is_none());

@@ -11,6 +11,8 @@ pub enum Group {
     Version(SpecVersion),
     /// The scripts of a proposal, most of which have become part of a version.
     Proposal(Proposal),
+    /// The same, on an engine that collects at every allocation.
+    Collecting(Proposal),
 }
 
 /// The folders that are run, each on an engine with the features that
@@ -18,8 +20,15 @@ pub enum Group {
 pub const GROUPS: &[Group] = &[
     Group::Version(SpecVersion::V1),
     Group::Version(SpecVersion::V2),
+    Group::Version(SpecVersion::V3),
+    Group::Version(SpecVersion::Latest),
     Group::Proposal(Proposal::Annotations),
     Group::Proposal(Proposal::BulkMemoryOperations),
+    Group::Proposal(Proposal::FunctionReferences),
+    Group::Proposal(Proposal::GC),
+    Group::Collecting(Proposal::GC),
+    Group::Collecting(Proposal::ExceptionHandling),
+    Group::Collecting(Proposal::ReferenceTypes),
     Group::Proposal(Proposal::CustomPageSizes),
     Group::Proposal(Proposal::ExtendedConst),
     Group::Proposal(Proposal::Memory64),
@@ -53,7 +62,17 @@ impl Group {
         match self {
             Group::Version(version) => spec(version).map(script).collect(),
             Group::Proposal(name) => proposal(name).map(script).collect(),
+            Group::Collecting(name) => proposal(name).map(script).map(Script::collecting).collect(),
         }
+    }
+}
+
+impl Script {
+    /// Has the engine collect at every allocation, which moves every object.
+    fn collecting(mut self) -> Script {
+        self.config.gc_stress(true);
+        self.name.insert_str(0, "collecting/");
+        self
     }
 }
 

@@ -27,7 +27,12 @@ static FOLDERS: &[Folder] = &[
     folder("custom-page-sizes", Features::Wasm3, &[Feature::CustomPageSizes]),
     folder("exceptions", Features::Wasm3, &[]),
     folder("extended-const", Features::Wasm3, &[]),
-    folder("function-references", Features::Wasm3, &[]),
+    // Its scripts assert that what came from other proposals is refused.
+    folder(
+        "function-references",
+        Features::Wasm2,
+        &[Feature::FunctionReferences, Feature::TailCall],
+    ),
     folder("gc", Features::Wasm3, &[]),
     // Its scripts assert that several memories are refused.
     folder("memory64", Features::Wasm2, &[Feature::Memory64]),

@@ -6,10 +6,10 @@
 
 use crate::mismatch::{Mismatch, Verdict};
 use crate::value::{self, f32_to_text, f64_to_text, v128_to_text};
-use seqfault::{AsContext, Val};
+use seqfault::{AnyRef, AsContext, ExternRef, HeapType, Rooted, Val};
 use std::fmt::Display;
 use wast::WastRet;
-use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Pattern, WastRetCore};
+use wast::core::{AbstractHeapType, NanPattern, V128Pattern, WastRetCore};
 use wast::token::{F32, F64};
 
 /// Compares what was returned with what is expected, all of it.
@@ -53,6 +53,14 @@ fn matches(store: &impl AsContext, expected: &WastRetCore<'_>, found: &Val) -> V
         (WastRetCore::RefExtern(Some(expected)), Val::ExternRef(Some(found))) => {
             value::host_number(store, found) == Some(*expected)
         }
+        (WastRetCore::RefHost(expected), Val::AnyRef(Some(found))) => {
+            value::host_number(store, &ExternRef::convert_any(*found)) == Some(*expected)
+        }
+        (WastRetCore::RefAny, Val::AnyRef(Some(_))) => true,
+        (WastRetCore::RefEq, Val::AnyRef(Some(found))) => is(found, store, &HeapType::Eq),
+        (WastRetCore::RefI31, Val::AnyRef(Some(found))) => is(found, store, &HeapType::I31),
+        (WastRetCore::RefStruct, Val::AnyRef(Some(found))) => is(found, store, &HeapType::Struct),
+        (WastRetCore::RefArray, Val::AnyRef(Some(found))) => is(found, store, &HeapType::Array),
         (WastRetCore::RefFunc(None), Val::FuncRef(Some(_))) => true,
         (WastRetCore::RefFunc(Some(_)), Val::FuncRef(Some(_))) => {
             return Err(Mismatch::new("which function a reference is cannot be compared"));
@@ -69,20 +77,29 @@ fn matches(store: &impl AsContext, expected: &WastRetCore<'_>, found: &Val) -> V
     })
 }
 
-fn null_matches(heap: Option<&HeapType<'_>>, found: &Val) -> bool {
+fn is(found: &Rooted<AnyRef>, store: &impl AsContext, ty: &HeapType) -> bool {
+    found.matches_ty(store, ty).unwrap_or(false)
+}
+
+fn null_matches(heap: Option<&wast::core::HeapType<'_>>, found: &Val) -> bool {
     use AbstractHeapType::{Exn, Extern, Func, NoExn, NoExtern, NoFunc};
-    match (heap, found) {
-        (None, Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None)) => true,
-        (Some(HeapType::Abstract { shared: false, ty }), Val::FuncRef(None)) => {
-            matches!(ty, Func | NoFunc)
-        }
-        (Some(HeapType::Abstract { shared: false, ty }), Val::ExternRef(None)) => {
-            matches!(ty, Extern | NoExtern)
-        }
-        (Some(HeapType::Abstract { shared: false, ty }), Val::ExnRef(None)) => {
-            matches!(ty, Exn | NoExn)
-        }
-        _ => false,
+    let top = match found {
+        Val::FuncRef(None) => Func,
+        Val::ExternRef(None) => Extern,
+        Val::AnyRef(None) => AbstractHeapType::Any,
+        Val::ExnRef(None) => Exn,
+        _ => return false,
+    };
+    let asked = match heap {
+        None => return true,
+        Some(wast::core::HeapType::Abstract { shared: false, ty }) => ty,
+        Some(_) => return false,
+    };
+    top == match asked {
+        Func | NoFunc => Func,
+        Extern | NoExtern => Extern,
+        Exn | NoExn => Exn,
+        _ => AbstractHeapType::Any,
     }
 }
 
@@ -140,6 +157,12 @@ fn to_text(expected: &WastRetCore<'_>) -> String {
         WastRetCore::RefExtern(Some(number)) => format!("(ref.extern {number})"),
         WastRetCore::RefExtern(None) => "(ref.extern)".to_owned(),
         WastRetCore::RefFunc(_) => "(ref.func)".to_owned(),
+        WastRetCore::RefHost(number) => format!("(ref.host {number})"),
+        WastRetCore::RefAny => "(ref.any)".to_owned(),
+        WastRetCore::RefEq => "(ref.eq)".to_owned(),
+        WastRetCore::RefI31 => "(ref.i31)".to_owned(),
+        WastRetCore::RefStruct => "(ref.struct)".to_owned(),
+        WastRetCore::RefArray => "(ref.array)".to_owned(),
         WastRetCore::Either(choices) => {
             format!("(either {})", choices.iter().map(to_text).collect::<Vec<_>>().join(" "))
         }

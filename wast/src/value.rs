@@ -1,7 +1,7 @@
 //! The values of a script: from its constants to the engine's, and back to text for reports.
 
 use crate::mismatch::{Mismatch, Verdict};
-use seqfault::{AsContext, AsContextMut, ExternRef, Val};
+use seqfault::{AnyRef, AsContext, AsContextMut, ExternRef, Rooted, Val};
 use std::fmt::Write;
 use wast::WastArg;
 use wast::core::{AbstractHeapType, HeapType, V128Const, WastArgCore};
@@ -18,23 +18,38 @@ pub(crate) fn from_arg(mut store: impl AsContextMut, arg: &WastArg<'_>) -> Verdi
         WastArgCore::F64(value) => Val::F64(value.bits),
         WastArgCore::V128(value) => Val::V128(from_v128(value)),
         WastArgCore::RefNull(heap) => null_of(heap)?,
-        WastArgCore::RefExtern(number) => {
-            let host = ExternRef::new(&mut store, *number);
-            let host = host.map_err(|error| Mismatch::new(format!("no host object: {error}")))?;
-            Val::ExternRef(Some(host))
-        }
-        WastArgCore::RefHost(_) => {
-            return Err(Mismatch::new("references of type anyref are not provided by this engine"));
+        WastArgCore::RefExtern(number) => Val::ExternRef(Some(host_object(&mut store, *number)?)),
+        WastArgCore::RefHost(number) => {
+            Val::AnyRef(Some(AnyRef::convert_extern(host_object(&mut store, *number)?)))
         }
     })
+}
+
+fn host_object(store: impl AsContextMut, number: u32) -> Verdict<Rooted<ExternRef>> {
+    let host = ExternRef::new(store, number);
+    host.map_err(|error| Mismatch::new(format!("no host object: {error}")))
 }
 
 /// The number in a host object that [`from_arg`] made.
 pub(crate) fn host_number<'a>(
     store: &'a impl AsContext<Data: 'a>,
-    host: &ExternRef,
+    host: &Rooted<ExternRef>,
 ) -> Option<u32> {
-    host.data(store).downcast_ref::<u32>().copied()
+    host.data(store).ok()??.downcast_ref::<u32>().copied()
+}
+
+/// What kind of value `found` is, as a script would write it.
+fn any_to_text(store: &impl AsContext, found: &Rooted<AnyRef>) -> String {
+    if let Ok(Some(value)) = found.as_i31(store) {
+        return format!("(ref.i31 {})", value.get_i32());
+    }
+    match host_number(store, &ExternRef::convert_any(*found)) {
+        Some(number) => format!("(ref.host {number})"),
+        None => match found.ty(store) {
+            Ok(ty) => format!("(ref {ty})"),
+            Err(error) => error.to_string(),
+        },
+    }
 }
 
 /// `value` as a script would write it, in parentheses.
@@ -48,12 +63,14 @@ pub(crate) fn to_text(store: &impl AsContext, value: &Val) -> String {
         Val::FuncRef(None) => "(ref.null func)".to_owned(),
         Val::FuncRef(Some(_)) => "(ref.func)".to_owned(),
         Val::ExternRef(None) => "(ref.null extern)".to_owned(),
+        Val::AnyRef(None) => "(ref.null any)".to_owned(),
+        Val::AnyRef(Some(value)) => any_to_text(store, value),
+        Val::ExnRef(None) => "(ref.null exn)".to_owned(),
+        Val::ExnRef(Some(_)) => "(ref.exn)".to_owned(),
         Val::ExternRef(Some(host)) => match host_number(store, host) {
             Some(number) => format!("(ref.extern {number})"),
             None => "(ref.extern)".to_owned(),
         },
-        Val::ExnRef(None) => "(ref.null exn)".to_owned(),
-        Val::ExnRef(Some(_)) => "(ref.exn)".to_owned(),
     }
 }
 
@@ -91,11 +108,16 @@ fn from_v128(value: &V128Const) -> u128 {
 }
 
 fn null_of(heap: &HeapType<'_>) -> Verdict<Val> {
-    use AbstractHeapType::{Exn, Extern, Func, NoExn, NoExtern, NoFunc};
+    use AbstractHeapType::*;
     match heap {
-        HeapType::Abstract { shared: false, ty: Func | NoFunc } => Ok(Val::FuncRef(None)),
-        HeapType::Abstract { shared: false, ty: Extern | NoExtern } => Ok(Val::ExternRef(None)),
-        HeapType::Abstract { shared: false, ty: Exn | NoExn } => Ok(Val::ExnRef(None)),
+        HeapType::Abstract { shared: false, ty: Func | NoFunc } => Ok(Val::FuncRef(Option::None)),
+        HeapType::Abstract { shared: false, ty: Extern | NoExtern } => {
+            Ok(Val::ExternRef(Option::None))
+        }
+        HeapType::Abstract { shared: false, ty: Any | Eq | I31 | Struct | Array | None } => {
+            Ok(Val::AnyRef(Option::None))
+        }
+        HeapType::Abstract { shared: false, ty: Exn | NoExn } => Ok(Val::ExnRef(Option::None)),
         other => Err(Mismatch::new(format!(
             "null references of type {other:?} are not provided by this engine"
         ))),

@@ -20,6 +20,10 @@ pub struct CodeUnit {
     /// By offset: from here on, code stands for this offset of the module.
     addresses: Box<[(u32, u32)]>,
     handlers: HandlerTable,
+    /// By offset of the position that a call returns to: where its references begin in
+    /// `references`, and how many there are.
+    stack_maps: Box<[(u32, u32, u32)]>,
+    references: Box<[u32]>,
     owner: usize,
 }
 
@@ -81,6 +85,19 @@ impl CodeUnit {
         self.start + offset as usize
     }
 
+    /// Where references of the heap lie in a frame whose call returns to `pc`: bytes below its frame
+    /// pointer.
+    pub fn references_at(&self, pc: usize) -> &[u32] {
+        let find = |offset| self.stack_maps.binary_search_by_key(&offset, |map| map.0).ok();
+        match self.offset(pc).and_then(find) {
+            None => &[],
+            Some(at) => {
+                let (_, first, count) = self.stack_maps[at];
+                &self.references[first as usize..][..count as usize]
+            }
+        }
+    }
+
     fn offset(&self, pc: usize) -> Option<u32> {
         u32::try_from(pc.checked_sub(self.start)?).ok()
     }
@@ -123,6 +140,8 @@ impl UnitBuilder {
         let mut functions = Vec::with_capacity(self.functions.len());
         let mut traps = Vec::new();
         let mut addresses = Vec::new();
+        let mut stack_maps = Vec::new();
+        let mut references: Vec<u32> = Vec::new();
         let mut at = 0;
         for (func, compiled) in &self.functions {
             at = usize::next_multiple_of(at, FUNCTION_ALIGN);
@@ -132,6 +151,11 @@ impl UnitBuilder {
             traps.extend(compiled.traps.iter().map(|&(site, code)| (offset + site, code)));
             for &(site, address) in &compiled.addresses {
                 addresses.push((offset + site, address.unwrap_or(NO_ADDRESS)));
+            }
+            for (site, places) in &compiled.stack_maps {
+                // A function's frame is smaller than 4 GiB, and so is the code of a unit.
+                stack_maps.push((offset + site, references.len() as u32, places.len() as u32));
+                references.extend_from_slice(places);
             }
             at += compiled.code.len();
         }
@@ -150,6 +174,8 @@ impl UnitBuilder {
             traps: traps.into(),
             addresses: addresses.into(),
             handlers,
+            stack_maps: stack_maps.into(),
+            references: references.into(),
             owner,
         };
         Ok(PublishedUnit::new(unit, pages))
@@ -180,6 +206,8 @@ impl PublishedUnit {
             traps: Box::default(),
             addresses: Box::default(),
             handlers: HandlerTable::default(),
+            stack_maps: Box::default(),
+            references: Box::default(),
             owner,
         };
         PublishedUnit::new(none, pages)

@@ -191,6 +191,23 @@ pub enum ConstOp {
     I64Sub,
     /// `i64.mul`.
     I64Mul,
+    /// `ref.i31`.
+    RefI31,
+    /// `struct.new` of a type.
+    StructNew(u32),
+    /// `struct.new_default` of a type.
+    StructNewDefault(u32),
+    /// `array.new` of a type.
+    ArrayNew(u32),
+    /// `array.new_default` of a type.
+    ArrayNewDefault(u32),
+    /// `array.new_fixed`.
+    ArrayNewFixed {
+        /// The type.
+        ty: u32,
+        /// How many elements.
+        len: u32,
+    },
 }
 
 /// An element segment.

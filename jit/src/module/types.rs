@@ -14,6 +14,7 @@ pub struct ModuleTypes {
     group_ends: Vec<u32>,
     /// What each type is; those of a group are known before its types are read.
     kinds: Vec<fn(u32) -> HeapType>,
+    has_objects: bool,
 }
 
 impl ModuleTypes {
@@ -43,6 +44,7 @@ impl ModuleTypes {
             let supertype = ty.supertype_idxs.first().map(|index| {
                 index.as_module_index().expect("a module refers to its types by index")
             });
+            self.has_objects |= !matches!(composite, CompositeType::Func(_));
             self.types.push(SubType { is_final: ty.is_final, supertype, composite });
         }
         // wasmparser limits a module to a million types.
@@ -81,9 +83,20 @@ impl ModuleTypes {
         self[index].as_func().expect("validation says that it is a function type")
     }
 
+    /// How many supertypes a type has, itself included.
+    pub fn depth(&self, index: u32) -> u32 {
+        let mut depth = 1;
+        let mut ty = &self[index];
+        while let Some(supertype) = ty.supertype {
+            ty = &self[supertype];
+            depth += 1;
+        }
+        depth
+    }
+
     /// Whether objects of the heap are among the types.
     pub fn has_objects(&self) -> bool {
-        self.types.iter().any(|ty| ty.as_func().is_none())
+        self.has_objects
     }
 }
 

@@ -16,7 +16,7 @@ use crate::abi;
 use crate::trap::TrapCode;
 use crate::types::FuncType;
 use crate::vm::{VMContext, VMFuncRef, VMFunctionImport, VMSlot, VMStoreContext};
-use cranelift_codegen::ir::{InstBuilder, SigRef, Value, condcodes::IntCC, types};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, SigRef, Value, condcodes::IntCC, types};
 use smallvec::SmallVec;
 use std::mem::offset_of;
 
@@ -46,6 +46,18 @@ impl<'a> FuncTranslator<'a, '_> {
 
     pub(super) fn return_call_indirect(&mut self, type_index: u32, table: u32) -> Result {
         let callee = self.indirect_callee(type_index, table);
+        self.emit_tail_call(&callee)
+    }
+
+    pub(super) fn call_ref(&mut self, type_index: u32) -> Result {
+        let func_ref = self.stack.pop();
+        let callee = self.nullable_callee(func_ref, type_index);
+        self.emit_call(&callee)
+    }
+
+    pub(super) fn return_call_ref(&mut self, type_index: u32) -> Result {
+        let func_ref = self.stack.pop();
+        let callee = self.nullable_callee(func_ref, type_index);
         self.emit_tail_call(&callee)
     }
 
@@ -88,6 +100,17 @@ impl<'a> FuncTranslator<'a, '_> {
     /// A function reference that is not null and has the right type.
     fn reference_callee(&mut self, func_ref: Value, type_index: u32) -> Callee<'a> {
         let flags = Region::Context.trusted(self.builder.func).with_readonly();
+        self.callee_of(func_ref, flags, type_index)
+    }
+
+    /// A function reference of the right type that may be null, which faults.
+    fn nullable_callee(&mut self, func_ref: Value, type_index: u32) -> Callee<'a> {
+        let code = TrapCode::NullFunctionReference;
+        let flags = Region::Context.trapping(self.builder.func, code).with_readonly();
+        self.callee_of(func_ref, flags, type_index)
+    }
+
+    fn callee_of(&mut self, func_ref: Value, flags: MemFlagsData, type_index: u32) -> Callee<'a> {
         let mut field =
             |offset: usize| self.builder.ins().load(abi::POINTER, flags, func_ref, offset as i32);
         let slot = field(offset_of!(VMFuncRef, slot));
@@ -108,10 +131,16 @@ impl<'a> FuncTranslator<'a, '_> {
         let flags = Region::Context.trapping(self.builder.func, TrapCode::IndirectCallToNull);
         let offset = offset_of!(VMFuncRef, type_id) as i32;
         let found = self.builder.ins().load(types::I32, flags.with_readonly(), func_ref, offset);
-        let type_ids = self.context_pointer(offset_of!(VMContext, type_ids) as u32);
-        let flags = Region::Context.constant(self.builder.func);
-        let offset = type_index as usize * size_of::<u32>();
-        let wanted = self.builder.ins().load(types::I32, flags, type_ids, offset as i32);
+        if !self.env.module.types[type_index].is_final {
+            let [yes, no] = [(); 2].map(|()| self.builder.create_block());
+            self.builder.set_cold_block(no);
+            self.branch_on_subtype(found, type_index, yes, no);
+            self.enter_sealed(no);
+            self.builder.ins().trap(TrapCode::BadSignature.to_clif());
+            self.enter_sealed(yes);
+            return;
+        }
+        let wanted = self.type_id(type_index);
         let same = self.builder.ins().icmp(IntCC::Equal, found, wanted);
         self.builder.ins().trapz(same, TrapCode::BadSignature.to_clif());
     }
@@ -140,6 +169,10 @@ impl<'a> FuncTranslator<'a, '_> {
         if self.clauses.is_empty() {
             let call = self.builder.ins().call_indirect(signature, code, &args);
             self.stack.extend(self.builder.inst_results(call));
+            let results = callee.ty.results();
+            for (index, &ty) in results.iter().enumerate() {
+                self.declare(ty, self.stack.top(results.len())[index]);
+            }
         } else {
             let returned = self.try_call(signature, code, &args, callee.ty.results())?;
             self.stack.extend(self.builder.block_params(returned));

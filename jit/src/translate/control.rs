@@ -222,6 +222,36 @@ impl<'a> FuncTranslator<'a, '_> {
         Ok(())
     }
 
+    /// Branches with the newest operands, which stay for the other path that there is.
+    pub(super) fn jump_to_label(&mut self, depth: u32) -> Result {
+        let (target, arity) = self.branch_target(depth)?;
+        let args = self.branch_args(arity)?;
+        self.builder.ins().jump(target, &args);
+        Ok(())
+    }
+
+    pub(super) fn br_on_null(&mut self, depth: u32) -> Result {
+        let reference = self.stack.pop();
+        let (target, arity) = self.branch_target(depth)?;
+        let args = self.branch_args(arity)?;
+        let next = self.builder.create_block();
+        self.builder.ins().brif(reference, next, &[], target, &args);
+        self.enter_sealed(next);
+        self.stack.push(reference);
+        Ok(())
+    }
+
+    pub(super) fn br_on_non_null(&mut self, depth: u32) -> Result {
+        let reference = self.stack.top(1)[0];
+        let (target, arity) = self.branch_target(depth)?;
+        let args = self.branch_args(arity)?;
+        let next = self.builder.create_block();
+        self.builder.ins().brif(reference, target, &args, next, &[]);
+        self.enter_sealed(next);
+        self.stack.drop_top(1);
+        Ok(())
+    }
+
     pub(super) fn br_table(&mut self, targets: &BrTable<'_>) -> Result {
         let selector = self.stack.pop();
         let (_, arity) = self.branch_target(targets.default())?;
@@ -327,7 +357,8 @@ impl<'a> FuncTranslator<'a, '_> {
         self.limits.list_values(types.len())?;
         let block = self.builder.create_block();
         for &ty in types {
-            self.builder.append_block_param(block, abi::value_type(ty));
+            let param = self.builder.append_block_param(block, abi::value_type(ty));
+            self.declare(ty, param);
         }
         Ok(block)
     }

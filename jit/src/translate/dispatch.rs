@@ -5,7 +5,9 @@
 
 use super::Result;
 use super::function::FuncTranslator;
+use super::gc::Extension;
 use crate::error::CompileError;
+use crate::vm::BuiltinSignature;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, types};
 use wasmparser::Operator;
@@ -62,9 +64,12 @@ impl FuncTranslator<'_, '_> {
             Operator::ReturnCallIndirect { type_index, table_index } => {
                 return self.return_call_indirect(type_index, table_index);
             }
+            Operator::CallRef { type_index } => return self.call_ref(type_index),
+            Operator::ReturnCallRef { type_index } => return self.return_call_ref(type_index),
             // Values and variables.
             Operator::Drop => self.stack.drop_top(1),
-            Operator::Select | Operator::TypedSelect { .. } => self.select(),
+            Operator::Select => self.select(),
+            Operator::TypedSelect { ty } => return self.typed_select(ty),
             Operator::LocalGet { local_index } => return self.local_get(local_index),
             Operator::LocalSet { local_index } => return self.local_set(local_index),
             Operator::LocalTee { local_index } => return self.local_tee(local_index),
@@ -249,6 +254,11 @@ impl FuncTranslator<'_, '_> {
             Operator::RefNull { hty } => return self.ref_null(hty),
             Operator::RefIsNull => self.is_zero(),
             Operator::RefFunc { function_index } => self.ref_func(function_index),
+            Operator::RefAsNonNull => self.ref_as_non_null(),
+            Operator::BrOnNull { relative_depth } => return self.br_on_null(relative_depth),
+            Operator::BrOnNonNull { relative_depth } => {
+                return self.br_on_non_null(relative_depth);
+            }
             Operator::TableGet { table } => self.table_get(table),
             Operator::TableSet { table } => self.table_set(table),
             Operator::TableSize { table } => self.table_size(table),
@@ -262,6 +272,101 @@ impl FuncTranslator<'_, '_> {
             Operator::TableInit { elem_index, table } => self.table_init(table, elem_index),
             Operator::ElemDrop { elem_index } => self.elem_drop(elem_index),
             Operator::TableCopy { dst_table, src_table } => self.table_copy(dst_table, src_table),
+            ref other => return self.object_operator(other),
+        }
+        Ok(())
+    }
+
+    /// Translates an operator on objects of the heap.
+    fn object_operator(&mut self, operator: &Operator<'_>) -> Result {
+        use BuiltinSignature as Builtin;
+        match *operator {
+            Operator::RefEq => self.ref_eq(),
+            Operator::RefI31 => self.ref_i31(),
+            Operator::I31GetS => self.i31_get(true),
+            Operator::I31GetU => self.i31_get(false),
+            // The same reference, seen from the other side.
+            Operator::AnyConvertExtern | Operator::ExternConvertAny => {}
+            Operator::RefTestNonNull { hty } => {
+                let target = self.target_type(false, hty)?;
+                self.ref_test(target);
+            }
+            Operator::RefTestNullable { hty } => {
+                let target = self.target_type(true, hty)?;
+                self.ref_test(target);
+            }
+            Operator::RefCastNonNull { hty } => {
+                let target = self.target_type(false, hty)?;
+                self.ref_cast(target);
+            }
+            Operator::RefCastNullable { hty } => {
+                let target = self.target_type(true, hty)?;
+                self.ref_cast(target);
+            }
+            Operator::BrOnCast { relative_depth, to_ref_type, .. } => {
+                let target =
+                    self.target_type(to_ref_type.is_nullable(), to_ref_type.heap_type())?;
+                return self.br_on_cast(relative_depth, target, true);
+            }
+            Operator::BrOnCastFail { relative_depth, to_ref_type, .. } => {
+                let target =
+                    self.target_type(to_ref_type.is_nullable(), to_ref_type.heap_type())?;
+                return self.br_on_cast(relative_depth, target, false);
+            }
+            Operator::StructNew { struct_type_index } => return self.struct_new(struct_type_index),
+            Operator::StructNewDefault { struct_type_index } => {
+                return self.struct_new_default(struct_type_index);
+            }
+            Operator::StructGet { struct_type_index, field_index } => {
+                self.struct_get(struct_type_index, field_index, Extension::None);
+            }
+            Operator::StructGetS { struct_type_index, field_index } => {
+                self.struct_get(struct_type_index, field_index, Extension::Signed);
+            }
+            Operator::StructGetU { struct_type_index, field_index } => {
+                self.struct_get(struct_type_index, field_index, Extension::Unsigned);
+            }
+            Operator::StructSet { struct_type_index, field_index } => {
+                self.struct_set(struct_type_index, field_index);
+            }
+            Operator::ArrayNew { array_type_index } => self.array_new(array_type_index),
+            Operator::ArrayNewDefault { array_type_index } => {
+                self.array_new_default(array_type_index);
+            }
+            Operator::ArrayNewFixed { array_type_index, array_size } => {
+                return self.array_new_fixed(array_type_index, array_size);
+            }
+            Operator::ArrayNewData { array_type_index, array_data_index } => {
+                let builtin = &Builtin::array_new_data;
+                self.array_new_segment(builtin, array_type_index, array_data_index);
+            }
+            Operator::ArrayNewElem { array_type_index, array_elem_index } => {
+                let builtin = &Builtin::array_new_elem;
+                self.array_new_segment(builtin, array_type_index, array_elem_index);
+            }
+            Operator::ArrayGet { array_type_index } => {
+                self.array_get(array_type_index, Extension::None);
+            }
+            Operator::ArrayGetS { array_type_index } => {
+                self.array_get(array_type_index, Extension::Signed);
+            }
+            Operator::ArrayGetU { array_type_index } => {
+                self.array_get(array_type_index, Extension::Unsigned);
+            }
+            Operator::ArraySet { array_type_index } => self.array_set(array_type_index),
+            Operator::ArrayLen => self.array_len(),
+            Operator::ArrayFill { array_type_index } => self.array_fill(array_type_index),
+            Operator::ArrayCopy { array_type_index_dst, .. } => {
+                self.array_copy(array_type_index_dst);
+            }
+            Operator::ArrayInitData { array_type_index, array_data_index } => {
+                let builtin = &Builtin::array_init_data;
+                self.array_init_segment(builtin, array_type_index, array_data_index);
+            }
+            Operator::ArrayInitElem { array_type_index, array_elem_index } => {
+                let builtin = &Builtin::array_init_elem;
+                self.array_init_segment(builtin, array_type_index, array_elem_index);
+            }
             ref other => return self.vector_operator(other),
         }
         Ok(())

@@ -8,6 +8,7 @@ use super::FunctionInput;
 use super::function::FuncTranslator;
 use super::region::{self, Region};
 use crate::abi;
+use crate::gc::FieldsLayout;
 use crate::module::ModuleInfo;
 use crate::tunables::Tunables;
 use crate::vm::{BuiltinSignature, BuiltinType, VMBuiltins, VMContext, VMOffsets, VMStoreContext};
@@ -40,6 +41,10 @@ pub(super) struct Env<'a> {
     /// The signature of each function type, by its index.
     signatures: HashMap<u32, SigRef>,
     builtins: [Option<SigRef>; NUM_BUILTINS],
+    /// The layout of each struct type that has been used, by its index.
+    pub(super) struct_layouts: HashMap<u32, FieldsLayout>,
+    /// Whether stack slots of references have their alias region.
+    pub(super) names_spills: bool,
 }
 
 impl<'a> Env<'a> {
@@ -55,6 +60,8 @@ impl<'a> Env<'a> {
             pointers: HashMap::new(),
             signatures: HashMap::new(),
             builtins: [None; NUM_BUILTINS],
+            struct_layouts: HashMap::new(),
+            names_spills: false,
         }
     }
 

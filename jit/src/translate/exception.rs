@@ -88,6 +88,7 @@ impl FuncTranslator<'_, '_> {
         }
         if clause.by_reference {
             let reference = self.builder.ins().ireduce(types::I32, exception);
+            self.declare_reference(reference);
             self.stack.push(reference);
         }
         self.jump_to(clause.target)?;
@@ -101,6 +102,7 @@ impl FuncTranslator<'_, '_> {
             let flags = Region::Payload.trusted(self.builder.func);
             let offset = (index * size_of::<ValRaw>()) as i32;
             let value = self.builder.ins().load(abi::value_type(ty), flags, values, offset);
+            self.declare(ty, value);
             self.stack.push(value);
         }
     }

@@ -98,7 +98,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
     fn declare_locals(&mut self, ty: &FuncType, body: &FunctionBody<'_>) -> Result {
         for (index, &param) in ty.params().iter().enumerate() {
             let value = self.builder.block_params(self.env.entry)[1 + index];
-            self.declare_local(abi::value_type(param), value);
+            self.declare_local(param, value);
         }
         for declaration in body.get_locals_reader().map_err(read_error)? {
             let (count, ty) = declaration.map_err(read_error)?;
@@ -108,21 +108,25 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             let ty = convert::val_type(&self.env.module.types, ty)?;
             let zero = self.zero(ty);
             for _ in 0..count {
-                self.declare_local(abi::value_type(ty), zero);
+                self.declare_local(ty, zero);
             }
         }
         Ok(())
     }
 
     /// Declares the variable of the next local. Variables are numbered as locals are.
-    fn declare_local(&mut self, ty: ir::Type, value: Value) {
-        let variable: Variable = self.builder.declare_var(ty);
+    fn declare_local(&mut self, ty: ValType, value: Value) {
+        let variable: Variable = self.builder.declare_var(abi::value_type(ty));
+        if ty.is_gc() {
+            self.name_spills();
+            self.builder.declare_var_needs_stack_map(variable);
+        }
         self.builder.def_var(variable, value);
         self.limits.declare_local();
     }
 
     /// The value that a local of this type has at first.
-    fn zero(&mut self, ty: ValType) -> Value {
+    pub(super) fn zero(&mut self, ty: ValType) -> Value {
         let ins = self.builder.ins();
         match ty {
             ValType::I32 => ins.iconst(types::I32, 0),

@@ -12,6 +12,7 @@
 //! | `variable`, `numeric`, `wide`, `convert` | locals and globals, arithmetic, conversions |
 //! | `memory`, `bounds`, `bulk`, `table`, `reference`, `call` | what works on the instance |
 //! | `exception` | throwing, and the clauses that catch |
+//! | `gc` | objects of the heap |
 //! | `env`, `region` | loads from the context, calls of builtins, flags of memory accesses |
 //! | `epoch` | checks that interrupt runaway code |
 //! | `limits` | what keeps time and memory in proportion to the body |
@@ -34,6 +35,7 @@ mod env;
 mod epoch;
 mod exception;
 mod function;
+mod gc;
 mod limits;
 mod memory;
 mod numeric;

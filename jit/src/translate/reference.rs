@@ -3,6 +3,7 @@
 use super::Result;
 use super::function::FuncTranslator;
 use crate::module::convert;
+use crate::trap::TrapCode;
 use cranelift_codegen::ir::InstBuilder;
 
 impl FuncTranslator<'_, '_> {
@@ -10,6 +11,11 @@ impl FuncTranslator<'_, '_> {
         let null = self.null(convert::heap_type(&self.env.module.types, heap)?);
         self.stack.push(null);
         Ok(())
+    }
+
+    pub(super) fn ref_as_non_null(&mut self) {
+        let reference = self.stack.top(1)[0];
+        self.builder.ins().trapz(reference, TrapCode::NullReference.to_clif());
     }
 
     pub(super) fn ref_func(&mut self, func: u32) {

@@ -32,10 +32,18 @@ pub(super) enum Region {
     Heap,
     /// The values that an exception carries, on their way.
     Payload,
+    /// The engine's table of types, which may be another one after a call.
+    Types,
+    /// Objects of the heap.
+    Object,
+    /// Where the next object goes, and up to where there is room.
+    Allocation,
+    /// The stack slots in which references live across calls.
+    Spill,
 }
 
 /// All regions, in the order of their numbers.
-const REGIONS: [(Region, &str); 9] = [
+const REGIONS: [(Region, &str); 13] = [
     (Region::Context, "context"),
     (Region::Store, "store context"),
     (Region::Slot, "slot"),
@@ -45,16 +53,23 @@ const REGIONS: [(Region, &str); 9] = [
     (Region::MemoryLength, "memory length"),
     (Region::Heap, "linear memory"),
     (Region::Payload, "exception payload"),
+    (Region::Types, "types"),
+    (Region::Object, "object"),
+    (Region::Allocation, "allocation"),
+    (Region::Spill, "spilled reference"),
 ];
 
 impl Region {
     /// The region in `func`, which learns of it at its first use.
     pub(super) fn of(self, func: &mut Function) -> AliasRegion {
+        func.dfg.alias_regions.insert(self.data())
+    }
+
+    /// The region, for who keeps a function's regions.
+    pub(super) fn data(self) -> AliasRegionData {
         let (region, name) = REGIONS[self as usize];
         debug_assert_eq!(region, self);
-        func.dfg
-            .alias_regions
-            .insert(AliasRegionData { user_id: region as u32, description: name.into() })
+        AliasRegionData { user_id: region as u32, description: name.into() }
     }
 
     /// An access that is aligned and never traps.
@@ -72,6 +87,16 @@ impl Region {
     /// An aligned access whose fault is the trap `code`.
     pub(super) fn trapping(self, func: &mut Function, code: TrapCode) -> MemFlagsData {
         self.trusted(func).with_trap_code(Some(code.to_clif()))
+    }
+}
+
+impl Region {
+    /// An access, aligned or not, whose fault is the trap `code`.
+    pub(super) fn unaligned(self, func: &mut Function, code: TrapCode) -> MemFlagsData {
+        MemFlagsData::new()
+            .with_endianness(Endianness::Little)
+            .with_trap_code(Some(code.to_clif()))
+            .with_alias_region(Some(self.of(func)))
     }
 }
 

@@ -18,6 +18,9 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn table_get(&mut self, table: u32) {
         let index = self.stack.pop();
         let value = self.load_element(table, index, TrapCode::TableOutOfBounds);
+        if self.env.module.tables[table as usize].ty.element.is_gc() {
+            self.declare_reference(value);
+        }
         self.stack.push(value);
     }
 
@@ -34,7 +37,7 @@ impl FuncTranslator<'_, '_> {
         let ty = abi::reference_type(self.env.module.tables[table as usize].ty.element);
         let address = self.element_address(table, index);
         let flags = Region::Element.trapping(self.builder.func, code);
-        // Little-endian: a host reference is in the first half of its element.
+        // Little-endian: a reference of the heap is in the first half of its element.
         self.builder.ins().load(ty, flags, address, 0)
     }
 

@@ -4,6 +4,7 @@ use super::Result;
 use super::function::FuncTranslator;
 use super::region::Region;
 use crate::abi;
+use crate::module::convert;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
 use cranelift_frontend::Variable;
 
@@ -35,6 +36,7 @@ impl FuncTranslator<'_, '_> {
         let (base, offset, ty) = self.global_place(global);
         let flags = Region::Global.trusted(self.builder.func);
         let value = self.builder.ins().load(ty, flags, base, offset);
+        self.declare(self.env.module.globals[global as usize].content, value);
         self.stack.push(value);
     }
 
@@ -54,6 +56,14 @@ impl FuncTranslator<'_, '_> {
         } else {
             (self.env.vmctx, self.env.offsets.defined_global(global) as i32, ty)
         }
+    }
+
+    /// `select` with the type of its operands.
+    pub(super) fn typed_select(&mut self, ty: wasmparser::ValType) -> Result {
+        self.select();
+        let ty = convert::val_type(&self.env.module.types, ty)?;
+        self.declare(ty, self.stack.top(1)[0]);
+        Ok(())
     }
 
     pub(super) fn select(&mut self) {

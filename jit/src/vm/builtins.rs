@@ -32,6 +32,18 @@ macro_rules! foreach_builtin {
             table_init(i32, i32, i64, i32, i32);
             /// `elem.drop`: element segment.
             elem_drop(i32);
+            /// Allocates an object that the heap has no room for as it is: type, bytes, length.
+            gc_alloc(i32, i64, i32) -> i32;
+            /// `array.new_data`: type, data segment, offset in the segment, elements.
+            array_new_data(i32, i32, i32, i32) -> i32;
+            /// `array.new_elem`: type, element segment, offset in the segment, elements.
+            array_new_elem(i32, i32, i32, i32) -> i32;
+            /// `array.init_data`: type, segment, array, index, offset in the segment, elements.
+            array_init_data(i32, i32, i32, i32, i32, i32);
+            /// `array.init_elem`: as `array_init_data`.
+            array_init_elem(i32, i32, i32, i32, i32, i32);
+            /// `array.copy`: array and index to copy to, to copy from, elements, bytes of each.
+            array_copy(i32, i32, i32, i32, i32, i32);
             /// The epoch has reached the store's deadline.
             new_epoch();
             /// A host function has failed and left its error in the store: unwind.

@@ -51,6 +51,12 @@ pub struct VMStoreContext {
     /// The instance that last made a call which may lead to a host function: written before each
     /// call of an import and each indirect call, read by the trampoline to the host.
     pub caller_vmctx: *mut VMContext,
+    /// Where the heap of objects lies, once there is one. Never moves.
+    pub gc_heap_base: *mut u8,
+    /// Where in the heap the next object goes.
+    pub gc_next: u64,
+    /// Where the room for objects ends.
+    pub gc_limit: u64,
     /// The runtime's store, which this crate never looks into.
     pub store: *mut c_void,
 }

@@ -57,7 +57,7 @@ pub struct VMMemoryRef {
     pub definition: *const VMMemory,
 }
 
-/// A table. Elements are 8 bytes: a `*const VMFuncRef` or a zero-extended 32-bit host reference.
+/// A table. Elements are 8 bytes: a `*const VMFuncRef` or a zero-extended 32-bit reference of the heap.
 #[derive(Debug)]
 #[repr(C)]
 pub struct VMTable {
@@ -88,11 +88,11 @@ pub struct VMTag {
 /// A value in the array through which the host passes arguments and takes results.
 ///
 /// Little-endian, in the low bytes: `i32`, `i64`, `f32`, `f64`, `v128`, `funcref` as a
-/// `*const VMFuncRef`, `externref` and `exnref` as 32 bits (0 is null).
+/// `*const VMFuncRef`, other references as 32 bits (0 is null).
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub union ValRaw {
-    /// `i32`, `externref` and `exnref`.
+    /// `i32` and references of the heap.
     pub i32: i32,
     /// `i64`.
     pub i64: i64,

@@ -1,16 +1,11 @@
 //! What instances are made of besides functions: memories, tables, globals, tags, values.
 
-mod exnref;
-mod externref;
 mod global;
 mod memory;
 mod table;
 mod tag;
 mod val;
 
-pub use exnref::ExnRef;
-pub(crate) use exnref::check_fields;
-pub use externref::ExternRef;
 pub use global::Global;
 pub(crate) use global::{GlobalCell, read_global, write_global};
 pub use memory::{Memory, MemoryAccessError, SharedMemory};
@@ -18,5 +13,5 @@ pub(crate) use memory::{MemoryData, allocate_memory, grow_memory};
 pub use table::Table;
 pub(crate) use table::{TableData, allocate_table, checked_range, grow_table};
 pub use tag::Tag;
-pub(crate) use tag::TagCell;
+pub(crate) use tag::{TagCell, references_of};
 pub use val::Val;

@@ -78,6 +78,11 @@ impl TableData {
         checked_range(start, len, self.len())
     }
 
+    /// Whether its elements are references of the heap.
+    pub(crate) fn holds_objects(&self) -> bool {
+        self.ty.element.is_gc()
+    }
+
     pub(crate) fn elements(&self) -> &[u64] {
         &self.elements
     }

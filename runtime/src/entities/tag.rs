@@ -25,6 +25,15 @@ pub(crate) struct TagCell {
     ty: RegisteredType,
 }
 
+/// Which of the values that an exception carries are references of the heap.
+pub(crate) fn references_of(tag: NonNull<VMTag>) -> impl Iterator<Item = usize> {
+    // SAFETY: tags lie in cells of their stores, whose types never change; whoever has a tag keeps
+    // the store.
+    let ty = unsafe { &tag.cast::<TagCell>().as_ref().ty };
+    let params = ty.ty().as_func().expect("validated").params().to_vec();
+    params.into_iter().enumerate().filter(|(_, ty)| ty.is_gc()).map(|(index, _)| index)
+}
+
 impl TagCell {
     /// A tag of this type, as that of a function.
     pub(crate) fn new(ty: RegisteredType) -> Box<TagCell> {
@@ -89,10 +98,14 @@ impl Tag {
         self.cell
     }
 
-    pub(crate) fn tag_type(&self, store: &StoreOpaque) -> TagType {
+    /// The type of the function whose parameters its exceptions carry.
+    pub(crate) fn registered_type<'a>(&self, store: &'a StoreOpaque) -> &'a RegisteredType {
         // SAFETY: the store owns what the pointer leads to, the first part of a cell that never
         // changes.
-        let cell = unsafe { self.cell(store).cast::<TagCell>().as_ref() };
-        TagType::new(FuncType::registered(cell.ty.clone()))
+        unsafe { &self.cell(store).cast::<TagCell>().as_ref().ty }
+    }
+
+    pub(crate) fn tag_type(&self, store: &StoreOpaque) -> TagType {
+        TagType::new(FuncType::registered(self.registered_type(store).clone()))
     }
 }

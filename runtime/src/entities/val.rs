@@ -1,8 +1,8 @@
 //! [`Val`]: a value of any type.
 
-use super::{ExnRef, ExternRef};
 use crate::error::{Error, Result};
 use crate::func::Func;
+use crate::gc::{AnyRef, ArrayRef, EqRef, ExnRef, ExternRef, GcRef, Rooted, StructRef};
 use crate::store::{AsContext, StoreOpaque};
 use crate::types::{HeapType, RefType, ValType};
 use seqfault_jit::vm::ValRaw;
@@ -22,10 +22,12 @@ pub enum Val {
     V128(u128),
     /// A function, or null.
     FuncRef(Option<Func>),
-    /// A host value, or null.
-    ExternRef(Option<ExternRef>),
+    /// A value from outside, or null.
+    ExternRef(Option<Rooted<ExternRef>>),
+    /// A value of WebAssembly's own, or null.
+    AnyRef(Option<Rooted<AnyRef>>),
     /// An exception, or null.
-    ExnRef(Option<ExnRef>),
+    ExnRef(Option<Rooted<ExnRef>>),
 }
 
 macro_rules! accessors {
@@ -59,16 +61,18 @@ impl Val {
         F64(f64), f64, unwrap_f64, "f64";
         V128(u128), v128, unwrap_v128, "v128";
         FuncRef(Option<Func>), func_ref, unwrap_func_ref, "funcref";
-        ExternRef(Option<ExternRef>), extern_ref, unwrap_extern_ref, "externref";
-        ExnRef(Option<ExnRef>), exn_ref, unwrap_exn_ref, "exnref";
+        ExternRef(Option<Rooted<ExternRef>>), extern_ref, unwrap_extern_ref, "externref";
+        AnyRef(Option<Rooted<AnyRef>>), any_ref, unwrap_any_ref, "anyref";
+        ExnRef(Option<Rooted<ExnRef>>), exn_ref, unwrap_exn_ref, "exnref";
     }
 
     /// The null reference to a `heap_type`.
     pub fn null_ref(heap_type: &HeapType) -> Val {
         match heap_type.top() {
             HeapType::Func => Val::FuncRef(None),
+            HeapType::Extern => Val::ExternRef(None),
             HeapType::Exn => Val::ExnRef(None),
-            _ => Val::ExternRef(None),
+            _ => Val::AnyRef(None),
         }
     }
 
@@ -94,85 +98,81 @@ impl Val {
 
     /// The type of the value.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// When it is a reference of another store.
-    pub fn ty(&self, store: impl AsContext) -> ValType {
+    /// When it is a reference of another store, or was rooted in a scope that has ended.
+    pub fn ty(&self, store: impl AsContext) -> Result<ValType> {
         self.type_in(store.as_context().opaque())
     }
 
-    fn type_in(&self, store: &StoreOpaque) -> ValType {
-        match self {
+    fn type_in(&self, store: &StoreOpaque) -> Result<ValType> {
+        let non_null = |heap_type| ValType::Ref(RefType::new(false, heap_type));
+        let null = |heap_type| ValType::Ref(RefType::new(true, heap_type));
+        Ok(match self {
             Val::I32(_) => ValType::I32,
             Val::I64(_) => ValType::I64,
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
             Val::V128(_) => ValType::V128,
-            Val::FuncRef(None) => ValType::Ref(RefType::new(true, HeapType::NoFunc)),
-            Val::FuncRef(Some(func)) => {
-                ValType::Ref(RefType::new(false, HeapType::ConcreteFunc(func.func_type(store))))
+            Val::FuncRef(None) => null(HeapType::NoFunc),
+            Val::FuncRef(Some(func)) if func.store() != store.id() => return Err(foreign()),
+            Val::FuncRef(Some(func)) => non_null(HeapType::ConcreteFunc(func.func_type(store))),
+            Val::ExternRef(None) => null(HeapType::NoExtern),
+            Val::ExternRef(Some(value)) => {
+                value.raw(store)?;
+                non_null(HeapType::Extern)
             }
-            Val::ExternRef(None) => ValType::Ref(RefType::new(true, HeapType::NoExtern)),
-            Val::ExternRef(Some(_)) => ValType::Ref(RefType::new(false, HeapType::Extern)),
-            Val::ExnRef(None) => ValType::Ref(RefType::new(true, HeapType::NoExn)),
-            Val::ExnRef(Some(_)) => ValType::Ref(RefType::new(false, HeapType::Exn)),
-        }
+            Val::AnyRef(None) => null(HeapType::None),
+            Val::AnyRef(Some(value)) => non_null(value.type_in(store)?),
+            Val::ExnRef(None) => null(HeapType::NoExn),
+            Val::ExnRef(Some(value)) => {
+                value.raw(store)?;
+                non_null(HeapType::Exn)
+            }
+        })
     }
 
     /// Whether the value is one of type `ty`.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// When it is a reference of another store.
-    pub fn matches_ty(&self, store: impl AsContext, ty: &ValType) -> bool {
-        self.matches(store.as_context().opaque(), ty)
+    /// As [`Val::ty`].
+    pub fn matches_ty(&self, store: impl AsContext, ty: &ValType) -> Result<bool> {
+        Ok(self.ty(store)?.matches(ty))
     }
 
-    fn matches(&self, store: &StoreOpaque, ty: &ValType) -> bool {
+    /// An error that names both, unless the value is one of type `ty`. Afterwards
+    /// [`Val::to_raw`] works, until the next scope ends.
+    pub(crate) fn check(&self, store: &StoreOpaque, ty: &ValType) -> Result<()> {
         match (self, ty) {
+            // Without making a type first.
             (Val::I32(_), ValType::I32)
             | (Val::I64(_), ValType::I64)
             | (Val::F32(_), ValType::F32)
             | (Val::F64(_), ValType::F64)
-            | (Val::V128(_), ValType::V128) => true,
-            (_, ValType::Ref(ty)) => self.matches_reference(store, ty),
-            _ => false,
+            | (Val::V128(_), ValType::V128) => return Ok(()),
+            _ => {}
         }
-    }
-
-    fn matches_reference(&self, store: &StoreOpaque, ty: &RefType) -> bool {
-        match self.type_in(store) {
-            ValType::Ref(own) => own.matches(ty),
-            _ => false,
-        }
-    }
-
-    /// An error that names both, unless the value is one of type `ty`.
-    pub(crate) fn check(&self, store: &StoreOpaque, ty: &ValType) -> Result<()> {
-        match self.matches(store, ty) {
+        let found = self.type_in(store)?;
+        match found.matches(ty) {
             true => Ok(()),
-            false => Err(self.mismatch(store, ty)),
+            false => Err(mismatch(ty, &found)),
         }
     }
 
     /// As [`Val::check`].
     pub(crate) fn check_reference(&self, store: &StoreOpaque, ty: &RefType) -> Result<()> {
-        match self.matches_reference(store, ty) {
-            true => Ok(()),
-            false => Err(self.mismatch(store, ty)),
+        match self.type_in(store)? {
+            ValType::Ref(found) if found.matches(ty) => Ok(()),
+            found => Err(mismatch(ty, &found)),
         }
-    }
-
-    fn mismatch(&self, store: &StoreOpaque, expected: impl std::fmt::Display) -> Error {
-        let found = self.type_in(store);
-        Error::msg(format!("type mismatch: expected {expected}, found {found}"))
     }
 
     /// The value as compiled code has it. All 16 bytes are written.
     ///
     /// # Panics
     ///
-    /// When it is a reference of another store.
+    /// When it is a reference that [`Val::check`] refuses.
     pub(crate) fn to_raw(self, store: &StoreOpaque) -> ValRaw {
         let low = match self {
             Val::I32(value) => u64::from(value as u32),
@@ -181,8 +181,9 @@ impl Val {
             Val::F64(bits) => bits,
             Val::V128(bits) => return ValRaw { v128: bits.to_le() },
             Val::FuncRef(func) => func.map_or(0, |func| func.raw(store) as u64),
-            Val::ExternRef(value) => value.map_or(0, |value| u64::from(value.number(store))),
-            Val::ExnRef(value) => value.map_or(0, |value| u64::from(value.number(store))),
+            Val::ExternRef(value) => raw(store, value),
+            Val::AnyRef(value) => raw(store, value),
+            Val::ExnRef(value) => raw(store, value),
         };
         ValRaw { v128: u128::from(low).to_le() }
     }
@@ -212,12 +213,14 @@ impl Val {
     ///
     /// `bits` must be a reference of that type, of this store.
     pub(crate) unsafe fn from_reference(store: &mut StoreOpaque, bits: u64, ty: &RefType) -> Val {
+        // References of the heap have 32 bits; the upper half of a raw value is not theirs.
+        let low = bits as u32;
         match ty.heap_type().top() {
             // SAFETY: null or a function of this store (caller's promise).
             HeapType::Func => Val::FuncRef(unsafe { Func::from_raw(store, bits as *mut _) }),
-            // These have 32 bits; the upper half of a raw value is not theirs.
-            HeapType::Exn => Val::ExnRef(ExnRef::from_number(store, bits as u32)),
-            _ => Val::ExternRef(ExternRef::from_number(store, bits as u32)),
+            HeapType::Extern => Val::ExternRef(Rooted::from_raw(store, low)),
+            HeapType::Exn => Val::ExnRef(Rooted::from_raw(store, low)),
+            _ => Val::AnyRef(Rooted::from_raw(store, low)),
         }
     }
 
@@ -226,6 +229,19 @@ impl Val {
         // SAFETY: `to_raw` writes all bytes, and the low 8 are the reference.
         unsafe { self.to_raw(store).f64 }
     }
+}
+
+fn foreign() -> Error {
+    Error::msg("a reference used with another store than its own")
+}
+
+fn mismatch(expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Error {
+    Error::msg(format!("type mismatch: expected {expected}, found {found}"))
+}
+
+/// A reference that has been checked, as compiled code has it.
+fn raw<T: GcRef>(store: &StoreOpaque, value: Option<Rooted<T>>) -> u64 {
+    value.map_or(0, |value| u64::from(value.raw(store).expect("it was checked")))
 }
 
 impl From<i32> for Val {
@@ -264,14 +280,38 @@ impl From<Func> for Val {
     }
 }
 
-impl From<ExnRef> for Val {
-    fn from(value: ExnRef) -> Val {
-        Val::ExnRef(Some(value))
+impl From<Rooted<ExternRef>> for Val {
+    fn from(value: Rooted<ExternRef>) -> Val {
+        Val::ExternRef(Some(value))
     }
 }
 
-impl From<ExternRef> for Val {
-    fn from(value: ExternRef) -> Val {
-        Val::ExternRef(Some(value))
+impl From<Rooted<AnyRef>> for Val {
+    fn from(value: Rooted<AnyRef>) -> Val {
+        Val::AnyRef(Some(value))
+    }
+}
+
+impl From<Rooted<EqRef>> for Val {
+    fn from(value: Rooted<EqRef>) -> Val {
+        value.to_anyref().into()
+    }
+}
+
+impl From<Rooted<StructRef>> for Val {
+    fn from(value: Rooted<StructRef>) -> Val {
+        value.to_anyref().into()
+    }
+}
+
+impl From<Rooted<ArrayRef>> for Val {
+    fn from(value: Rooted<ArrayRef>) -> Val {
+        value.to_anyref().into()
+    }
+}
+
+impl From<Rooted<ExnRef>> for Val {
+    fn from(value: Rooted<ExnRef>) -> Val {
+        Val::ExnRef(Some(value))
     }
 }

@@ -217,8 +217,13 @@ pub(super) unsafe fn run<T: 'static, C: 'static>(
         let caller = (*vm).caller_vmctx;
         let instance = NonNull::new(caller)
             .map(|vmctx| NonNull::new_unchecked(vmctx.as_ref().instance.cast::<InstanceData>()));
-        vm::catch(store.cast(), || {
+        // What the call roots is let go when it returns.
+        let opaque: *mut StoreOpaque = store.cast();
+        let height = (*opaque).roots().height();
+        let returned = vm::catch(opaque, || {
             body(Caller::new(StoreContextMut(&mut *store), instance), closure)
-        })
+        });
+        (*opaque).roots_mut().truncate(height);
+        returned
     }
 }

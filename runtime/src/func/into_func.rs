@@ -88,8 +88,7 @@ macro_rules! closures {
                         let results = closure(caller, $($name),*).into_result()?;
                         // SAFETY: the store is alive, and the closure has given its borrow back;
                         // the trampoline's array has room for the results.
-                        unsafe { results.store_results(&*store, values) };
-                        Ok(())
+                        unsafe { results.store_results(&*store, values) }
                     };
                     // SAFETY: the exit trampoline passes the context of a function made by
                     // `HostFunc::wrap` with these types.

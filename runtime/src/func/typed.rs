@@ -55,7 +55,7 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         let store = store.opaque();
         let func_ref = self.func.raw(store);
         let mut values = [ValRaw { v128: 0 }; MAX_VALUES];
-        params.store_all(store, &mut values);
+        params.store_all(store, &mut values)?;
         // SAFETY: the function belongs to the store, which is borrowed mutably; its type was
         // checked when this was made, and there is room for twelve values.
         unsafe {

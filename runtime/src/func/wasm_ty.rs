@@ -1,20 +1,22 @@
 //! Rust types that stand for wasm types, alone and in tuples.
 
 use super::Func;
-use crate::entities::{ExnRef, ExternRef, Val};
+use crate::entities::Val;
+use crate::error::Result;
+use crate::gc::{AnyRef, ArrayRef, EqRef, ExnRef, ExternRef, Rooted, StructRef};
 use crate::store::StoreOpaque;
-use crate::types::{RefType, ValType};
+use crate::types::{HeapType, RefType, ValType};
 use seqfault_jit::vm::ValRaw;
 
 /// A Rust type that stands for one wasm type.
 ///
-/// Implemented for `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, `u128` (as `v128`), `Option<Func>`,
-/// `Option<ExternRef>` and `Option<ExnRef>`.
+/// Implemented for `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, `u128` (as `v128`), `Option<Func>` and
+/// `Option<Rooted<R>>` of each kind `R` of references.
 pub trait WasmTy: Copy + Send + private::Sealed {
     #[doc(hidden)]
     const TYPE: ValType;
     #[doc(hidden)]
-    fn store(self, store: &StoreOpaque, slot: &mut ValRaw);
+    fn store(self, store: &StoreOpaque, slot: &mut ValRaw) -> Result<()>;
     /// The value that `raw`, which holds one of this type, stands for.
     #[doc(hidden)]
     unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self;
@@ -30,8 +32,7 @@ mod private {
     impl Sealed for f64 {}
     impl Sealed for u128 {}
     impl Sealed for Option<super::Func> {}
-    impl Sealed for Option<super::ExternRef> {}
-    impl Sealed for Option<super::ExnRef> {}
+    impl<T: crate::gc::GcRef> Sealed for Option<crate::gc::Rooted<T>> {}
 }
 
 macro_rules! plain {
@@ -40,9 +41,10 @@ macro_rules! plain {
             impl WasmTy for $ty {
                 const TYPE: ValType = ValType::$wasm;
                 #[inline]
-                fn store(self, _: &StoreOpaque, slot: &mut ValRaw) {
+                fn store(self, _: &StoreOpaque, slot: &mut ValRaw) -> Result<()> {
                     let $in = self;
                     slot.$field = $to;
+                    Ok(())
                 }
                 #[inline]
                 unsafe fn load(_: &mut StoreOpaque, raw: &ValRaw) -> Self {
@@ -67,8 +69,9 @@ plain! {
 
 impl WasmTy for Option<Func> {
     const TYPE: ValType = ValType::FUNCREF;
-    fn store(self, store: &StoreOpaque, slot: &mut ValRaw) {
+    fn store(self, store: &StoreOpaque, slot: &mut ValRaw) -> Result<()> {
         *slot = Val::FuncRef(self).to_raw(store);
+        Ok(())
     }
     unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self {
         // SAFETY: the slot holds a function of the store or null (caller's promise).
@@ -76,26 +79,35 @@ impl WasmTy for Option<Func> {
     }
 }
 
-impl WasmTy for Option<ExternRef> {
-    const TYPE: ValType = ValType::Ref(RefType::EXTERNREF);
-    fn store(self, store: &StoreOpaque, slot: &mut ValRaw) {
-        *slot = Val::ExternRef(self).to_raw(store);
-    }
-    unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self {
-        // SAFETY: the slot holds a host reference of the store (caller's promise).
-        ExternRef::from_number(store, unsafe { raw.i32 } as u32)
-    }
+macro_rules! references {
+    ($($ty:ident: $heap:ident;)*) => {
+        $(
+            impl WasmTy for Option<Rooted<$ty>> {
+                const TYPE: ValType = ValType::Ref(RefType::new(true, HeapType::$heap));
+                fn store(self, store: &StoreOpaque, slot: &mut ValRaw) -> Result<()> {
+                    let reference = match self {
+                        Some(value) => value.raw(store)?,
+                        None => 0,
+                    };
+                    *slot = ValRaw { v128: u128::from(reference).to_le() };
+                    Ok(())
+                }
+                unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self {
+                    // SAFETY: the slot holds a reference of the store (caller's promise).
+                    Rooted::from_raw(store, unsafe { raw.i32 } as u32)
+                }
+            }
+        )*
+    };
 }
 
-impl WasmTy for Option<ExnRef> {
-    const TYPE: ValType = ValType::Ref(RefType::EXNREF);
-    fn store(self, store: &StoreOpaque, slot: &mut ValRaw) {
-        *slot = Val::ExnRef(self).to_raw(store);
-    }
-    unsafe fn load(store: &mut StoreOpaque, raw: &ValRaw) -> Self {
-        // SAFETY: the slot holds an exception of the store (caller's promise).
-        ExnRef::from_number(store, unsafe { raw.i32 } as u32)
-    }
+references! {
+    ExternRef: Extern;
+    AnyRef: Any;
+    EqRef: Eq;
+    StructRef: Struct;
+    ArrayRef: Array;
+    ExnRef: Exn;
 }
 
 /// Rust types that stand for the parameters of a function: one, or a tuple.
@@ -107,7 +119,7 @@ pub unsafe trait WasmParams: Send {
     #[doc(hidden)]
     const TYPES: &'static [ValType];
     #[doc(hidden)]
-    fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]);
+    fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]) -> Result<()>;
 }
 
 /// Rust types that stand for the results of a function: none, one, or a tuple.
@@ -121,15 +133,15 @@ pub unsafe trait WasmResults: Send + Sized {
     #[doc(hidden)]
     unsafe fn load_all(store: &mut StoreOpaque, values: &[ValRaw]) -> Self;
     #[doc(hidden)]
-    unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw);
+    unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) -> Result<()>;
 }
 
 // SAFETY: one value of its one type.
 unsafe impl<A: WasmTy> WasmParams for A {
     const TYPES: &'static [ValType] = &[A::TYPE];
     #[inline]
-    fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]) {
-        self.store(store, &mut values[0]);
+    fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]) -> Result<()> {
+        self.store(store, &mut values[0])
     }
 }
 
@@ -142,9 +154,9 @@ unsafe impl<A: WasmTy> WasmResults for A {
         unsafe { A::load(store, &values[0]) }
     }
     #[inline]
-    unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) {
+    unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) -> Result<()> {
         // SAFETY: there is room for the results (caller's promise).
-        self.store(store, unsafe { &mut *values });
+        self.store(store, unsafe { &mut *values })
     }
 }
 
@@ -155,10 +167,11 @@ macro_rules! tuples {
             const TYPES: &'static [ValType] = &[$($name::TYPE),*];
             #[inline]
             #[allow(non_snake_case, unused, clippy::unused_unit, reason = "generated for each number of elements")]
-            fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]) {
+            fn store_all(self, store: &StoreOpaque, values: &mut [ValRaw]) -> Result<()> {
                 let ($($name,)*) = self;
                 let mut values = values.iter_mut();
-                $($name.store(store, values.next().expect("room for each parameter"));)*
+                $($name.store(store, values.next().expect("room for each parameter"))?;)*
+                Ok(())
             }
         }
 
@@ -178,16 +191,21 @@ macro_rules! tuples {
             }
             #[inline]
             #[allow(non_snake_case, unused, clippy::unused_unit, reason = "generated for each number of elements")]
-            unsafe fn store_results(self, store: &StoreOpaque, values: *mut ValRaw) {
+            unsafe fn store_results(
+                self,
+                store: &StoreOpaque,
+                values: *mut ValRaw,
+            ) -> Result<()> {
                 let ($($name,)*) = self;
                 let mut at = values;
                 $(
                     // SAFETY: there is room for the results (caller's promise).
                     unsafe {
-                        $name.store(store, &mut *at);
+                        $name.store(store, &mut *at)?;
                         at = at.add(1);
                     }
                 )*
+                Ok(())
             }
         }
     };

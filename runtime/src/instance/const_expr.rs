@@ -2,54 +2,230 @@
 //!
 //! Source: specification section 3.3.10 "Constant Expressions". They have been validated, so the
 //! stack is known to hold what each operation needs.
+//!
+//! Operations that allocate may collect: references on the stack are rooted, and read from their
+//! root when they are popped.
 
 use super::context::InstanceData;
 use crate::entities::read_global;
+use crate::error::Result;
+use crate::gc::{self, I31, RawRef};
+use crate::store::StoreOpaque;
+use crate::trap::{TrapCode, TrapReason};
+use seqfault_jit::gc::{FieldsLayout, HEADER_SIZE, array_size};
 use seqfault_jit::module::{ConstExpr, ConstOp};
+use seqfault_jit::types::{CompositeType, StorageType};
 use seqfault_jit::vm::ValRaw;
 
 /// The value of `expr` in an instance whose functions and earlier globals are in place; in the low
-/// bytes, the others zero.
-pub(super) fn evaluate(instance: &InstanceData, expr: &ConstExpr) -> ValRaw {
-    let mut stack: Vec<u128> = Vec::with_capacity(expr.ops.len());
-    for op in &expr.ops {
+/// bytes, the others zero. A reference of the heap is good until the next allocation.
+///
+/// # Safety
+///
+/// `store` must be alive and not borrowed elsewhere, `instance` one of its instances.
+///
+/// # Errors
+///
+/// When there is no room for an object.
+pub(super) unsafe fn evaluate(
+    store: *mut StoreOpaque,
+    instance: *const InstanceData,
+    expr: &ConstExpr,
+) -> Result<ValRaw> {
+    // SAFETY: the caller's promise.
+    let height = unsafe { (*store).roots().height() };
+    let mut evaluation = Evaluation { store, instance, stack: Vec::with_capacity(expr.ops.len()) };
+    let result = expr.ops.iter().try_for_each(|op| evaluation.step(op));
+    let value = result.map(|()| evaluation.pop());
+    // SAFETY: the caller's promise.
+    unsafe { (*store).roots_mut().truncate(height) };
+    Ok(ValRaw { v128: value? })
+}
+
+/// The value of an expression of a reference type, as a table element.
+///
+/// # Safety
+///
+/// As for [`evaluate`].
+pub(super) unsafe fn evaluate_reference(
+    store: *mut StoreOpaque,
+    instance: *const InstanceData,
+    expr: &ConstExpr,
+) -> Result<u64> {
+    // SAFETY: the caller's promise; `evaluate` writes all bytes.
+    unsafe { Ok(evaluate(store, instance, expr)?.f64) }
+}
+
+/// An evaluation under way.
+struct Evaluation {
+    store: *mut StoreOpaque,
+    instance: *const InstanceData,
+    stack: Vec<Item>,
+}
+
+/// A value on the stack.
+#[derive(Clone, Copy)]
+enum Item {
+    /// The value itself.
+    Plain(u128),
+    /// A reference of the heap, by the place of its root.
+    Rooted(usize),
+}
+
+impl Evaluation {
+    fn store(&self) -> &StoreOpaque {
+        // SAFETY: alive and not borrowed elsewhere, says the caller of `evaluate`.
+        unsafe { &*self.store }
+    }
+
+    fn instance(&self) -> &InstanceData {
+        // SAFETY: as above.
+        unsafe { &*self.instance }
+    }
+
+    fn step(&mut self, op: &ConstOp) -> Result<()> {
         let value = match *op {
             ConstOp::I32Const(value) => u128::from(value as u32),
             ConstOp::I64Const(value) => u128::from(value as u64),
             ConstOp::F32Const(bits) => u128::from(bits),
             ConstOp::F64Const(bits) => u128::from(bits),
             ConstOp::V128Const(bytes) => u128::from_ne_bytes(bytes),
-            // SAFETY: globals that constant expressions may read are set before, and no guest code
-            // runs now; all bits of a raw value are plain.
-            ConstOp::GlobalGet(global) => unsafe { read_global(instance.global(global)).v128 },
+            ConstOp::GlobalGet(global) => return self.global_get(global),
             ConstOp::RefNull => 0,
-            ConstOp::RefFunc(func) => instance.func_ref(func) as usize as u128,
-            ConstOp::I32Add => binary(&mut stack, |a, b| (a as u32).wrapping_add(b as u32).into()),
-            ConstOp::I32Sub => binary(&mut stack, |a, b| (a as u32).wrapping_sub(b as u32).into()),
-            ConstOp::I32Mul => binary(&mut stack, |a, b| (a as u32).wrapping_mul(b as u32).into()),
-            ConstOp::I64Add => binary(&mut stack, |a, b| (a as u64).wrapping_add(b as u64).into()),
-            ConstOp::I64Sub => binary(&mut stack, |a, b| (a as u64).wrapping_sub(b as u64).into()),
-            ConstOp::I64Mul => binary(&mut stack, |a, b| (a as u64).wrapping_mul(b as u64).into()),
+            ConstOp::RefFunc(func) => self.instance().func_ref(func) as usize as u128,
+            ConstOp::RefI31 => I31::wrapping_u32(self.pop() as u32).to_raw().into(),
+            ConstOp::I32Add => self.binary(|a, b| (a as u32).wrapping_add(b as u32).into()),
+            ConstOp::I32Sub => self.binary(|a, b| (a as u32).wrapping_sub(b as u32).into()),
+            ConstOp::I32Mul => self.binary(|a, b| (a as u32).wrapping_mul(b as u32).into()),
+            ConstOp::I64Add => self.binary(|a, b| (a as u64).wrapping_add(b as u64).into()),
+            ConstOp::I64Sub => self.binary(|a, b| (a as u64).wrapping_sub(b as u64).into()),
+            ConstOp::I64Mul => self.binary(|a, b| (a as u64).wrapping_mul(b as u64).into()),
+            ConstOp::StructNew(ty) => return self.struct_new(ty, false),
+            ConstOp::StructNewDefault(ty) => return self.struct_new(ty, true),
+            ConstOp::ArrayNew(ty) => {
+                let len = self.pop() as u32;
+                return self.array_new(ty, len, Elements::Repeated);
+            }
+            ConstOp::ArrayNewDefault(ty) => {
+                let len = self.pop() as u32;
+                return self.array_new(ty, len, Elements::Default);
+            }
+            ConstOp::ArrayNewFixed { ty, len } => return self.array_new(ty, len, Elements::Listed),
         };
-        stack.push(value);
+        self.stack.push(Item::Plain(value));
+        Ok(())
     }
-    ValRaw { v128: stack.pop().expect("a constant expression leaves one value") }
+
+    fn pop(&mut self) -> u128 {
+        match self.stack.pop().expect("validated") {
+            Item::Plain(value) => value,
+            Item::Rooted(place) => self.store().roots().at(place).into(),
+        }
+    }
+
+    fn binary(&mut self, op: impl FnOnce(u128, u128) -> u128) -> u128 {
+        let b = self.pop();
+        let a = self.pop();
+        op(a, b)
+    }
+
+    fn push_reference(&mut self, reference: RawRef) {
+        // SAFETY: as in `store`.
+        let place = unsafe { (*self.store).roots_mut().push(reference) };
+        self.stack.push(Item::Rooted(place));
+    }
+
+    fn global_get(&mut self, global: u32) -> Result<()> {
+        let instance = self.instance();
+        // SAFETY: globals that constant expressions may read are set before, and no guest code runs
+        // now; all bits of a raw value are plain.
+        let value = unsafe { read_global(instance.global(global)).v128 };
+        match instance.module().info().globals[global as usize].content.is_gc() {
+            true => self.push_reference(value as RawRef),
+            false => self.stack.push(Item::Plain(value)),
+        }
+        Ok(())
+    }
+
+    fn allocate(&mut self, ty: u32, size: u32, len: u32) -> Result<RawRef> {
+        let ty = self.instance().module().type_ids()[ty as usize].0;
+        // SAFETY: the caller of `evaluate` promises it; the references on the stack are rooted.
+        unsafe { gc::allocate(self.store, ty, size.into(), len) }
+    }
+
+    fn struct_new(&mut self, type_index: u32, default: bool) -> Result<()> {
+        let module = self.instance().module().clone();
+        let CompositeType::Struct(ty) = &module.info().types[type_index].composite else {
+            unreachable!("validation says that it is a struct type")
+        };
+        let layout = FieldsLayout::of_struct(ty);
+        let object = self.allocate(type_index, layout.size, 0)?;
+        for (field, &offset) in ty.fields.iter().zip(&layout.offsets).rev() {
+            let value = if default { 0 } else { self.pop() };
+            self.write(object, offset, field.storage, value);
+        }
+        self.push_reference(object);
+        Ok(())
+    }
+
+    fn array_new(&mut self, type_index: u32, len: u32, elements: Elements) -> Result<()> {
+        let module = self.instance().module().clone();
+        let CompositeType::Array(ty) = &module.info().types[type_index].composite else {
+            unreachable!("validation says that it is an array type")
+        };
+        let storage = ty.element.storage;
+        let size = array_size(storage.size(), len);
+        let size = size.ok_or(TrapReason(TrapCode::GcHeapOutOfMemory))?;
+        let array = self.allocate(type_index, size, len)?;
+        let heap = self.store().gc_heap().expect("allocated from it");
+        heap.zero(array, HEADER_SIZE, size - HEADER_SIZE);
+        let offset = |index: u32| HEADER_SIZE + index * storage.size();
+        match elements {
+            Elements::Default => {}
+            Elements::Repeated => {
+                let value = self.pop();
+                (0..len).for_each(|index| self.write(array, offset(index), storage, value));
+            }
+            Elements::Listed => {
+                for index in (0..len).rev() {
+                    let value = self.pop();
+                    self.write(array, offset(index), storage, value);
+                }
+            }
+        }
+        self.push_reference(array);
+        Ok(())
+    }
+
+    fn write(&self, object: RawRef, offset: u32, storage: StorageType, value: u128) {
+        let heap = self.store().gc_heap().expect("there is an object");
+        match storage.size() {
+            1 => heap.write(object, offset, value as u8),
+            2 => heap.write(object, offset, value as u16),
+            4 => heap.write(object, offset, value as u32),
+            8 => heap.write(object, offset, value as u64),
+            _ => heap.write(object, offset, value),
+        }
+    }
 }
 
-fn binary(stack: &mut Vec<u128>, op: impl FnOnce(u128, u128) -> u128) -> u128 {
-    let b = stack.pop().expect("validated");
-    let a = stack.pop().expect("validated");
-    op(a, b)
+/// What the elements of a new array are.
+enum Elements {
+    /// Zero or null.
+    Default,
+    /// One value for all, below the length.
+    Repeated,
+    /// A value each.
+    Listed,
 }
 
 /// The value of an expression of type `i32` or `i64`, as an address or index.
-pub(super) fn evaluate_offset(instance: &InstanceData, expr: &ConstExpr) -> u64 {
-    // SAFETY: `evaluate` writes all bytes; those above an `i32` are zero.
-    unsafe { evaluate(instance, expr).i64 as u64 }
-}
-
-/// The value of an expression of a reference type, as a table element.
-pub(super) fn evaluate_reference(instance: &InstanceData, expr: &ConstExpr) -> u64 {
-    // SAFETY: `evaluate` writes all bytes.
-    unsafe { evaluate(instance, expr).f64 }
+pub(super) fn evaluate_offset(
+    store: &mut StoreOpaque,
+    instance: &InstanceData,
+    expr: &ConstExpr,
+) -> Result<u64> {
+    // SAFETY: the store is borrowed mutably; `evaluate` writes all bytes, and those above an `i32`
+    // are zero.
+    unsafe { Ok(evaluate(store, instance, expr)?.i64 as u64) }
 }

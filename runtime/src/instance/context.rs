@@ -3,10 +3,11 @@
 use super::externs::Extern;
 use crate::entities::{Global, Memory, SharedMemory, Table, Tag};
 use crate::func::Func;
+use crate::gc::RawRef;
 use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::vm;
-use seqfault_jit::module::EntityIndex;
+use seqfault_jit::module::{ElementItems, EntityIndex};
 use seqfault_jit::vm::{
     VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMOffsets, VMTable, VMTag,
     ValRaw,
@@ -226,12 +227,51 @@ impl InstanceData {
     }
 
     /// The contents of a data segment: nothing once it is dropped.
-    pub(super) fn data_segment(&self, segment: u32) -> &[u8] {
+    pub(crate) fn data_segment(&self, segment: u32) -> &[u8] {
         match self.dropped_data[segment as usize] {
             true => &[],
             false => {
                 let range = self.module.info().data[segment as usize].range.clone();
                 &self.module.bytes()[range]
+            }
+        }
+    }
+
+    /// How many elements a segment has now.
+    pub(crate) fn element_count(&self, segment: u32) -> u32 {
+        match self.dropped_elements[segment as usize] {
+            true => 0,
+            // The parser limits segments to ten million elements.
+            false => self.module.info().elements[segment as usize].items.len() as u32,
+        }
+    }
+
+    /// An element of a segment that has not been dropped.
+    pub(crate) fn element(&self, segment: u32, index: usize) -> u64 {
+        match &self.module.info().elements[segment as usize].items {
+            ElementItems::Functions(functions) => self.func_ref(functions[index]) as usize as u64,
+            ElementItems::Expressions(_) => {
+                let values = self.elements[segment as usize].as_ref();
+                values.expect("evaluated until they are dropped")[index]
+            }
+        }
+    }
+
+    /// Calls `visit` with every place of the instance that holds a reference of the heap.
+    pub(crate) fn visit_references(&mut self, visit: &mut dyn FnMut(*mut RawRef)) {
+        let module = self.module.clone();
+        let info = module.info();
+        let defined = info.globals.iter().enumerate().skip(info.num_imported_globals);
+        for (index, _) in defined.filter(|(_, global)| global.content.is_gc()) {
+            visit(self.global(index as u32).cast());
+        }
+        for (values, segment) in self.elements.iter_mut().zip(&info.elements) {
+            if !segment.ty.is_gc() {
+                continue;
+            }
+            for value in values.iter_mut().flatten() {
+                // Little-endian: the reference is in the first half.
+                visit((&raw mut *value).cast());
             }
         }
     }

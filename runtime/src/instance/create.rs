@@ -34,21 +34,40 @@ pub(super) unsafe fn instantiate(
         if !crate::Engine::same((*store).engine(), module.engine()) {
             return Err(Error::msg("the module belongs to another engine than the store"));
         }
+        if module.info().types.has_objects() {
+            (*store).make_gc_heap()?;
+        }
         let mut instance = InstanceData::new(store, module);
         take_imports(&mut *store, &mut instance, imports);
         instance.fill_func_refs();
         create_tags(&mut *store, &mut instance);
         create_memories(store, &mut instance)?;
-        create_globals(&instance);
-        create_tables(store, &mut instance)?;
-        instance.elements = init::evaluate_segments(&instance);
-
+        // From here on its references are among the store's roots.
         let index = (*store).add_instance(instance);
         let instance: *mut InstanceData = (*store).instance_mut(index);
+        if let Err(error) = create_globals_and_tables(store, instance) {
+            (*store).remove_last_instance();
+            return Err(without_frames(error));
+        }
         init::active_elements(&mut *store, &mut *instance).map_err(without_frames)?;
-        init::active_data(&*store, &mut *instance).map_err(without_frames)?;
+        init::active_data(&mut *store, &mut *instance).map_err(without_frames)?;
         run_start(store, instance)?;
         Ok(Instance { store: (*store).id(), index })
+    }
+}
+
+/// # Safety
+///
+/// As for [`instantiate`]; `instance` must be the store's.
+unsafe fn create_globals_and_tables(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        create_globals(store, instance)?;
+        create_tables(store, instance)?;
+        init::evaluate_segments(store, instance)
     }
 }
 
@@ -110,30 +129,42 @@ unsafe fn create_memories(store: *mut StoreOpaque, instance: &mut InstanceData) 
 
 /// # Safety
 ///
-/// As for [`instantiate`].
-unsafe fn create_tables(store: *mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
-    let module = instance.module().clone();
+/// As for [`create_globals_and_tables`].
+unsafe fn create_tables(store: *mut StoreOpaque, instance: *mut InstanceData) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let module = unsafe { (*instance).module().clone() };
     let info = module.info();
     for table in &info.tables[info.num_imported_tables..] {
-        let init = table.init.as_ref();
-        let init = init.map_or(0, |init| const_expr::evaluate_reference(instance, init));
-        // SAFETY: the caller's promise; constant expressions evaluate to the store's references.
+        let ty = TableType::from_canonical(&table.ty, &module.resolver());
+        // SAFETY: the caller's promise; constant expressions evaluate to the store's references,
+        // and making a table allocates no object.
         unsafe {
-            let ty = TableType::from_canonical(&table.ty, &module.resolver());
+            let init = match &table.init {
+                Some(init) => const_expr::evaluate_reference(store, instance, init)?,
+                None => 0,
+            };
             let index = allocate_table(store, ty, init)?;
-            instance.push_table(&*store, index);
+            (*instance).push_table(&*store, index);
         }
     }
     Ok(())
 }
 
-fn create_globals(instance: &InstanceData) {
-    let info = instance.module().info();
+/// # Safety
+///
+/// As for [`create_globals_and_tables`].
+unsafe fn create_globals(store: *mut StoreOpaque, instance: *mut InstanceData) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let module = unsafe { (*instance).module().clone() };
+    let info = module.info();
     for (init, global) in info.global_inits.iter().zip(info.num_imported_globals..) {
-        let value = const_expr::evaluate(instance, init);
         // SAFETY: the instance's own global, and validation says that the types agree.
-        unsafe { write_global(instance.global(global as u32), value) };
+        unsafe {
+            let value = const_expr::evaluate(store, instance, init)?;
+            write_global((*instance).global(global as u32), value);
+        }
     }
+    Ok(())
 }
 
 /// # Safety

@@ -10,18 +10,34 @@ use crate::trap::{TrapCode, TrapReason};
 use crate::vm::trap_of;
 use seqfault_jit::module::{DataMode, ElementItems, ElementMode};
 
-/// The elements of passive segments that have expressions: their values are those that globals
+/// Evaluates the elements of segments that have expressions: their values are those that globals
 /// have now.
-pub(super) fn evaluate_segments(instance: &InstanceData) -> Vec<Option<Box<[u64]>>> {
-    let segments = instance.module().info().elements.iter();
-    segments
-        .map(|segment| match &segment.items {
-            ElementItems::Functions(_) => None,
-            ElementItems::Expressions(items) => {
-                Some(items.iter().map(|item| evaluate_reference(instance, item)).collect())
+///
+/// # Safety
+///
+/// As for [`evaluate`](super::const_expr::evaluate).
+pub(super) unsafe fn evaluate_segments(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+) -> Result<()> {
+    // SAFETY: the caller's promise; each borrow ends with its line, because an evaluation may
+    // collect, which rewrites the values that are there.
+    unsafe {
+        let module = (*instance).module().clone();
+        for segment in &module.info().elements {
+            let ElementItems::Expressions(items) = &segment.items else {
+                (*instance).elements.push(None);
+                continue;
+            };
+            (*instance).elements.push(Some(vec![0; items.len()].into()));
+            for (index, item) in items.iter().enumerate() {
+                let value = evaluate_reference(store, instance, item)?;
+                let values = (*instance).elements.last_mut().and_then(Option::as_mut);
+                values.expect("pushed above")[index] = value;
             }
-        })
-        .collect()
+        }
+        Ok(())
+    }
 }
 
 /// Copies active element segments into their tables and drops them, and the declarative ones.
@@ -33,7 +49,7 @@ pub(super) fn active_elements(store: &mut StoreOpaque, instance: &mut InstanceDa
             ElementMode::Passive => continue,
             ElementMode::Declared => {}
             ElementMode::Active { table, offset } => {
-                let at = evaluate_offset(instance, offset);
+                let at = evaluate_offset(store, instance, offset)?;
                 let len = segment.items.len() as u32;
                 table_init(store, instance, *table, index, at, 0, len)?;
             }
@@ -44,11 +60,11 @@ pub(super) fn active_elements(store: &mut StoreOpaque, instance: &mut InstanceDa
 }
 
 /// Copies active data segments into their memories and drops them.
-pub(super) fn active_data(store: &StoreOpaque, instance: &mut InstanceData) -> Result<()> {
+pub(super) fn active_data(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
     let module = instance.module().clone();
     for (index, segment) in module.info().data.iter().enumerate() {
         let DataMode::Active { memory, offset } = &segment.mode else { continue };
-        let (index, at) = (index as u32, evaluate_offset(instance, offset));
+        let (index, at) = (index as u32, evaluate_offset(store, instance, offset)?);
         memory_init(store, instance, *memory, index, at, 0, segment.range.len() as u32)?;
         instance.drop_data(index);
     }

@@ -26,6 +26,20 @@ impl<T> Arena<T> {
         self.parts.len() - 1
     }
 
+    /// Drops the value that came last.
+    pub(super) fn pop(&mut self) {
+        if let Some(part) = self.parts.pop() {
+            // SAFETY: it came out of a box, and its owner says that nothing uses it.
+            drop(unsafe { Box::from_raw(part.as_ptr()) });
+        }
+    }
+
+    /// All values.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        // SAFETY: owned by this, which is borrowed mutably, and each is another one.
+        self.parts.iter_mut().map(|part| unsafe { part.as_mut() })
+    }
+
     /// Two values at once, which must be different ones.
     pub(super) fn two_mut(&mut self, a: usize, b: usize) -> [&mut T; 2] {
         assert_ne!(a, b);

@@ -2,9 +2,10 @@
 
 use super::{Store, StoreInner, StoreOpaque};
 use crate::engine::Engine;
-use crate::entities::ExnRef;
+use crate::error::Result;
 use crate::exception::ThrownException;
 use crate::func::Caller;
+use crate::gc::{ExnRef, Rooted};
 
 /// A store, borrowed for reading.
 pub struct StoreContext<'a, T: 'static>(pub(crate) &'a StoreInner<T>);
@@ -70,6 +71,17 @@ impl<T> StoreContextMut<'_, T> {
         self.0.opaque.engine()
     }
 
+    /// As [`Store::gc`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::gc`].
+    pub fn gc(&mut self) -> Result<()> {
+        // SAFETY: the store is borrowed mutably; a host function that has been called by its wasm
+        // was entered by a trampoline that notes the frame, and holds rooted references only.
+        unsafe { crate::gc::collect(self.opaque(), true) }
+    }
+
     /// As [`Store::set_epoch_deadline`].
     pub fn set_epoch_deadline(&mut self, ticks: u64) {
         self.0.opaque.set_epoch_deadline(ticks);
@@ -80,9 +92,9 @@ impl<T> StoreContextMut<'_, T> {
     /// # Errors
     ///
     /// Always.
-    pub fn throw<R>(&mut self, exception: ExnRef) -> Result<R, ThrownException> {
-        let (tag, fields) = (exception.tag(&*self), exception.fields(&mut *self));
-        Err(ThrownException::from_parts(self.opaque(), tag, fields.into()))
+    pub fn throw<R>(&mut self, exception: Rooted<ExnRef>) -> Result<R> {
+        let (tag, fields) = (exception.tag(&*self)?, exception.fields(&mut *self)?);
+        Err(ThrownException::from_parts(self.opaque(), tag, fields.into()).into())
     }
 
     pub(crate) fn opaque(&mut self) -> &mut StoreOpaque {

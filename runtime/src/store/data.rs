@@ -1,15 +1,18 @@
 //! The part of a store that does not depend on the embedder's data.
 
 use super::arena::Arena;
-use super::exceptions::{Exception, Exceptions};
+use super::exceptions::Exceptions;
 use super::{StoreInner, WholeStore};
-use crate::engine::Engine;
+use crate::engine::{Engine, RegisteredType, TypeId as EngineTypeId};
 use crate::entities::{GlobalCell, MemoryData, TableData, TagCell};
 use crate::error::{Error, Result};
 use crate::func::HostFuncInstance;
+use crate::gc::{GcHeap, RawRef, RootSet};
 use crate::instance::InstanceData;
-use seqfault_jit::vm::{VMStoreContext, VMTag, ValRaw};
+use crate::vm;
+use seqfault_jit::vm::{VMStoreContext, VMTag};
 use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -51,9 +54,13 @@ pub struct StoreOpaque {
     tables: Arena<TableData>,
     globals: Arena<GlobalCell>,
     host_funcs: Arena<HostFuncInstance>,
-    externrefs: Vec<Box<dyn Any + Send + Sync>>,
     tags: Arena<TagCell>,
     exceptions: Exceptions,
+    /// Made when the first object is, or an instance that may make some.
+    gc_heap: Option<Box<GcHeap>>,
+    roots: RootSet,
+    /// The types of objects that the host has made.
+    gc_types: HashMap<EngineTypeId, RegisteredType>,
 }
 
 // SAFETY: the raw pointers lead to parts that the store owns, or into the engine and modules that
@@ -75,6 +82,9 @@ impl StoreOpaque {
                 entry_sp: 0,
                 entry_handler: 0,
                 caller_vmctx: std::ptr::null_mut(),
+                gc_heap_base: std::ptr::null_mut(),
+                gc_next: 0,
+                gc_limit: 0,
                 store: std::ptr::null_mut(),
             },
             id: StoreId::next(),
@@ -87,9 +97,11 @@ impl StoreOpaque {
             tables: Arena::default(),
             globals: Arena::default(),
             host_funcs: Arena::default(),
-            externrefs: Vec::new(),
             tags: Arena::default(),
             exceptions: Exceptions::default(),
+            gc_heap: None,
+            roots: RootSet::default(),
+            gc_types: HashMap::new(),
         }
     }
 
@@ -226,49 +238,81 @@ impl StoreOpaque {
         NonNull::from(&mut self.tags[index]).cast()
     }
 
-    /// Keeps an exception that somebody is to hold a reference to; its number is never 0.
-    pub(crate) fn add_exception(
-        &mut self,
-        tag: NonNull<VMTag>,
-        fields: Box<[ValRaw]>,
-    ) -> Result<u32> {
-        self.exceptions.add(tag, fields)
+    /// The exception that is on its way.
+    pub(crate) fn exceptions(&self) -> &Exceptions {
+        &self.exceptions
     }
 
-    pub(crate) fn exception(&self, number: u32) -> &Exception {
-        self.exceptions.get(number)
+    /// As [`StoreOpaque::exceptions`].
+    pub(crate) fn exceptions_mut(&mut self) -> &mut Exceptions {
+        &mut self.exceptions
     }
 
-    /// Takes over what an exception carries that is being thrown.
-    pub(crate) fn set_thrown(&mut self, fields: &[ValRaw]) {
-        self.exceptions.set_thrown(fields);
+    /// Takes back the instance that was added last, which nothing refers to.
+    pub(crate) fn remove_last_instance(&mut self) {
+        self.instances.pop();
     }
 
-    /// The same for an exception that is thrown again; its tag.
-    pub(crate) fn set_thrown_again(&mut self, number: u32) -> NonNull<VMTag> {
-        self.exceptions.set_thrown_again(number)
+    /// The heap, if there is one.
+    pub(crate) fn gc_heap(&self) -> Option<&GcHeap> {
+        self.gc_heap.as_deref()
     }
 
-    /// What the exception that was thrown last carries.
-    pub(crate) fn thrown(&self) -> &[ValRaw] {
-        self.exceptions.thrown()
+    /// The heap, which there is.
+    pub(crate) fn gc_heap_mut(&mut self) -> &mut GcHeap {
+        self.gc_heap.as_deref_mut().expect("there is an object")
     }
 
-    /// Keeps the exception that was thrown last, which has this tag.
-    pub(crate) fn hold_thrown(&mut self, tag: NonNull<VMTag>) -> Result<u32> {
-        let fields = self.exceptions.thrown().into();
-        self.exceptions.add(tag, fields)
+    /// Makes the heap, unless there is one.
+    pub(crate) fn make_gc_heap(&mut self) -> Result<()> {
+        if self.gc_heap.is_none() {
+            let heap = Box::new(GcHeap::new(self.engine.config())?);
+            heap.publish(&mut self.vm, heap.start());
+            self.gc_heap = Some(heap);
+        }
+        Ok(())
     }
 
-    /// Keeps a host value for the store's lifetime; the number is never 0.
-    pub(crate) fn add_externref(&mut self, value: Box<dyn Any + Send + Sync>) -> Result<u32> {
-        let number = u32::try_from(self.externrefs.len() + 1)
-            .map_err(|_| Error::msg("a store can hold 2^32 - 1 host references"))?;
-        self.externrefs.push(value);
-        Ok(number)
+    pub(crate) fn roots(&self) -> &RootSet {
+        &self.roots
     }
 
-    pub(crate) fn externref(&self, number: u32) -> &(dyn Any + Send + Sync) {
-        &*self.externrefs[number as usize - 1]
+    pub(crate) fn roots_mut(&mut self) -> &mut RootSet {
+        &mut self.roots
+    }
+
+    /// Keeps a type alive as long as the store, because objects of it may be.
+    ///
+    /// # Panics
+    ///
+    /// When it belongs to another engine.
+    pub(crate) fn keep_type(&mut self, ty: &RegisteredType) {
+        assert!(self.engine.types().owns(ty), "a type used with another engine than its own");
+        self.gc_types.entry(ty.id()).or_insert_with(|| ty.clone());
+    }
+
+    /// Calls `visit` with every place outside of the heap that holds a reference into it.
+    ///
+    /// # Safety
+    ///
+    /// `store` must be alive and not borrowed; if its wasm is on this thread's stack, the frame that
+    /// was left must be noted.
+    pub(crate) unsafe fn visit_roots(store: *mut StoreOpaque, visit: &mut dyn FnMut(*mut RawRef)) {
+        // SAFETY: the caller's promise.
+        unsafe { vm::visit_references(store, visit) };
+        // SAFETY: as above; frames hold no borrow of it.
+        let store = unsafe { &mut *store };
+        store.instances.iter_mut().for_each(|instance| instance.visit_references(visit));
+        for global in store.globals.iter_mut().filter(|global| global.ty.content.is_gc()) {
+            visit(global.vm.bytes.as_mut_ptr().cast());
+        }
+        for table in store.tables.iter_mut().filter(|table| table.holds_objects()) {
+            for element in table.elements_mut() {
+                // Little-endian: the reference is in the first half.
+                visit((&raw mut *element).cast());
+            }
+        }
+        store.exceptions.visit(visit);
+        store.roots.visit(visit);
     }
 }

@@ -1,58 +1,48 @@
-//! The exceptions of a store: those that guests hold references to, and the one on its way.
+//! The exception that is on its way in a store.
 //!
-//! An exception gets a number only when somebody asks for a reference to it. Until then, and while
-//! a handler is being looked for, what it carries lies in a buffer of the store, which stays where it
-//! is until the next throw: handlers read it first of all.
+//! While a handler is being looked for, what the exception carries lies in a buffer of the store,
+//! which stays where it is until the next throw: handlers read it first of all. An object of the heap
+//! is made only when a handler asks for a reference; until it has been entered the references in the
+//! buffer are roots.
 
-use crate::error::{Error, Result};
+use crate::gc::RawRef;
 use seqfault_jit::vm::{VMTag, ValRaw};
 use std::ptr::NonNull;
 
-/// An exception that somebody holds a reference to.
-#[derive(Debug)]
-pub(crate) struct Exception {
-    pub(crate) tag: NonNull<VMTag>,
-    pub(crate) fields: Box<[ValRaw]>,
-}
-
-/// The exceptions of a store.
+/// What the exception that was thrown last carries.
 #[derive(Debug, Default)]
-pub(super) struct Exceptions {
-    /// By number, less one.
-    held: Vec<Exception>,
-    /// What the exception that was thrown last carries.
+pub(crate) struct Exceptions {
     thrown: Vec<ValRaw>,
+    /// Which of the values are references of the heap, until the handler has them.
+    references: Vec<usize>,
 }
 
 impl Exceptions {
-    /// Keeps an exception; its number is never 0.
-    pub(super) fn add(&mut self, tag: NonNull<VMTag>, fields: Box<[ValRaw]>) -> Result<u32> {
-        let number = u32::try_from(self.held.len() + 1)
-            .map_err(|_| Error::msg("a store can hold 2^32 - 1 exceptions"))?;
-        self.held.push(Exception { tag, fields });
-        Ok(number)
-    }
-
-    pub(super) fn get(&self, number: u32) -> &Exception {
-        &self.held[number as usize - 1]
-    }
-
-    /// Takes over what an exception carries that is being thrown.
-    pub(super) fn set_thrown(&mut self, fields: &[ValRaw]) {
+    /// Takes over what an exception with this tag carries that is being thrown.
+    pub(crate) fn set(&mut self, tag: NonNull<VMTag>, values: &[ValRaw]) {
         self.thrown.clear();
-        self.thrown.extend_from_slice(fields);
+        self.thrown.extend_from_slice(values);
+        self.references.clear();
+        self.references.extend(crate::entities::references_of(tag));
     }
 
-    /// The same from an exception that is held; its tag.
-    pub(super) fn set_thrown_again(&mut self, number: u32) -> NonNull<VMTag> {
-        let exception = &self.held[number as usize - 1];
-        self.thrown.clear();
-        self.thrown.extend_from_slice(&exception.fields);
-        exception.tag
-    }
-
-    /// What the exception that was thrown last carries.
-    pub(super) fn thrown(&self) -> &[ValRaw] {
+    /// What it carries.
+    pub(crate) fn values(&self) -> &[ValRaw] {
         &self.thrown
+    }
+
+    /// Hands the values to a handler, which reads them before anything else happens: from now on
+    /// they are not kept up to date.
+    pub(crate) fn hand_over(&mut self) -> *const ValRaw {
+        self.references.clear();
+        self.thrown.as_ptr()
+    }
+
+    /// Calls `visit` with every reference of the heap among the values.
+    pub(super) fn visit(&mut self, visit: &mut dyn FnMut(*mut RawRef)) {
+        for &index in &self.references {
+            // Little-endian: the reference comes first.
+            visit((&raw mut self.thrown[index]).cast());
+        }
     }
 }

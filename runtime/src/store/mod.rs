@@ -21,9 +21,8 @@ pub use epoch::UpdateDeadline;
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 
 use crate::engine::Engine;
-use crate::entities::ExnRef;
 use crate::error::Result;
-use crate::exception::ThrownException;
+use crate::gc::{ExnRef, GcHeap, Rooted};
 use epoch::EpochBehaviour;
 use std::ptr::NonNull;
 
@@ -102,6 +101,26 @@ impl<T: 'static> Store<T> {
         data
     }
 
+    /// Collects the store's heap: drops the objects that nothing refers to, and gives the memory
+    /// that is free then back to the system.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory to copy the others to.
+    pub fn gc(&mut self) -> Result<()> {
+        self.as_context_mut().gc()
+    }
+
+    /// Bytes of the heap that are resident.
+    pub fn gc_heap_resident(&self) -> usize {
+        self.inner.opaque.gc_heap().map_or(0, GcHeap::resident)
+    }
+
+    /// How many collections there were.
+    pub fn gc_collections(&self) -> u64 {
+        self.inner.opaque.gc_heap().map_or(0, GcHeap::collections)
+    }
+
     /// Sets who decides how far memories and tables may grow, from now on.
     pub fn limiter(
         &mut self,
@@ -119,7 +138,7 @@ impl<T: 'static> Store<T> {
     /// # Panics
     ///
     /// When the exception is of another store.
-    pub fn throw<R>(&mut self, exception: ExnRef) -> Result<R, ThrownException> {
+    pub fn throw<R>(&mut self, exception: Rooted<ExnRef>) -> Result<R> {
         self.as_context_mut().throw(exception)
     }
 

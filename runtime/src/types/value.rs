@@ -193,6 +193,11 @@ impl RefType {
         (other.nullable || !self.nullable) && self.heap_type.matches(&other.heap_type)
     }
 
+    /// Whether it is a reference into the store's heap.
+    pub(crate) fn is_gc(&self) -> bool {
+        self.heap_type.top() != HeapType::Func
+    }
+
     pub(crate) fn from_canonical(
         ty: canonical::RefType,
         resolve: &dyn Fn(u32) -> RegisteredType,
@@ -247,6 +252,11 @@ impl ValType {
             (ValType::Ref(a), ValType::Ref(b)) => a.matches(b),
             _ => self == other,
         }
+    }
+
+    /// Whether it is a reference into the store's heap.
+    pub(crate) fn is_gc(&self) -> bool {
+        self.as_ref().is_some_and(RefType::is_gc)
     }
 
     /// The reference type, if it is one.

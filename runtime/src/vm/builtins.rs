@@ -7,6 +7,7 @@ use super::arch::builtin_shim;
 use super::{exceptions, unwind};
 use crate::entities::{grow_memory, grow_table};
 use crate::error::Result;
+use crate::gc::{self, RawRef};
 use crate::instance::{InstanceData, init};
 use crate::store::StoreOpaque;
 use crate::trap::{TrapCode, TrapReason};
@@ -26,6 +27,12 @@ pub(crate) fn builtins() -> *const VMBuiltins {
         table_copy: table_copy_shim as *const u8,
         table_init: table_init_shim as *const u8,
         elem_drop: elem_drop_shim as *const u8,
+        gc_alloc: gc_alloc_shim as *const u8,
+        array_new_data: array_new_data_shim as *const u8,
+        array_new_elem: array_new_elem_shim as *const u8,
+        array_init_data: array_init_data_shim as *const u8,
+        array_init_elem: array_init_elem_shim as *const u8,
+        array_copy: array_copy_shim as *const u8,
         new_epoch: new_epoch_shim as *const u8,
         // Called by exit trampolines, which have noted the frame already.
         raise: raise as *const u8,
@@ -45,6 +52,12 @@ builtin_shim!(table_fill_shim => table_fill);
 builtin_shim!(table_copy_shim => table_copy);
 builtin_shim!(table_init_shim => table_init);
 builtin_shim!(elem_drop_shim => elem_drop);
+builtin_shim!(gc_alloc_shim => gc_alloc);
+builtin_shim!(array_new_data_shim => array_new_data);
+builtin_shim!(array_new_elem_shim => array_new_elem);
+builtin_shim!(array_init_data_shim => array_init_data);
+builtin_shim!(array_init_elem_shim => array_init_elem);
+builtin_shim!(array_copy_shim => array_copy);
 builtin_shim!(new_epoch_shim => new_epoch);
 builtin_shim!(throw_shim => exceptions::throw);
 builtin_shim!(throw_ref_shim => exceptions::throw_ref);
@@ -232,6 +245,94 @@ unsafe extern "C" fn elem_drop(vmctx: *mut VMContext, segment: u32) {
         run(vmctx, |_, instance| {
             (*instance).drop_elements(segment);
             Ok(())
+        });
+    }
+}
+
+unsafe extern "C" fn gc_alloc(vmctx: *mut VMContext, ty: u32, size: u64, len: u32) -> RawRef {
+    // SAFETY: as in `memory_grow`; compiled code keeps its references where stack maps tell.
+    unsafe { run(vmctx, |store, _| gc::allocate(store, ty, size, len)) }
+}
+
+unsafe extern "C" fn array_new_data(
+    vmctx: *mut VMContext,
+    ty: u32,
+    segment: u32,
+    from: u32,
+    len: u32,
+) -> RawRef {
+    // SAFETY: as in `gc_alloc`.
+    unsafe {
+        run(vmctx, |store, instance| {
+            gc::builtins::array_new_data(store, instance, ty, segment, from, len)
+        })
+    }
+}
+
+unsafe extern "C" fn array_new_elem(
+    vmctx: *mut VMContext,
+    ty: u32,
+    segment: u32,
+    from: u32,
+    len: u32,
+) -> RawRef {
+    // SAFETY: as in `gc_alloc`.
+    unsafe {
+        run(vmctx, |store, instance| {
+            gc::builtins::array_new_elem(store, instance, ty, segment, from, len)
+        })
+    }
+}
+
+unsafe extern "C" fn array_init_data(
+    vmctx: *mut VMContext,
+    ty: u32,
+    segment: u32,
+    array: RawRef,
+    index: u32,
+    from: u32,
+    len: u32,
+) {
+    // SAFETY: as in `memory_grow`.
+    unsafe {
+        run(vmctx, |store, instance| {
+            let (store, to) = (&*store, (array, index));
+            gc::builtins::array_init_data(store, &*instance, ty, segment, to, from, len)
+        });
+    }
+}
+
+unsafe extern "C" fn array_init_elem(
+    vmctx: *mut VMContext,
+    ty: u32,
+    segment: u32,
+    array: RawRef,
+    index: u32,
+    from: u32,
+    len: u32,
+) {
+    // SAFETY: as in `memory_grow`.
+    unsafe {
+        run(vmctx, |store, instance| {
+            let (store, to) = (&*store, (array, index));
+            gc::builtins::array_init_elem(store, &*instance, ty, segment, to, from, len)
+        });
+    }
+}
+
+unsafe extern "C" fn array_copy(
+    vmctx: *mut VMContext,
+    to: RawRef,
+    to_index: u32,
+    from: RawRef,
+    from_index: u32,
+    len: u32,
+    size: u32,
+) {
+    // SAFETY: as in `memory_grow`.
+    unsafe {
+        run(vmctx, |store, _| {
+            gc::builtins::array_copy(&*store, (to, to_index), (from, from_index), len, size)
         });
     }
 }

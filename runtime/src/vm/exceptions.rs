@@ -12,6 +12,7 @@ use super::{arch, backtrace, unwind};
 use crate::entities::{Tag, Val};
 use crate::error::Error;
 use crate::exception::ThrownException;
+use crate::gc::{self, RawRef};
 use crate::store::{Pending, StoreOpaque};
 use seqfault_jit::code;
 use seqfault_jit::vm::{Catch, VMContext, VMTag, ValRaw};
@@ -37,7 +38,7 @@ pub(super) unsafe extern "C" fn throw(
             0 => &[],
             count => std::slice::from_raw_parts(values, count as usize),
         };
-        (*store).set_thrown(values);
+        (*store).exceptions_mut().set(tag, values);
         propagate(store, tag, 0)
     }
 }
@@ -51,24 +52,24 @@ pub(super) unsafe extern "C" fn throw_ref(vmctx: *mut VMContext, exception: u64)
     // SAFETY: as in `throw`.
     unsafe {
         let store: *mut StoreOpaque = (*(*vmctx).store_context).store.cast();
-        let number = exception as u32;
-        let tag = (*store).set_thrown_again(number);
-        propagate(store, tag, number)
+        let exception = exception as RawRef;
+        let tag = gc::throw_again(&mut *store, exception);
+        propagate(store, tag, exception)
     }
 }
 
-/// Goes on where the exception is caught whose values have been set, or leaves wasm. `number` is the
-/// exception's, 0 if it has none yet.
+/// Goes on where the exception is caught whose values have been set, or leaves wasm. `exception` is
+/// the exception as an object, 0 if it is none yet.
 ///
 /// # Safety
 ///
 /// Wasm of `store` must be on the stack, with its exit frame noted, and no frame above that may hold
 /// anything that needs dropping.
-unsafe fn propagate(store: *mut StoreOpaque, tag: NonNull<VMTag>, number: u32) -> ! {
+unsafe fn propagate(store: *mut StoreOpaque, tag: NonNull<VMTag>, exception: RawRef) -> ! {
     // SAFETY: the caller's promise.
     unsafe {
         if let Some(target) = find(store, tag) {
-            go_on(store, tag, number, target)
+            go_on(store, tag, exception, target)
         }
         let mut error = Error::from(thrown(&mut *store, tag));
         error.attach_backtrace(backtrace::at_exit(store));
@@ -93,9 +94,8 @@ pub(super) unsafe fn throw_pending(store: *mut StoreOpaque) {
         }
         let tag = exception.tag().cell(&*store);
         let Some(target) = find(store, tag) else { return };
-        let fields: Vec<ValRaw> =
-            exception.fields().iter().map(|field| field.to_raw(&*store)).collect();
-        (*store).set_thrown(&fields);
+        let fields = exception.raw_fields();
+        (*store).exceptions_mut().set(tag, &fields);
         drop(fields);
         drop((*store).take_pending());
         go_on(store, tag, 0, target)
@@ -168,22 +168,27 @@ unsafe fn catches(catch: Catch, context: *const u8, tag: NonNull<VMTag>) -> bool
 /// # Safety
 ///
 /// `target` must have been found for the exception whose values have been set.
-unsafe fn go_on(store: *mut StoreOpaque, tag: NonNull<VMTag>, number: u32, target: Target) -> ! {
+unsafe fn go_on(
+    store: *mut StoreOpaque,
+    tag: NonNull<VMTag>,
+    exception: RawRef,
+    target: Target,
+) -> ! {
     // SAFETY: the caller's promise; the handler expects just this, and nothing that needs dropping
     // is between here and there.
     unsafe {
-        let number = match target.by_reference && number == 0 {
-            true => match (*store).hold_thrown(tag) {
-                Ok(number) => number,
+        let exception = match target.by_reference && exception == 0 {
+            true => match gc::hold_thrown(store, tag) {
+                Ok(exception) => exception,
                 Err(error) => {
                     (*store).set_pending(Pending::Error(error));
                     unwind::unwind(store)
                 }
             },
-            false => number,
+            false => exception,
         };
-        let values = (*store).thrown().as_ptr() as usize;
-        arch::continue_in_handler(target.pc, target.sp, target.fp, [number as usize, values])
+        let values = (*store).exceptions_mut().hand_over() as usize;
+        arch::continue_in_handler(target.pc, target.sp, target.fp, [exception as usize, values])
     }
 }
 
@@ -195,7 +200,7 @@ unsafe fn go_on(store: *mut StoreOpaque, tag: NonNull<VMTag>, number: u32, targe
 unsafe fn thrown(store: &mut StoreOpaque, tag: NonNull<VMTag>) -> ThrownException {
     let tag = Tag::from_cell(store, tag);
     let ty = tag.tag_type(store);
-    let raw = store.thrown().to_vec();
+    let raw = store.exceptions().values().to_vec();
     let fields = raw.iter().zip(ty.ty().params());
     // SAFETY: the caller's promise.
     let fields = fields.map(|(&raw, ty)| unsafe { Val::from_raw(store, raw, ty) }).collect();

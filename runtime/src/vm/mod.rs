@@ -32,6 +32,7 @@ mod traps;
 mod unwind;
 
 pub(crate) use arch::{lazy_exit_stub, lazy_function_stub};
+pub(crate) use backtrace::visit_references;
 pub(crate) use builtins::{builtins, trap_of};
 pub(crate) use enter::enter;
 pub(crate) use traps::install_signal_handlers;

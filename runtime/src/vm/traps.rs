@@ -58,11 +58,24 @@ fn classify(signal: &Signal<'_>, site: TrapCode) -> Option<TrapCode> {
         }),
         (
             TrapCode::IndirectCallToNull
-            | TrapCode::NullReference
+            | TrapCode::NullFunctionReference
             | TrapCode::UndefinedElement
-            | TrapCode::TableOutOfBounds,
+            | TrapCode::TableOutOfBounds
+            | TrapCode::ArrayOutOfBounds,
             None,
         ) => (signal.addr() < NULL_PAGE).then_some(site),
+        // Accesses of the heap: its first bytes are those that a null reference leads to.
+        (
+            TrapCode::NullStruct
+            | TrapCode::NullArray
+            | TrapCode::ArrayOutOfBounds
+            | TrapCode::GcHeapOutOfMemory,
+            Some(fault),
+        ) => Some(match fault.kind {
+            FaultKind::ResidentLimit => TrapCode::ResidentLimit,
+            FaultKind::OutOfMemory => TrapCode::OutOfMemory,
+            _ => site,
+        }),
         _ => None,
     }
 }

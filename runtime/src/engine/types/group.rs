@@ -190,6 +190,11 @@ impl RegisteredType {
         Arc::ptr_eq(&self.group.shared, shared)
     }
 
+    /// How objects of this type look.
+    pub(crate) fn layout(&self) -> &GcLayout {
+        self.canonical().entry.layout()
+    }
+
     fn func(&self) -> &FuncType {
         self.ty().as_func().expect("the type of a function")
     }

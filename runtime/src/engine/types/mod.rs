@@ -97,11 +97,67 @@ impl TypeRegistry {
     pub(crate) fn owns(&self, ty: &RegisteredType) -> bool {
         ty.is_of(&self.0)
     }
+
+    /// How many types are alive.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.0.inner().members.iter().flatten().count()
+    }
 }
 
 impl Shared {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Each change is whole before anything that may panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, Module};
+
+    const LIST: &str = "(module (rec
+        (type $node (sub (struct (field i32) (field (ref null $list)))))
+        (type $list (struct (field (ref null $node))))))";
+
+    #[test]
+    fn equal_groups_are_one_and_go_with_their_last_user() -> crate::Result<()> {
+        let engine = Engine::default();
+        let before = engine.types().count();
+        let a = Module::new(&engine, LIST)?;
+        let b = Module::new(&engine, LIST)?;
+        assert_eq!(a.type_ids(), b.type_ids());
+        assert_eq!(engine.types().count(), before + 2);
+        drop(a);
+        assert_eq!(engine.types().count(), before + 2);
+        drop(b);
+        assert_eq!(engine.types().count(), before);
+        Ok(())
+    }
+
+    #[test]
+    fn a_type_keeps_what_it_refers_to() -> crate::Result<()> {
+        let engine = Engine::default();
+        let text = "(module (type $s (struct)) (type $f (func (param (ref $s))))
+            (func (export \"f\") (type $f)))";
+        let module = Module::new(&engine, text)?;
+        let ty = module.get_export("f").unwrap();
+        drop(module);
+        assert_eq!(engine.types().count(), 2);
+        drop(ty);
+        assert_eq!(engine.types().count(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_long_chain_of_types_is_dropped_without_recursion() -> crate::Result<()> {
+        let engine = Engine::default();
+        let mut text = String::from("(module (type $t0 (struct))");
+        for index in 1..50_000 {
+            text += &format!("(type $t{index} (struct (field (ref null $t{}))))", index - 1);
+        }
+        drop(Module::new(&engine, text + ")")?);
+        assert_eq!(engine.types().count(), 0);
+        Ok(())
     }
 }

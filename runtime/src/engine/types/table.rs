@@ -45,6 +45,10 @@ impl Entry {
     pub(super) fn supertypes(&self) -> &[u32] {
         &self.display[..self.depth as usize]
     }
+
+    pub(super) fn layout(&self) -> &GcLayout {
+        &self.layout
+    }
 }
 
 /// The table, and those that were too small.

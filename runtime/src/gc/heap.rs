@@ -1,0 +1,259 @@
+//! [`GcHeap`]: the memory that objects lie in.
+//!
+//! One region of address space holds two halves behind a guard that no object lies in. Objects are
+//! allocated in the active half, one behind the other; a collection copies what is alive to the
+//! idle half and makes that the active one ([`collect`](super::collect)).
+//!
+//! ```text
+//! 0        NULL_GUARD                                        maximum
+//! │ guard  │ first half: objects ── next ──► limit ┆         │ second half: idle ┆          │
+//! ```
+//!
+//! `next` and `limit` are in the store's context, where compiled code allocates by itself; it comes
+//! here when the half is full. How much of a half is used follows what is alive: a multiple of it
+//! ([`capacity_for`]). Pages come when they are touched; a collection first makes sure of those
+//! that it may copy to, so that it never stops halfway.
+
+use super::host_data::HostData;
+use crate::config::Config;
+use crate::error::Result;
+use crate::trap::{TrapCode, TrapReason};
+use crate::vm::trap_of;
+use seqfault_jit::gc::{HEADER_SIZE, LENGTH_OFFSET, NULL_GUARD, OBJECT_ALIGN, TYPE_OFFSET};
+use seqfault_jit::vm::VMStoreContext;
+use seqfault_mm::{Access, GRANULE_SIZE, Protection, Region, RegionOptions};
+
+/// A reference into the heap, as compiled code has it: 0 is null.
+pub(crate) type RawRef = u32;
+
+/// Bytes that the half of a small heap has: about what a core's cache holds.
+const SMALLEST: u32 = 1 << 20;
+
+/// Bytes of the idle half that stay resident between collections, to save the faults.
+pub(super) const RETAINED: u32 = 32 << 20;
+
+/// The most bytes that a half can have: references are 32 bits wide.
+const LARGEST: u32 = ((u32::MAX - NULL_GUARD) / 2) & !(GRANULE_SIZE as u32 - 1);
+
+/// The memory that objects lie in.
+#[derive(Debug)]
+pub(crate) struct GcHeap {
+    region: Region,
+    /// Bytes that a half has room for.
+    half: u32,
+    /// Whether the second half is the active one.
+    second: bool,
+    /// Bytes of the active half that may be used before the next collection.
+    capacity: u32,
+    /// Collect at every allocation.
+    stress: bool,
+    collections: u64,
+    pub(super) host_data: HostData,
+}
+
+impl GcHeap {
+    /// Reserves the address space; nothing is resident yet.
+    pub(crate) fn new(config: &Config) -> Result<GcHeap> {
+        let wanted = config.gc_heap_limit.unwrap_or(usize::MAX).min(LARGEST as usize);
+        // At most `LARGEST`, which is a multiple of the granule.
+        let half = wanted.next_multiple_of(GRANULE_SIZE).max(GRANULE_SIZE) as u32;
+        let maximum = NULL_GUARD as usize + 2 * half as usize;
+        let mut options =
+            RegionOptions::new(maximum).accessible(maximum).speculation(config.speculation);
+        if let Some(pager) = config.pager {
+            options = options.pager(pager);
+        }
+        let region = options.build()?;
+        region.protect(0..NULL_GUARD as usize, Protection::NoAccess)?;
+        Ok(GcHeap {
+            region,
+            half,
+            second: false,
+            capacity: half.min(SMALLEST),
+            stress: config.gc_stress,
+            collections: 0,
+            host_data: HostData::default(),
+        })
+    }
+
+    /// Tells compiled code where to allocate.
+    pub(crate) fn publish(&self, vm: &mut VMStoreContext, next: u32) {
+        vm.gc_heap_base = self.base();
+        vm.gc_next = u64::from(next);
+        // Under stress compiled code finds no room and comes here each time.
+        vm.gc_limit = if self.stress { 0 } else { u64::from(self.end()) };
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.region.base()
+    }
+
+    pub(crate) fn is_stressed(&self) -> bool {
+        self.stress
+    }
+
+    /// Where the active half starts.
+    pub(crate) fn start(&self) -> u32 {
+        self.half_start(self.second)
+    }
+
+    /// Where the part of the active half that may be used ends.
+    fn end(&self) -> u32 {
+        self.start() + self.capacity
+    }
+
+    fn half_start(&self, second: bool) -> u32 {
+        NULL_GUARD + if second { self.half } else { 0 }
+    }
+
+    /// Bytes that are resident.
+    pub(crate) fn resident(&self) -> usize {
+        self.region.resident()
+    }
+
+    /// How many collections there were.
+    pub(crate) fn collections(&self) -> u64 {
+        self.collections
+    }
+
+    /// Allocates `size` bytes from `next` on, if there is room; their place is `next`, their end
+    /// the new `next`. Nothing is written.
+    pub(crate) fn bump(&self, vm: &mut VMStoreContext, size: u32) -> Option<RawRef> {
+        debug_assert!(size.is_multiple_of(OBJECT_ALIGN) && size >= HEADER_SIZE);
+        let place = vm.gc_next;
+        let end = place + u64::from(size);
+        if end > u64::from(self.end()) {
+            return None;
+        }
+        vm.gc_next = end;
+        // Below the end, which is below 4 GiB.
+        Some(place as RawRef)
+    }
+
+    /// Writes the header of a new object; its other bytes stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the memory is not to be had.
+    pub(crate) fn write_header(&self, place: RawRef, size: u32, ty: u32, len: u32) -> Result<()> {
+        let range = place as usize..place as usize + size as usize;
+        self.region.fault_in(range, Access::Write).map_err(trap_of)?;
+        self.write::<u32>(place, TYPE_OFFSET, ty);
+        self.write::<u32>(place, LENGTH_OFFSET, len);
+        Ok(())
+    }
+
+    /// Sets the bytes of an object from `offset` on to 0.
+    pub(crate) fn zero(&self, place: RawRef, offset: u32, len: u32) {
+        // SAFETY: inside an object, whose pages are present.
+        unsafe { self.at(place, offset).write_bytes(0, len as usize) };
+    }
+
+    /// Makes room for an allocation of `size` bytes: lets more of the half be used.
+    ///
+    /// # Errors
+    ///
+    /// The trap for a heap that is full.
+    pub(crate) fn make_room(&mut self, vm: &mut VMStoreContext, size: u32) -> Result<()> {
+        let used = vm.gc_next as u32 - self.start();
+        let needed = used.checked_add(size).filter(|&needed| needed <= self.half);
+        let needed = needed.ok_or(TrapReason(TrapCode::GcHeapOutOfMemory))?;
+        if needed > self.capacity {
+            self.capacity = capacity_for(needed).min(self.half);
+        }
+        self.publish(vm, vm.gc_next as u32);
+        Ok(())
+    }
+
+    /// Makes sure of the memory that the survivors of `used` bytes may need; where they go.
+    ///
+    /// # Errors
+    ///
+    /// When the memory is not to be had: nothing has changed then.
+    pub(super) fn prepare_idle(&self, used: u32) -> Result<u32> {
+        let start = self.half_start(!self.second);
+        let range = start as usize..start as usize + used as usize;
+        self.region.fault_in(range, Access::Write).map_err(trap_of)?;
+        Ok(start)
+    }
+
+    /// Makes the idle half, which is used up to `next`, the active one.
+    pub(super) fn flip(&mut self, vm: &mut VMStoreContext, next: u32, release: bool) {
+        let old = self.start();
+        self.second = !self.second;
+        self.collections += 1;
+        let live = next - self.start();
+        self.capacity = capacity_for(live).min(self.half);
+        self.publish(vm, next);
+        let kept = if release { 0 } else { RETAINED.min(self.capacity) };
+        self.give_back(old + kept..old + self.half);
+        if release {
+            let used = live.next_multiple_of(seqfault_mm::PAGE_SIZE as u32);
+            self.give_back(self.start() + used..self.start() + self.half);
+        }
+    }
+
+    /// Gives the memory of a range back to the system.
+    fn give_back(&self, range: std::ops::Range<u32>) {
+        // What the system refuses to take stays resident, and is used again.
+        let _ = self.region.discard(range.start as usize..range.end as usize);
+    }
+
+    /// The address of a byte of an object.
+    pub(crate) fn at(&self, place: RawRef, offset: u32) -> *mut u8 {
+        self.base().wrapping_add(place as usize + offset as usize)
+    }
+
+    /// Reads a part of an object.
+    pub(crate) fn read<T: Plain>(&self, place: RawRef, offset: u32) -> T {
+        // SAFETY: references of the store lead to objects, whose pages are present; the caller
+        // keeps to its layout; any bits are a `T`.
+        unsafe { self.at(place, offset).cast::<T>().read_unaligned() }
+    }
+
+    /// Writes a part of an object.
+    pub(crate) fn write<T: Plain>(&self, place: RawRef, offset: u32, value: T) {
+        // SAFETY: as for `read`; only this thread uses the heap.
+        unsafe { self.at(place, offset).cast::<T>().write_unaligned(value) };
+    }
+
+    /// The number of an object's type.
+    pub(crate) fn type_of(&self, place: RawRef) -> u32 {
+        self.read(place, TYPE_OFFSET)
+    }
+
+    /// The length of an array.
+    pub(crate) fn len_of(&self, place: RawRef) -> u32 {
+        self.read(place, LENGTH_OFFSET)
+    }
+}
+
+/// Types of which any bits are a value.
+pub(crate) trait Plain: Copy {}
+impl Plain for u8 {}
+impl Plain for u16 {}
+impl Plain for u32 {}
+impl Plain for u64 {}
+impl Plain for u128 {}
+
+/// How much of a half may be used when `live` bytes of it are alive: so much that the next
+/// collection, which costs what is then alive, is worth it.
+fn capacity_for(live: u32) -> u32 {
+    const MOST_AT_ONCE: u32 = 64 << 20;
+    let more = live.saturating_mul(2).min(MOST_AT_ONCE);
+    let capacity = live.saturating_mul(2).saturating_add(more).max(SMALLEST);
+    capacity.checked_next_multiple_of(GRANULE_SIZE as u32).unwrap_or(LARGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_follows_what_is_alive() {
+        assert_eq!(capacity_for(0), SMALLEST);
+        assert_eq!(capacity_for(1 << 20), 4 << 20);
+        assert_eq!(capacity_for(256 << 20), (512 + 64) << 20);
+        assert!(capacity_for(u32::MAX) >= LARGEST);
+    }
+}

@@ -1,0 +1,96 @@
+//! [`HostData`]: the host values that objects of the heap stand for.
+//!
+//! Such an object holds a place in this table. A collection marks the places that it finds alive;
+//! the values in the others are dropped after it.
+
+use std::any::Any;
+
+type Value = Box<dyn Any + Send + Sync>;
+
+/// Host values by the place that their object holds.
+#[derive(Default)]
+pub(crate) struct HostData {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+}
+
+struct Entry {
+    /// `None` while the place is free.
+    value: Option<Value>,
+    alive: bool,
+}
+
+impl std::fmt::Debug for HostData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostData").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl HostData {
+    /// Takes a value over; its place. A heap has room for fewer objects than there are places.
+    pub(crate) fn insert(&mut self, value: Value) -> u32 {
+        let entry = Entry { value: Some(value), alive: false };
+        match self.free.pop() {
+            Some(place) => {
+                self.entries[place as usize] = entry;
+                place
+            }
+            None => {
+                self.entries.push(entry);
+                u32::try_from(self.entries.len() - 1).expect("an object for each")
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, place: u32) -> &(dyn Any + Send + Sync) {
+        let value = self.entries[place as usize].value.as_deref();
+        value.expect("its object is alive")
+    }
+
+    pub(crate) fn get_mut(&mut self, place: u32) -> &mut (dyn Any + Send + Sync) {
+        let value = self.entries[place as usize].value.as_deref_mut();
+        value.expect("its object is alive")
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// A collection has found the object of this place.
+    pub(super) fn mark(&mut self, place: u32) {
+        self.entries[place as usize].alive = true;
+    }
+
+    /// Takes out the values whose objects the collection has not found. To be dropped when the heap
+    /// is whole again: their destructors are the host's.
+    pub(super) fn sweep(&mut self) -> Vec<Value> {
+        let mut dead = Vec::new();
+        for (place, entry) in self.entries.iter_mut().enumerate() {
+            if !std::mem::take(&mut entry.alive)
+                && let Some(value) = entry.value.take()
+            {
+                dead.push(value);
+                self.free.push(place as u32);
+            }
+        }
+        dead
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_found_is_taken_out_and_its_place_used_again() {
+        let mut data = HostData::default();
+        let (a, b) = (data.insert(Box::new(1)), data.insert(Box::new(2)));
+        data.mark(b);
+        assert_eq!(data.sweep().len(), 1);
+        assert_eq!(data.insert(Box::new(3)), a);
+        assert_eq!(data.get(b).downcast_ref(), Some(&2));
+        assert_eq!(data.sweep().len(), 2);
+        assert_eq!(data.len(), 0);
+    }
+}

@@ -1,0 +1,78 @@
+//! The heap of a store: structs, arrays, exceptions and host values that the engine collects.
+//!
+//! | file | what |
+//! |---|---|
+//! | `heap` | [`GcHeap`]: the two halves of memory, allocation |
+//! | `collect` | the collection, which copies what is alive |
+//! | `host_data` | the host values behind `externref`s |
+//! | `rooting` | [`Rooted`] and [`OwnedRooted`]: how the host holds references |
+//! | `object` | fields and elements, read and written by the host |
+//! | `refs` | the kinds of references, as the API has them |
+//! | `builtins` | what compiled code leaves to the runtime |
+//!
+//! A collection may happen at every allocation and moves everything. So no raw reference is held
+//! across one, other than in the places that [`StoreOpaque::visit_roots`] goes through.
+
+pub(crate) mod builtins;
+mod collect;
+mod heap;
+mod host_data;
+mod object;
+mod refs;
+mod rooting;
+
+pub(crate) use collect::collect;
+pub(crate) use heap::{GcHeap, RawRef};
+pub use refs::{
+    AnyRef, ArrayRef, ArrayRefPre, EqRef, ExnRef, ExternRef, I31, StructRef, StructRefPre,
+};
+pub(crate) use refs::{check_fields, hold_thrown, throw_again};
+pub use rooting::{GcRef, OwnedRooted, RootScope, Rooted};
+pub(crate) use rooting::{HeldRef, RootSet};
+
+use crate::error::Result;
+use crate::store::StoreOpaque;
+use crate::trap::{TrapCode, TrapReason};
+
+/// Allocates an object of `size` bytes and writes its header; what follows that is as it was.
+///
+/// # Safety
+///
+/// As for [`collect`]: it may collect. `ty` must be the number of a type that lives as long as the
+/// store, and the caller must fill the object in before the next allocation.
+///
+/// # Errors
+///
+/// When the heap is full, or the system has no memory.
+pub(crate) unsafe fn allocate(
+    store: *mut StoreOpaque,
+    ty: u32,
+    size: u64,
+    len: u32,
+) -> Result<RawRef> {
+    // SAFETY: the caller's promise; each borrow ends with its line.
+    unsafe {
+        (*store).make_gc_heap()?;
+        let size = u32::try_from(size).map_err(|_| TrapReason(TrapCode::GcHeapOutOfMemory))?;
+        let vm = (*store).vm();
+        let heap = (*store).gc_heap().expect("made above");
+        let mut place = match heap.is_stressed() {
+            true => None,
+            false => heap.bump(&mut *vm, size),
+        };
+        if place.is_none() {
+            collect(store, false)?;
+            place = (*store).gc_heap().and_then(|heap| heap.bump(&mut *vm, size));
+        }
+        let place = match place {
+            Some(place) => place,
+            None => {
+                let heap = (*store).gc_heap_mut();
+                heap.make_room(&mut *vm, size)?;
+                heap.bump(&mut *vm, size).expect("there is room now")
+            }
+        };
+        (*store).gc_heap().expect("made above").write_header(place, size, ty, len)?;
+        Ok(place)
+    }
+}
