@@ -142,7 +142,7 @@ fn what_is_not_provided_fails_and_is_never_passed_over() {
         &[
             ("1:2", "threads are not provided"),
             ("2:2", "threads are not provided"),
-            ("3:2", "exceptions are not provided"),
+            ("3:2", "no current instance"),
             ("4:2", "components are not provided"),
         ],
     );
