@@ -3,6 +3,7 @@
 //! Index spaces are the specification's: imports come first, and every index is a plain `u32` as
 //! it stands in the binary. "Defined" indices count from the first non-imported entity.
 
+use super::BranchHints;
 use super::types::ModuleTypes;
 use crate::types::{FuncType, GlobalType, MemoryType, RefType, TableType};
 use smallvec::SmallVec;
@@ -51,6 +52,8 @@ pub struct ModuleInfo {
     pub bodies: Vec<Range<usize>>,
     /// Where the function names lie in the module's bytes: the name section's contents.
     pub name_section: Option<Range<usize>>,
+    /// Which way its branches usually go, where the branch hint section tells.
+    pub branch_hints: BranchHints,
     /// The functions that can become values (exported, in a segment, `ref.func`), ascending.
     pub escaped_functions: Vec<u32>,
 }

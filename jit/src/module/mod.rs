@@ -1,12 +1,14 @@
 //! A module as plain data: what its sections declare, without its code.
 
 pub(crate) mod convert;
+mod hints;
 mod info;
 mod malformed;
 mod names;
 mod parse;
 mod types;
 
+pub use hints::BranchHints;
 pub use info::{
     ConstExpr, ConstOp, DataMode, DataSegment, ElementItems, ElementMode, ElementSegment,
     EntityIndex, EntityType, Export, Import, ModuleInfo, TableInfo,

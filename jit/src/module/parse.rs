@@ -5,6 +5,7 @@
 //! ([`BodyValidation`]) that the caller may run on many threads.
 
 use super::convert;
+use super::hints::BranchHints;
 use super::info::{
     DataMode, DataSegment, ElementItems, ElementMode, ElementSegment, EntityIndex, EntityType,
     Export, Import, ModuleInfo, TableInfo,
@@ -186,12 +187,16 @@ impl Sections {
                     self.data(segment?)?;
                 }
             }
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Name(names) = section.as_known() {
+            Payload::CustomSection(section) => match section.as_known() {
+                KnownCustom::Name(names) => {
                     self.info.name_section = Some(to_usize(section.data_range()));
                     self.info.name = module_name(names);
                 }
-            }
+                KnownCustom::BranchHints(hints) => {
+                    self.info.branch_hints = BranchHints::read(hints);
+                }
+                _ => {}
+            },
             // Checked by the validator; nothing to keep.
             _ => {}
         }

@@ -104,6 +104,9 @@ impl<'a> FuncTranslator<'a, '_> {
         let (params, results) = block_signature(self.env.module, ty)?;
         let then = self.builder.create_block();
         let otherwise = self.builder.create_block();
+        if let Some(taken) = self.branch_hint() {
+            self.builder.set_cold_block(if taken { otherwise } else { then });
+        }
         self.builder.ins().brif(condition, then, &[], otherwise, &[]);
         self.enter_sealed(then);
         let height = self.stack.len() - params.len();
@@ -217,9 +220,29 @@ impl<'a> FuncTranslator<'a, '_> {
         let (target, arity) = self.branch_target(depth)?;
         let args = self.branch_args(arity)?;
         let next = self.builder.create_block();
-        self.builder.ins().brif(condition, target, &args, next, &[]);
+        match self.branch_hint() {
+            // Others may come to the target often: what is rare is the way there from here.
+            Some(false) => {
+                let edge = self.builder.create_block();
+                self.builder.set_cold_block(edge);
+                self.builder.ins().brif(condition, edge, &[], next, &[]);
+                self.enter_sealed(edge);
+                self.builder.ins().jump(target, &args);
+            }
+            hint => {
+                if hint == Some(true) {
+                    self.builder.set_cold_block(next);
+                }
+                self.builder.ins().brif(condition, target, &args, next, &[]);
+            }
+        }
         self.enter_sealed(next);
         Ok(())
+    }
+
+    /// Whether the operator's branch is usually taken, if the module says so.
+    fn branch_hint(&self) -> Option<bool> {
+        self.env.branch_hint(self.builder.srcloc())
     }
 
     /// Branches with the newest operands, which stay for the other path that there is.

@@ -14,7 +14,8 @@ use crate::tunables::Tunables;
 use crate::vm::{BuiltinSignature, BuiltinType, VMBuiltins, VMContext, VMOffsets, VMStoreContext};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{
-    self, AbiParam, Block, GlobalValueData, Inst, InstBuilder, SigRef, Signature, Value, types,
+    self, AbiParam, Block, GlobalValueData, Inst, InstBuilder, SigRef, Signature, SourceLoc, Value,
+    types,
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::FunctionBuilder;
@@ -30,6 +31,8 @@ pub(super) struct Env<'a> {
     pub(super) offsets: &'a VMOffsets,
     pub(super) tunables: &'a Tunables,
     pub(super) isa: &'a dyn TargetIsa,
+    /// The function's index in the module.
+    func: u32,
     /// How builtins, `extern "C"` functions of the host, are called.
     builtin_call_conv: CallConv,
     /// The entry block, to which loads from the context are added.
@@ -54,6 +57,7 @@ impl<'a> Env<'a> {
             offsets: input.offsets,
             tunables: input.tunables,
             isa: input.isa,
+            func: input.func,
             builtin_call_conv: input.isa.default_call_conv(),
             entry,
             vmctx,
@@ -63,6 +67,13 @@ impl<'a> Env<'a> {
             struct_layouts: HashMap::new(),
             names_spills: false,
         }
+    }
+
+    /// Whether the branch at a position in the module is usually taken, where that is known.
+    pub(super) fn branch_hint(&self, position: SourceLoc) -> Option<bool> {
+        let defined = self.module.defined_function(self.func)?;
+        let start = u32::try_from(self.module.bodies[defined].start).ok()?;
+        self.module.branch_hints.get(self.func, position.bits().checked_sub(start)?)
     }
 
     /// Has the prologue compare the stack pointer with the store's limit.

@@ -165,3 +165,28 @@ fn an_index_that_cannot_be_too_large_is_not_clamped() {
     assert_eq!(clamps(64 << 30), 0);
     assert_eq!(clamps(16 << 30), 1);
 }
+
+#[test]
+fn branches_that_are_hinted_to_be_rare_lead_to_cold_blocks() {
+    let cold = |hint: &str, operator: &str| {
+        let text = format!(
+            "(module (func (param i32) (result i32)
+                (block (result i32) (i32.const 1) (local.get 0) {hint} {operator})))"
+        );
+        let mut module = TestModule::new(&text);
+        let func = module.funcs().start;
+        let function = module.translate(func, &Tunables::default());
+        function.layout.blocks().filter(|&block| function.layout.is_cold(block)).count()
+    };
+    let (unlikely, likely) =
+        (r#"(@metadata.code.branch_hint "\00")"#, r#"(@metadata.code.branch_hint "\01")"#);
+    let br_if = "(br_if 0) (drop) (i32.const 2)";
+    let if_ = "(if (param i32) (result i32) (then) (else (drop) (i32.const 2)))";
+    for operator in [br_if, if_] {
+        assert_eq!(cold("", operator), 0, "{operator}");
+        assert_eq!(cold(unlikely, operator), 1, "{operator}");
+        assert_eq!(cold(likely, operator), 1, "{operator}");
+    }
+    // A hint on something else changes nothing.
+    assert_eq!(cold(unlikely, "(drop) (drop) (i32.const 3)"), 0);
+}
