@@ -15,8 +15,9 @@ pub enum Compilation {
     Eager,
 }
 
-/// More than any address space has, and far from where sums with it overflow.
-const MEMORY64_LARGEST: u64 = 1 << 48;
+/// The most that a 64-bit memory may reserve: 4 TiB. What is known of its pages then takes 512 MiB
+/// of addresses by itself.
+const MEMORY64_LARGEST: u64 = 4 << 40;
 
 /// Choices for an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ pub struct Config {
     pub(crate) pager: Option<PagerKind>,
     pub(crate) speculation: bool,
     pub(crate) memory_resident_limit: Option<usize>,
+    pub(crate) check_segments_first: bool,
     pub(crate) gc_heap_limit: Option<usize>,
     pub(crate) gc_stress: bool,
 }
@@ -52,6 +54,7 @@ impl Config {
             pager: None,
             speculation: true,
             memory_resident_limit: None,
+            check_segments_first: false,
             gc_heap_limit: None,
             gc_stress: false,
         }
@@ -156,10 +159,18 @@ impl Config {
     /// whatever its maximum. Default: 64 GiB.
     ///
     /// It costs addresses and nothing else; a process has 128 TiB of them on x86-64. It is rounded
-    /// up to whole pages of 64 KiB.
+    /// up to whole pages of 64 KiB, and 4 TiB at most.
     pub fn memory64_reservation(&mut self, bytes: u64) -> &mut Config {
         self.tunables.memory64_reservation =
             bytes.clamp(1, MEMORY64_LARGEST).next_multiple_of(WASM_PAGE_SIZE as u64);
+        self
+    }
+
+    /// Looks at all active segments of a module before any of them is written: instantiation that
+    /// traps because one does not fit has then changed no memory and no table, as in the first
+    /// edition. Default: off, what comes before that segment stays written.
+    pub fn check_segments_first(&mut self, on: bool) -> &mut Config {
+        self.check_segments_first = on;
         self
     }
 

@@ -146,10 +146,14 @@ fn a_memory_that_cannot_fit_its_reservation_is_refused_with_its_size() -> Result
     let error = Memory::new(&mut store, MemoryType::new64(17, None)).unwrap_err().to_string();
     assert!(error.contains("(memory i64 17) can have 1048576 bytes at most"), "{error}");
     Memory::new(&mut store, MemoryType::new64(16, None))?;
-    // The largest reservation is more than there are addresses.
+    // Whatever is asked for, it is 4 TiB at most; what is not touched costs nothing.
     let engine = Engine::new(Config::new().memory64_reservation(u64::MAX))?;
     let mut store = Store::new(&engine, ());
-    assert!(Memory::new(&mut store, MemoryType::new64(1, None)).is_err());
+    let memory = Memory::new(&mut store, MemoryType::new64(1, None))?;
+    assert!(memory.grow(&mut store, 4 << 24).is_err());
+    memory.grow(&mut store, (4 << 24) - 1)?;
+    memory.write(&mut store, (4 << 40) - 1, &[1])?;
+    assert!(memory.resident(&store) <= 2 << 20);
     Ok(())
 }
 
@@ -165,5 +169,25 @@ fn pages_of_one_byte_are_counted_one_by_one() -> Result<()> {
     assert_eq!(memory.grow(&mut store, 9_000)?, 5);
     memory.write(&mut store, 9_004, b"6")?;
     assert!(memory.grow(&mut store, 1_000).is_err());
+    Ok(())
+}
+
+#[test]
+fn segments_that_do_not_all_fit_are_written_in_part_or_not_at_all() -> Result<()> {
+    for (first, expected) in [(false, *b"abc"), (true, *b"\0\0\0")] {
+        let engine = engine(|config| {
+            config.check_segments_first(first);
+        })?;
+        let mut store = Store::new(&engine, ());
+        let memory = Memory::new(&mut store, MemoryType::new(1, None))?;
+        let module = Module::new(
+            &engine,
+            r#"(module (import "" "" (memory 1)) (data (i32.const 0) "abc") (data (i32.const 65536) "d"))"#,
+        )?;
+        assert!(Instance::new(&mut store, &module, &[Extern::Memory(memory)]).is_err());
+        let mut found = [0xff; 3];
+        memory.read(&store, 0, &mut found)?;
+        assert_eq!(found, expected);
+    }
     Ok(())
 }

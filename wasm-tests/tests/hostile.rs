@@ -380,12 +380,12 @@ fn memories_and_tables_of_the_largest_size_are_no_reason_to_die() {
         let mut store = Store::new(&engine, ());
         within(PATIENCE, "instantiation", || Instance::new(&mut store, &module, &[]).map(drop))
     };
-    let memory = |minimum: u64| {
+    let memory_of_width = |memory64: bool, minimum: u64| {
         let mut memories = MemorySection::new();
         memories.memory(MemoryType {
             minimum,
             maximum: None,
-            memory64: false,
+            memory64,
             shared: false,
             page_size_log2: None,
         });
@@ -393,15 +393,21 @@ fn memories_and_tables_of_the_largest_size_are_no_reason_to_die() {
         module.section(&memories);
         module
     };
+    let memory = |minimum: u64| memory_of_width(false, minimum);
     instantiate(&memory(65536)).expect("4 GiB of address space");
     assert!(instantiate(&memory(65537)).is_err());
     assert!(instantiate(&memory(u64::from(u32::MAX))).is_err());
+    let memory64 = |minimum: u64| memory_of_width(true, minimum);
+    instantiate(&memory64(1 << 20)).expect("64 GiB of address space");
+    for minimum in [(1 << 20) + 1, 1 << 32, 1 << 48, (1 << 48) + 1, u64::MAX] {
+        assert!(instantiate(&memory64(minimum)).is_err(), "{minimum} pages");
+    }
 
-    let table = |minimum: u64| {
+    let table_of_width = |table64: bool, minimum: u64| {
         let mut tables = TableSection::new();
         tables.table(TableType {
             element_type: wasm_encoder::RefType::FUNCREF,
-            table64: false,
+            table64,
             minimum,
             maximum: None,
             shared: false,
@@ -410,7 +416,12 @@ fn memories_and_tables_of_the_largest_size_are_no_reason_to_die() {
         module.section(&tables);
         module
     };
+    let table = |minimum: u64| table_of_width(false, minimum);
     instantiate(&table(1 << 20)).expect("a million elements");
+    instantiate(&table_of_width(true, 1 << 20)).expect("a million elements");
+    for minimum in [1 << 32, 1 << 61, u64::MAX] {
+        assert!(instantiate(&table_of_width(true, minimum)).is_err(), "{minimum} elements");
+    }
     // 32 GiB of elements: there may be room for them or not.
     let _ = instantiate(&table(u64::from(u32::MAX)));
     if let Some(peak) = peak_memory() {

@@ -14,6 +14,8 @@ pub struct Folder {
     name: &'static str,
     base: Features,
     beyond: &'static [Feature],
+    /// Whether a module writes no segment unless all of them fit.
+    checks_segments_first: bool,
 }
 
 /// Every folder whose scripts want something else than what the engine accepts by itself.
@@ -38,7 +40,8 @@ static FOLDERS: &[Folder] = &[
     folder("memory64", Features::Wasm2, &[Feature::Memory64]),
     folder("multi-memory", Features::Wasm3, &[]),
     folder("multi-value", Features::Wasm1, &[Feature::MultiValue]),
-    folder("mutable-global", Features::Wasm1, &[]),
+    // The scripts of 1.0 itself are newer: they have the rule of 2.0 for segments.
+    Folder { checks_segments_first: true, ..folder("mutable-global", Features::Wasm1, &[]) },
     folder(
         "nontrapping-float-to-int-conversions",
         Features::Wasm1,
@@ -55,7 +58,7 @@ static FOLDERS: &[Folder] = &[
 ];
 
 const fn folder(name: &'static str, base: Features, beyond: &'static [Feature]) -> Folder {
-    Folder { name, base, beyond }
+    Folder { name, base, beyond, checks_segments_first: false }
 }
 
 impl Folder {
@@ -74,12 +77,13 @@ impl Folder {
         self.name
     }
 
-    /// Switches the features of `config` on and off as the folder's scripts need them.
+    /// Sets up `config` as the folder's scripts need it.
     pub fn apply(&self, config: &mut Config) {
         self.base.apply(config);
         for &feature in self.beyond {
             config.wasm_feature(feature, true);
         }
+        config.check_segments_first(self.checks_segments_first);
     }
 }
 

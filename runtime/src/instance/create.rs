@@ -49,6 +49,9 @@ pub(super) unsafe fn instantiate(
             (*store).remove_last_instance();
             return Err(without_frames(error));
         }
+        if (*store).engine().config().check_segments_first {
+            init::check_active(&mut *store, &*instance).map_err(without_frames)?;
+        }
         init::active_elements(&mut *store, &mut *instance).map_err(without_frames)?;
         init::active_data(&mut *store, &mut *instance).map_err(without_frames)?;
         run_start(store, instance)?;

@@ -40,6 +40,24 @@ pub(super) unsafe fn evaluate_segments(
     }
 }
 
+/// Whether all active segments fit where they go.
+pub(super) fn check_active(store: &mut StoreOpaque, instance: &InstanceData) -> Result<()> {
+    let info = instance.module().info();
+    for segment in &info.elements {
+        let ElementMode::Active { table, offset } = &segment.mode else { continue };
+        let at = evaluate_offset(store, instance, offset)?;
+        store.table(instance.table(*table)).range(at, segment.items.len() as u64)?;
+    }
+    for segment in &info.data {
+        let DataMode::Active { memory, offset } = &segment.mode else { continue };
+        let at = evaluate_offset(store, instance, offset)?;
+        let memory = store.memory(instance.memory(*memory));
+        let fits = memory.range(at, segment.range.len() as u64);
+        fits.ok_or(TrapReason(TrapCode::MemoryOutOfBounds))?;
+    }
+    Ok(())
+}
+
 /// Copies active element segments into their tables and drops them, and the declarative ones.
 pub(super) fn active_elements(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
     let module = instance.module().clone();
