@@ -1,8 +1,8 @@
 //! What single proposals promise beyond what the specification's scripts assert.
 
 use seqfault::{
-    Config, Engine, Extern, Feature, Instance, Memory, MemoryType, Module, RefType, Result, Store,
-    Table, TableType, Val,
+    Config, Engine, Extern, Feature, Instance, Memory, MemoryType, Module, RefType, Result,
+    SharedMemory, Store, Table, TableType, Val,
 };
 
 fn engine(edit: impl FnOnce(&mut Config)) -> Result<Engine> {
@@ -189,5 +189,31 @@ fn segments_that_do_not_all_fit_are_written_in_part_or_not_at_all() -> Result<()
         memory.read(&store, 0, &mut found)?;
         assert_eq!(found, expected);
     }
+    Ok(())
+}
+
+#[test]
+fn a_shared_memory_may_have_64_bit_addresses() -> Result<()> {
+    let engine = Engine::default();
+    let ty = MemoryType::builder().memory64(true).shared(true).min(1).max(Some(1 << 17)).build();
+    let memory = SharedMemory::new(&engine, ty.expect("a type"))?;
+    let module = Module::new(
+        &engine,
+        r#"(module (import "" "" (memory i64 1 0x20000 shared))
+            (func (export "size") (result i64) (memory.size))
+            (func (export "load") (param i64) (result i32) (i32.load8_u (local.get 0))))"#,
+    )?;
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[Extern::SharedMemory(memory.clone())])?;
+    let size = instance.get_typed_func::<(), i64>(&mut store, "size")?;
+    let load = instance.get_typed_func::<i64, i32>(&mut store, "load")?;
+    let beyond = 5 << 30;
+    assert!(load.call(&mut store, beyond).is_err());
+    memory.grow((1 << 17) - 1)?;
+    assert_eq!(size.call(&mut store, ())?, 1 << 17);
+    memory.write(beyond as usize, &[9])?;
+    assert_eq!(load.call(&mut store, beyond)?, 9);
+    assert!(load.call(&mut store, 1 << 33).is_err());
+    assert!(load.call(&mut store, -1).is_err());
     Ok(())
 }

@@ -10,6 +10,7 @@
 mod accesses;
 mod arithmetic;
 mod bulk;
+mod bulk64;
 mod calls;
 mod guest;
 mod stack;
@@ -30,7 +31,14 @@ fn main() -> ExitCode {
 }
 
 fn trials(thread: &str) -> Vec<Trial> {
-    let checks = [accesses::CHECKS, arithmetic::CHECKS, bulk::CHECKS, calls::CHECKS, stack::CHECKS];
+    let checks = [
+        accesses::CHECKS,
+        arithmetic::CHECKS,
+        bulk::CHECKS,
+        bulk64::CHECKS,
+        calls::CHECKS,
+        stack::CHECKS,
+    ];
     let trial = |&(name, check): &Check| {
         Trial::test(format!("{thread}::{name}"), move || {
             check();
