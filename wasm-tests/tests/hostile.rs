@@ -258,6 +258,38 @@ fn shapes_that_make_optimisers_quadratic_compile_in_time() {
 }
 
 #[test]
+fn references_that_are_alive_at_many_calls_are_compiled_or_refused() {
+    let module = |count: usize| {
+        let mut text =
+            String::from("(module (table 1 externref) (func (export \"f\") (result i32)");
+        (0..count).for_each(|_| text += " (local externref)");
+        for index in 0..count {
+            text += &format!(
+                "(local.set {index} (table.get (i32.const 0)))(table.fill (i32.const 0)
+                (ref.null extern) (i32.const 0))"
+            );
+        }
+        (0..count).for_each(|index| text += &format!("(drop (local.get {index}))"));
+        wat::parse_str(text + "(i32.const 1)))").expect("text")
+    };
+    is_refused("20,000 references at as many calls", &module(20_000));
+    assert_eq!(runs("1,000 references at as many calls", &module(1_000))[0].unwrap_i32(), 1);
+}
+
+#[test]
+fn a_large_recursion_group_is_canonical_in_time() {
+    let mut text = String::from("(module (rec (type $t0 (sub (struct)))");
+    for index in 1..100_000 {
+        // Chains of 60.
+        let supertype = if index % 60 == 0 { String::new() } else { format!("$t{}", index - 1) };
+        text += &format!("(type $t{index} (sub {supertype} (struct)))");
+    }
+    text += ") (func (export \"f\") (result i32) (i32.const 1)))";
+    let bytes = wat::parse_str(text).expect("text");
+    assert_eq!(runs("100,000 types in a group", &bytes)[0].unwrap_i32(), 1);
+}
+
+#[test]
 fn deep_expressions_are_compiled_or_refused() {
     let sum_of = |terms: usize| {
         let mut function = Function::new([]);

@@ -165,6 +165,7 @@ impl<'a> FuncTranslator<'a, '_> {
     fn emit_call(&mut self, callee: &Callee<'_>) -> Result {
         let args = self.take_arguments(callee)?;
         self.limits.list_values(callee.ty.results().len())?;
+        self.count_call();
         let Callee { code, signature, .. } = *callee;
         if self.clauses.is_empty() {
             let call = self.builder.ins().call_indirect(signature, code, &args);

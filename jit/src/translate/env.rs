@@ -140,6 +140,7 @@ impl FuncTranslator<'_, '_> {
     /// Calls a builtin; the context goes before `args`.
     fn call_builtin(&mut self, builtin: &BuiltinSignature, args: &[Value]) -> Inst {
         debug_assert_eq!(builtin.params.len(), args.len(), "{}", builtin.name);
+        self.count_call();
         let table = self.context_pointer(offset_of!(VMContext, builtins) as u32);
         let code = self.constant_pointer(table, builtin.offset);
         let signature = self.builtin_signature(builtin);

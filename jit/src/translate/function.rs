@@ -122,7 +122,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             self.builder.declare_var_needs_stack_map(variable);
         }
         self.builder.def_var(variable, value);
-        self.limits.declare_local();
+        self.limits.declare_local(ty.is_gc());
     }
 
     /// The value that a local of this type has at first.
@@ -152,6 +152,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             // A module is smaller than 4 GiB; the position of one that is not would be of no use.
             self.builder.set_srcloc(SourceLoc::new(position as u32));
             self.operator(&operator)?;
+            self.limits.check_references()?;
         }
         debug_assert!(self.frames.is_empty(), "the body's own `end` closes the last frame");
         Ok(())

@@ -41,6 +41,14 @@ impl FuncTranslator<'_, '_> {
         self.builder.declare_value_needs_stack_map(value);
     }
 
+    /// Counts a call, across which references may be alive.
+    pub(in crate::translate) fn count_call(&mut self) {
+        // Without any there is nothing to list.
+        if self.env.names_spills {
+            self.limits.call(self.stack.len());
+        }
+    }
+
     /// Gives the stack slots of references an alias region of their own.
     pub(in crate::translate) fn name_spills(&mut self) {
         if !std::mem::replace(&mut self.env.names_spills, true) {

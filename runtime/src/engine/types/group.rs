@@ -65,13 +65,13 @@ impl RecGroup {
                 0 => index,
                 _ => ids[(index & !RELATIVE) as usize].0,
             });
-            // Supertypes come before their subtypes.
-            let supertypes = match ty.supertype.map(TypeId) {
+            let supertypes = match relative.supertype {
                 None => &[][..],
-                Some(id) => match types.iter().find(|ty| ty.id == id) {
-                    Some(ty) => ty.entry.supertypes(),
-                    None => find(&others, id).expect("resolved").supertypes(),
-                },
+                // Supertypes come before their subtypes.
+                Some(own) if own & RELATIVE != 0 => {
+                    types[(own & !RELATIVE) as usize].entry.supertypes()
+                }
+                Some(id) => find(&others, TypeId(id)).expect("resolved").supertypes(),
             };
             let entry = Entry::new(supertypes, id, layout(&ty.composite));
             let (enter, exit) = Default::default();
