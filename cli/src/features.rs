@@ -1,11 +1,11 @@
 //! `-W`: which features of WebAssembly modules may use.
 
 use clap::builder::{StringValueParser, TypedValueParser};
-use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 use seqfault::Feature;
 use std::ffi::OsStr;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::str::FromStr;
 
 /// One feature, switched on or off: `NAME`, `NAME=y` or `NAME=n`.
@@ -46,7 +46,10 @@ impl TypedValueParser for FeatureSwitchParser {
         value: &OsStr,
     ) -> Result<FeatureSwitch, Error> {
         if value == "help" {
-            return Err(Error::raw(ErrorKind::DisplayHelp, list()));
+            // Like `--help`, wherever it stands, and whatever else is missing. An error of clap's
+            // would call itself one. A closed pipe is no reason to panic.
+            let _ = std::io::stdout().write_all(list().as_bytes());
+            std::process::exit(0);
         }
         let parser = StringValueParser::new().try_map(|text| text.parse::<FeatureSwitch>());
         parser.parse_ref(command, arg, value)

@@ -127,6 +127,7 @@ fn features_are_switched_by_name() {
     unknown.complains_of(&["`multi-memry`", "multi-memory", "legacy-exceptions"]);
     let help = bench.run(&["run", "-W", "help"]);
     assert_eq!((help.code, &*help.stderr), (Some(0), ""));
+    assert!(help.stdout.starts_with("Features of WebAssembly"), "{help:?}");
     assert!(help.stdout.contains("-W multi-memory=y"), "{help:?}");
 }
 
