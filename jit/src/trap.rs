@@ -83,6 +83,14 @@ trap_codes! {
     CastFailure = 25, "cast failure";
     /// No room is left for objects.
     GcHeapOutOfMemory = 26, "GC heap out of memory";
+    /// An atomic access went to an address that is no multiple of its size.
+    UnalignedAtomic = 27, "unaligned atomic";
+    /// A wait on a memory that is not shared, which nobody could end.
+    WaitOnUnsharedMemory = 28, "expected shared memory";
+    /// `memory.discard` of a range that is not whole pages.
+    UnalignedDiscard = 29, "unaligned memory discard";
+    /// The host does not allow a `memory.discard`.
+    DiscardRefused = 30, "memory discard refused";
 }
 
 impl TrapCode {

@@ -48,6 +48,29 @@ pub(crate) unsafe fn fill(dst: *mut u8, byte: u8, len: usize) -> Result<(), Stop
     verdict(unsafe { arch::seqfault_mm_fill(dst, u64::from(byte), len) })
 }
 
+/// Loads 4 bytes at once: other threads' stores are seen whole or not at all. x86-64 gives every such load the
+/// order of `Acquire`.
+///
+/// # Safety
+/// The bytes are inside a region, and aligned.
+pub(crate) unsafe fn load_u32(src: *const u32) -> Result<u32, Stop> {
+    let mut value = 0;
+    // SAFETY: the caller's condition; `value` is exclusive.
+    verdict(unsafe { arch::seqfault_mm_load_u32(&mut value, src) })?;
+    Ok(value)
+}
+
+/// Loads 8 bytes at once, as [`load_u32`].
+///
+/// # Safety
+/// As for [`load_u32`].
+pub(crate) unsafe fn load_u64(src: *const u64) -> Result<u64, Stop> {
+    let mut value = 0;
+    // SAFETY: the caller's condition; `value` is exclusive.
+    verdict(unsafe { arch::seqfault_mm_load_u64(&mut value, src) })?;
+    Ok(value)
+}
+
 /// In the handler: makes the interrupted copy, if it is one, return the fault.
 pub(crate) fn stop(context: &mut ucontext_t, fault: &Fault) -> bool {
     let ours = arch::in_copy(arch::pc(context));

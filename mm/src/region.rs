@@ -211,6 +211,36 @@ impl Region {
             .map_err(|stop| self.stopped(stop))
     }
 
+    /// Loads 4 bytes at once, little-endian. Sees what another thread released before it stored the value.
+    ///
+    /// # Errors
+    /// When they may not be read.
+    ///
+    /// # Panics
+    /// When `offset` is no multiple of 4.
+    pub fn load_u32(&self, offset: usize) -> std::result::Result<u32, Fault> {
+        self.check(offset, size_of::<u32>())?;
+        assert!(offset.is_multiple_of(size_of::<u32>()));
+        // SAFETY: inside the reservation, whose base is aligned to a page.
+        let value = unsafe { copy::load_u32(self.at(offset).cast()) };
+        value.map(u32::from_le).map_err(|stop| self.stopped(stop))
+    }
+
+    /// Loads 8 bytes at once, as [`load_u32`](Self::load_u32).
+    ///
+    /// # Errors
+    /// When they may not be read.
+    ///
+    /// # Panics
+    /// When `offset` is no multiple of 8.
+    pub fn load_u64(&self, offset: usize) -> std::result::Result<u64, Fault> {
+        self.check(offset, size_of::<u64>())?;
+        assert!(offset.is_multiple_of(size_of::<u64>()));
+        // SAFETY: inside the reservation, whose base is aligned to a page.
+        let value = unsafe { copy::load_u64(self.at(offset).cast()) };
+        value.map(u64::from_le).map_err(|stop| self.stopped(stop))
+    }
+
     /// Sets `len` bytes to `byte`.
     ///
     /// # Errors

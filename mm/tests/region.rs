@@ -58,6 +58,7 @@ suite! {
         an_image_is_copied_on_write_and_never_comes_back
         an_image_can_be_read_only
         misuse_is_an_error
+        a_word_is_loaded_at_once_or_the_fault_comes_back
         what_is_resident_is_what_is_counted
         kernel_accesses_work_after_fault_in
     ],
@@ -350,4 +351,16 @@ fn kernel_accesses_work_after_fault_in(setup: Setup) {
     let mut rest = String::new();
     reader.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, " a region");
+}
+
+fn a_word_is_loaded_at_once_or_the_fault_comes_back(setup: Setup) {
+    let region = region(setup, 1 << 16);
+    region.write(8, &0x0123_4567_89ab_cdef_u64.to_le_bytes()).unwrap();
+    assert_eq!(region.load_u64(8).unwrap(), 0x0123_4567_89ab_cdef);
+    assert_eq!(region.load_u32(12).unwrap(), 0x0123_4567);
+    assert_eq!(region.load_u64((1 << 16) - 8).unwrap(), 0);
+    assert_eq!(region.load_u32(1 << 16).unwrap_err().kind, FaultKind::OutOfBounds);
+    region.protect(0..PAGE_SIZE, Protection::NoAccess).unwrap();
+    assert_eq!(region.load_u32(8).unwrap_err().kind, FaultKind::Protection);
+    assert_eq!(region.load_u64(8).unwrap_err().kind, FaultKind::Protection);
 }

@@ -109,7 +109,7 @@ features! {
     /// Shared memories and atomic operations.
     Threads = "threads", THREADS, ON, Provided;
     /// `memory.discard`.
-    MemoryControl = "memory-control", MEMORY_CONTROL, OFF, Missing;
+    MemoryControl = "memory-control", MEMORY_CONTROL, OFF, Provided;
     /// 64-bit arithmetic with 128-bit results.
     WideArithmetic = "wide-arithmetic", WIDE_ARITHMETIC, OFF, Provided;
     /// Memories with pages of one byte.

@@ -36,6 +36,7 @@ mod feature;
 mod func;
 mod gc;
 mod instance;
+mod interrupt;
 mod linker;
 mod module;
 mod store;
@@ -45,7 +46,7 @@ mod vm;
 
 pub use config::{Compilation, Config};
 pub use engine::Engine;
-pub use entities::{Global, Memory, MemoryAccessError, SharedMemory, Table, Tag, Val};
+pub use entities::{Global, Memory, MemoryAccessError, SharedMemory, Table, Tag, Val, WaitResult};
 pub use error::{Error, Result};
 pub use exception::ThrownException;
 pub use feature::{Feature, UnknownFeature, WasmVersion};
@@ -55,6 +56,7 @@ pub use gc::{
     Rooted, StructRef, StructRefPre,
 };
 pub use instance::{Export, Extern, Instance, InstancePre, LinkError};
+pub use interrupt::InterruptHandle;
 pub use linker::Linker;
 pub use module::Module;
 pub use seqfault_jit::{CompileError, OptLevel};

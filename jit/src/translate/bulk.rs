@@ -25,6 +25,13 @@ impl FuncTranslator<'_, '_> {
         self.builtin(&BuiltinSignature::memory_fill, &[memory, address, byte, len]);
     }
 
+    pub(super) fn memory_discard(&mut self, memory: u32) {
+        let len = self.pop_index();
+        let address = self.pop_index();
+        let memory = self.index(memory);
+        self.builtin(&BuiltinSignature::memory_discard, &[memory, address, len]);
+    }
+
     pub(super) fn memory_init(&mut self, memory: u32, segment: u32) {
         let (offset, len) = self.stack.pop2();
         let address = self.pop_index();

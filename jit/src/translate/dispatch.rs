@@ -269,6 +269,7 @@ impl FuncTranslator<'_, '_> {
             Operator::DataDrop { data_index } => self.data_drop(data_index),
             Operator::MemoryCopy { dst_mem, src_mem } => self.memory_copy(dst_mem, src_mem),
             Operator::MemoryFill { mem } => self.memory_fill(mem),
+            Operator::MemoryDiscard { mem } => self.memory_discard(mem),
             Operator::TableInit { elem_index, table } => self.table_init(table, elem_index),
             Operator::ElemDrop { elem_index } => self.elem_drop(elem_index),
             Operator::TableCopy { dst_table, src_table } => self.table_copy(dst_table, src_table),

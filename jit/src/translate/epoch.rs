@@ -5,7 +5,6 @@
 //! or does not return.
 
 use super::function::FuncTranslator;
-use super::region::Region;
 use crate::vm::{BuiltinSignature, VMContext, VMStoreContext};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, condcodes::IntCC, types};
 use std::mem::offset_of;
@@ -21,9 +20,10 @@ impl FuncTranslator<'_, '_> {
         // Atomic because another thread advances it: such a load is never replaced by the value of
         // an earlier one. No data is read on the strength of it, so its order has no partner.
         let now = self.builder.ins().atomic_load(types::I64, MemFlagsData::trusted(), epoch);
-        let flags = Region::Store.trusted(self.builder.func);
-        let offset = offset_of!(VMStoreContext, epoch_deadline) as i32;
-        let deadline = self.builder.ins().load(types::I64, flags, store, offset);
+        // Atomic for the same reason: another thread moves the deadline to interrupt this one.
+        let deadline = self.constant_pointer(store, offset_of!(VMStoreContext, epoch_deadline));
+        let deadline =
+            self.builder.ins().atomic_load(types::I64, MemFlagsData::trusted(), deadline);
         let reached = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, now, deadline);
 
         let late = self.builder.create_block();

@@ -25,6 +25,7 @@
 
 #![deny(unsafe_code)]
 
+mod atomic;
 mod bounds;
 mod bulk;
 mod call;

@@ -20,6 +20,15 @@ macro_rules! foreach_builtin {
             memory_fill(i32, i64, i32, i64);
             /// `memory.init`: memory, data segment, address, offset in the segment, bytes.
             memory_init(i32, i32, i64, i32, i32);
+            /// `memory.discard`: memory, address, bytes.
+            memory_discard(i32, i64, i64);
+            /// `memory.atomic.wait32`: memory, index, offset, expected value, timeout in nanoseconds
+            /// or negative for none; 0 if notified, 1 if the value was another, 2 at the timeout.
+            memory_atomic_wait32(i32, i64, i64, i32, i64) -> i32;
+            /// `memory.atomic.wait64`: the same for a value of 64 bits.
+            memory_atomic_wait64(i32, i64, i64, i64, i64) -> i32;
+            /// `memory.atomic.notify`: memory, index, offset, the most waiters to wake; how many were.
+            memory_atomic_notify(i32, i64, i64, i32) -> i32;
             /// `data.drop`: data segment.
             data_drop(i32);
             /// `table.grow`: table, elements to add, their value; the old size, or -1.

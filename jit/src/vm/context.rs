@@ -36,8 +36,9 @@ pub struct VMContext {
 pub struct VMStoreContext {
     /// The lowest stack address that compiled code may use; a prologue that would go below traps.
     pub stack_limit: usize,
-    /// Compiled code calls `new_epoch` once the engine's epoch has reached this.
-    pub epoch_deadline: u64,
+    /// Compiled code calls `new_epoch` once the engine's epoch has reached this. Outside of the
+    /// store, because other threads change it to interrupt the store's; the pointer is constant.
+    pub epoch_deadline: *const AtomicU64,
     /// The frame pointer of the last wasm frame before the host was called.
     pub exit_fp: usize,
     /// The address in that frame's function which the host returns to.

@@ -111,6 +111,10 @@ unsafe extern "C" {
     pub(crate) fn seqfault_mm_copy_forward(dst: *mut u8, src: *const u8, len: usize) -> Verdict;
     /// Copies downwards; overlapping ranges are right when `dst > src`.
     pub(crate) fn seqfault_mm_copy_backward(dst: *mut u8, src: *const u8, len: usize) -> Verdict;
+    /// Loads 4 aligned bytes at once and stores them at `dst`.
+    pub(crate) fn seqfault_mm_load_u32(dst: *mut u32, src: *const u32) -> Verdict;
+    /// Loads 8 aligned bytes at once and stores them at `dst`.
+    pub(crate) fn seqfault_mm_load_u64(dst: *mut u64, src: *const u64) -> Verdict;
     /// Fills.
     pub(crate) fn seqfault_mm_fill(dst: *mut u8, byte: u64, len: usize) -> Verdict;
 }
@@ -175,6 +179,24 @@ std::arch::global_asm!(
     "    mov eax, esi",
     "    mov rcx, rdx",
     "    rep stosb",
+    "    xor eax, eax",
+    "    xor edx, edx",
+    "    ret",
+    ".p2align 4",
+    ".globl seqfault_mm_load_u32",
+    ".hidden seqfault_mm_load_u32",
+    "seqfault_mm_load_u32:",
+    "    mov ecx, dword ptr [rsi]",
+    "    mov dword ptr [rdi], ecx",
+    "    xor eax, eax",
+    "    xor edx, edx",
+    "    ret",
+    ".p2align 4",
+    ".globl seqfault_mm_load_u64",
+    ".hidden seqfault_mm_load_u64",
+    "seqfault_mm_load_u64:",
+    "    mov rcx, qword ptr [rsi]",
+    "    mov qword ptr [rdi], rcx",
     "    xor eax, eax",
     "    xor edx, edx",
     "    ret",

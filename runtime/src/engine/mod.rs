@@ -9,6 +9,7 @@ pub(crate) use types::{RegisteredType, TypeId, TypeRegistry};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::feature;
+use crate::interrupt::Waiters;
 use crate::vm;
 use seqfault_jit::{CompileScratch, Compiler};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,7 @@ pub(crate) struct EngineInner {
     compiler: Compiler,
     types: TypeRegistry,
     epoch: AtomicU64,
+    waiters: Waiters,
     scratch: Mutex<Vec<CompileScratch>>,
 }
 
@@ -64,6 +66,7 @@ impl Engine {
             compiler: Compiler::new(config.tunables.clone())?,
             types: TypeRegistry::default(),
             epoch: AtomicU64::new(0),
+            waiters: Waiters::default(),
             scratch: Mutex::default(),
         })))
     }
@@ -73,11 +76,13 @@ impl Engine {
         &self.0.config
     }
 
-    /// Advances the engine's epoch: stores whose deadline is reached are interrupted. May be
-    /// called from any thread and from signal handlers.
+    /// Advances the engine's epoch: stores whose deadline is reached are interrupted, also while
+    /// their guests are blocked in a wait. May be called from any thread, but not from a signal
+    /// handler, since it takes a lock.
     pub fn increment_epoch(&self) {
-        // Relaxed: a store has to see it soon, not in any order with other memory.
-        self.0.epoch.fetch_add(1, Ordering::Relaxed);
+        // SeqCst: see `interrupt`.
+        let before = self.0.epoch.fetch_add(1, Ordering::SeqCst);
+        self.0.waiters.wake_due(before.wrapping_add(1));
     }
 
     /// Whether both are the same engine.
@@ -89,8 +94,13 @@ impl Engine {
         self.0.epoch.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn epoch_ptr(&self) -> *const AtomicU64 {
-        &raw const self.0.epoch
+    pub(crate) fn epoch(&self) -> &AtomicU64 {
+        &self.0.epoch
+    }
+
+    /// Those whom [`increment_epoch`](Self::increment_epoch) has to wake.
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.0.waiters
     }
 
     pub(crate) fn compiler(&self) -> &Compiler {

@@ -8,8 +8,11 @@ mod val;
 
 pub use global::Global;
 pub(crate) use global::{GlobalCell, read_global, write_global};
-pub use memory::{Memory, MemoryAccessError, SharedMemory};
-pub(crate) use memory::{MemoryData, allocate_memory, grow_memory};
+pub(crate) use memory::{
+    Expected, INTERRUPTED, MemoryData, Waited, WaitingStore, allocate_memory, discard_memory,
+    grow_memory, wake_waiter,
+};
+pub use memory::{Memory, MemoryAccessError, SharedMemory, WaitResult};
 pub use table::Table;
 pub(crate) use table::{TableData, allocate_table, checked_range, grow_table};
 pub use tag::Tag;

@@ -64,7 +64,7 @@ impl InstanceData {
                 slots: module.slots().as_ptr(),
                 type_ids: module.type_ids().as_ptr().cast(),
                 types: engine.types().vm(),
-                epoch: engine.epoch_ptr(),
+                epoch: engine.epoch(),
                 instance: this.cast(),
             });
         }

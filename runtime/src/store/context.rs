@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::exception::ThrownException;
 use crate::func::Caller;
 use crate::gc::{ExnRef, Rooted};
+use crate::interrupt::InterruptHandle;
 
 /// A store, borrowed for reading.
 pub struct StoreContext<'a, T: 'static>(pub(crate) &'a StoreInner<T>);
@@ -80,6 +81,11 @@ impl<T> StoreContextMut<'_, T> {
         // SAFETY: the store is borrowed mutably; a host function that has been called by its wasm
         // was entered by a trampoline that notes the frame, and holds rooted references only.
         unsafe { crate::gc::collect(self.opaque(), true) }
+    }
+
+    /// As [`Store::interrupt_handle`].
+    pub fn interrupt_handle(&self) -> InterruptHandle {
+        InterruptHandle::new(self.0.opaque.interrupt())
     }
 
     /// As [`Store::set_epoch_deadline`].

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::func::HostFuncInstance;
 use crate::gc::{GcHeap, RawRef, RootSet};
 use crate::instance::InstanceData;
+use crate::interrupt::Interrupt;
 use crate::vm;
 use seqfault_jit::vm::{VMStoreContext, VMTag};
 use std::any::{Any, TypeId};
@@ -43,6 +44,10 @@ pub(crate) enum Pending {
 pub struct StoreOpaque {
     /// What compiled code uses. First, and never moved: the store is boxed.
     vm: VMStoreContext,
+    /// What other threads may touch.
+    interrupt: Arc<Interrupt>,
+    /// There once the guest has waited.
+    waits: Option<Waits>,
     id: StoreId,
     engine: Engine,
     data_type: TypeId,
@@ -63,6 +68,18 @@ pub struct StoreOpaque {
     gc_types: HashMap<EngineTypeId, RegisteredType>,
 }
 
+/// A store's place among those that the engine wakes, until the store goes.
+struct Waits {
+    engine: Engine,
+    interrupt: Arc<Interrupt>,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.engine.waiters().remove(&self.interrupt);
+    }
+}
+
 // SAFETY: the raw pointers lead to parts that the store owns, or into the engine and modules that
 // it keeps alive; all is used by one thread at a time, the one that has borrowed the store. The
 // embedder's data is guarded by `Store<T>`'s own auto traits through its field.
@@ -72,10 +89,11 @@ unsafe impl Sync for StoreOpaque {}
 
 impl StoreOpaque {
     pub(super) fn new<T: 'static>(engine: &Engine) -> StoreOpaque {
+        let interrupt = Interrupt::new();
         StoreOpaque {
             vm: VMStoreContext {
                 stack_limit: usize::MAX,
-                epoch_deadline: u64::MAX,
+                epoch_deadline: interrupt.deadline_ptr(),
                 exit_fp: 0,
                 exit_pc: 0,
                 entry_fp: 0,
@@ -87,6 +105,8 @@ impl StoreOpaque {
                 gc_limit: 0,
                 store: std::ptr::null_mut(),
             },
+            interrupt,
+            waits: None,
             id: StoreId::next(),
             engine: engine.clone(),
             data_type: TypeId::of::<T>(),
@@ -143,12 +163,26 @@ impl StoreOpaque {
     }
 
     pub(crate) fn set_epoch_deadline(&mut self, ticks: u64) {
-        self.vm.epoch_deadline = self.engine.current_epoch().saturating_add(ticks);
+        self.interrupt.set_deadline(self.engine.current_epoch().saturating_add(ticks));
     }
 
     /// Lets wasm run until a deadline is set again.
     pub(super) fn clear_epoch_deadline(&mut self) {
-        self.vm.epoch_deadline = u64::MAX;
+        self.interrupt.set_deadline(u64::MAX);
+    }
+
+    pub(crate) fn interrupt(&self) -> &Arc<Interrupt> {
+        &self.interrupt
+    }
+
+    /// Has the engine wake the store's guest from waits when its deadline is reached.
+    pub(crate) fn join_waiters(&mut self) -> &Arc<Interrupt> {
+        let (engine, interrupt) = (&self.engine, &self.interrupt);
+        self.waits.get_or_insert_with(|| {
+            engine.waiters().add(interrupt);
+            Waits { engine: engine.clone(), interrupt: Arc::clone(interrupt) }
+        });
+        interrupt
     }
 
     pub(crate) fn set_pending(&mut self, pending: Pending) {

@@ -25,6 +25,9 @@ pub(super) enum EpochBehaviour<T: 'static> {
 
 /// Sets a new deadline, or says why the guest must stop.
 pub(super) fn deadline_reached<T: 'static>(store: &mut StoreInner<T>) -> Result<()> {
+    if store.opaque.interrupt().is_requested() {
+        return Err(TrapReason(TrapCode::Interrupt).into());
+    }
     let running = std::mem::replace(&mut store.epoch, EpochBehaviour::Running);
     let EpochBehaviour::Callback(callback) = running else {
         store.epoch = running;

@@ -31,6 +31,20 @@ pub trait ResourceLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool>;
+
+    /// The guest is about to give back `bytes` of a memory by `memory.discard`. To slow it down,
+    /// wait here.
+    ///
+    /// `Ok(false)` makes the guest trap with
+    /// [`TrapCode::DiscardRefused`](crate::TrapCode::DiscardRefused); an error unwinds it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the embedder likes.
+    fn memory_discarding(&mut self, bytes: usize) -> Result<bool> {
+        let _ = bytes;
+        Ok(true)
+    }
 }
 
 /// Fixed limits for each memory and table.

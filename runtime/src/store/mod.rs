@@ -23,6 +23,7 @@ pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::gc::{ExnRef, GcHeap, Rooted};
+use crate::interrupt::InterruptHandle;
 use epoch::EpochBehaviour;
 use std::ptr::NonNull;
 
@@ -61,6 +62,8 @@ pub(crate) trait WholeStore {
     /// The embedder's word on a growing table; sizes in elements.
     fn table_growing(&mut self, current: usize, desired: usize, max: Option<usize>)
     -> Result<bool>;
+    /// The embedder's word on a part of a memory that the guest gives back, in bytes.
+    fn memory_discarding(&mut self, bytes: usize) -> Result<bool>;
     /// The deadline is reached: sets a new one, or says why the guest must stop.
     fn new_epoch(&mut self) -> Result<()>;
 }
@@ -150,6 +153,11 @@ impl<T: 'static> Store<T> {
         self.inner.opaque.set_epoch_deadline(ticks);
     }
 
+    /// What interrupts the store's guest, from any thread.
+    pub fn interrupt_handle(&self) -> InterruptHandle {
+        InterruptHandle::new(self.inner.opaque.interrupt())
+    }
+
     /// At the deadline the guest traps. This is the default.
     pub fn epoch_deadline_trap(&mut self) {
         self.inner.epoch = EpochBehaviour::Trap;
@@ -187,6 +195,13 @@ impl<T: 'static> WholeStore for StoreInner<T> {
     ) -> Result<bool> {
         match &mut self.limiter {
             Some(limiter) => limiter(&mut self.data).table_growing(current, desired, max),
+            None => Ok(true),
+        }
+    }
+
+    fn memory_discarding(&mut self, bytes: usize) -> Result<bool> {
+        match &mut self.limiter {
+            Some(limiter) => limiter(&mut self.data).memory_discarding(bytes),
             None => Ok(true),
         }
     }

@@ -4,8 +4,8 @@
 //! works on the store and unwinds if it fails.
 
 use super::arch::builtin_shim;
-use super::{exceptions, unwind};
-use crate::entities::{grow_memory, grow_table};
+use super::{atomics, exceptions, unwind};
+use crate::entities::{discard_memory, grow_memory, grow_table};
 use crate::error::Result;
 use crate::gc::{self, RawRef};
 use crate::instance::{InstanceData, init};
@@ -21,6 +21,10 @@ pub(crate) fn builtins() -> *const VMBuiltins {
         memory_copy: memory_copy_shim as *const u8,
         memory_fill: memory_fill_shim as *const u8,
         memory_init: memory_init_shim as *const u8,
+        memory_discard: memory_discard_shim as *const u8,
+        memory_atomic_wait32: memory_atomic_wait32_shim as *const u8,
+        memory_atomic_wait64: memory_atomic_wait64_shim as *const u8,
+        memory_atomic_notify: memory_atomic_notify_shim as *const u8,
         data_drop: data_drop_shim as *const u8,
         table_grow: table_grow_shim as *const u8,
         table_fill: table_fill_shim as *const u8,
@@ -46,6 +50,10 @@ builtin_shim!(memory_grow_shim => memory_grow);
 builtin_shim!(memory_copy_shim => memory_copy);
 builtin_shim!(memory_fill_shim => memory_fill);
 builtin_shim!(memory_init_shim => memory_init);
+builtin_shim!(memory_discard_shim => memory_discard);
+builtin_shim!(memory_atomic_wait32_shim => atomics::memory_atomic_wait32);
+builtin_shim!(memory_atomic_wait64_shim => atomics::memory_atomic_wait64);
+builtin_shim!(memory_atomic_notify_shim => atomics::memory_atomic_notify);
 builtin_shim!(data_drop_shim => data_drop);
 builtin_shim!(table_grow_shim => table_grow);
 builtin_shim!(table_fill_shim => table_fill);
@@ -68,7 +76,7 @@ builtin_shim!(throw_ref_shim => exceptions::throw_ref);
 ///
 /// `vmctx` must be the context of a running instance, and the caller compiled code but for its
 /// shim.
-unsafe fn run<R: Copy>(
+pub(super) unsafe fn run<R: Copy>(
     vmctx: *mut VMContext,
     body: impl FnOnce(*mut StoreOpaque, *mut InstanceData) -> Result<R>,
 ) -> R {
@@ -153,6 +161,13 @@ unsafe extern "C" fn memory_init(
         run(vmctx, |store, instance| {
             init::memory_init(&*store, &*instance, memory, segment, addr, from, len)
         });
+    }
+}
+
+unsafe extern "C" fn memory_discard(vmctx: *mut VMContext, memory: u32, addr: u64, len: u64) {
+    // SAFETY: as in `memory_grow`.
+    unsafe {
+        run(vmctx, |store, instance| discard_memory(store, (*instance).memory(memory), addr, len));
     }
 }
 

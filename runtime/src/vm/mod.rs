@@ -23,6 +23,7 @@
 
 mod activation;
 mod arch;
+mod atomics;
 mod backtrace;
 mod builtins;
 mod enter;

@@ -2,7 +2,6 @@
 
 use super::widen::Widen::{HighSigned, HighUnsigned, LowSigned, LowUnsigned};
 use crate::translate::Result;
-use crate::translate::dispatch::unsupported;
 use crate::translate::function::FuncTranslator;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
@@ -332,7 +331,7 @@ impl FuncTranslator<'_, '_> {
             Operator::I16x8RelaxedQ15mulrS => self.relaxed_q15_multiply(),
             Operator::I16x8RelaxedDotI8x16I7x16S => self.relaxed_dot(),
             Operator::I32x4RelaxedDotI8x16I7x16AddS => self.relaxed_dot_add(),
-            ref other => return Err(unsupported(other)),
+            ref other => return self.atomic_operator(other),
         }
         Ok(())
     }

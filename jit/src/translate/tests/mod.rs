@@ -19,6 +19,8 @@ use wasmparser::WasmFeatures;
 const FEATURES: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::MULTI_MEMORY)
     .union(WasmFeatures::MEMORY64)
+    .union(WasmFeatures::THREADS)
+    .union(WasmFeatures::MEMORY_CONTROL)
     .union(WasmFeatures::CUSTOM_PAGE_SIZES)
     .union(WasmFeatures::RELAXED_SIMD)
     .union(WasmFeatures::WIDE_ARITHMETIC)

@@ -32,6 +32,61 @@ const PLAIN: &[(&str, &str, &str)] = &[
     ("i32 i32 i32", "", "table.init $t 0, table.copy $t $t"),
     ("i32 i32 i32", "", "memory.init 0, memory.copy, memory.fill"),
     ("i32", "i32", "memory.grow"),
+    ("i32", "i32", "i32.atomic.load8_u, i32.atomic.load16_u, i32.atomic.load"),
+    ("i32 i32", "", "i32.atomic.store8, i32.atomic.store16, i32.atomic.store"),
+    ("i32 i32", "i32", "i32.atomic.rmw8.add_u, i32.atomic.rmw16.add_u, i32.atomic.rmw.add"),
+    ("i32 i32", "i32", "i32.atomic.rmw8.sub_u, i32.atomic.rmw16.sub_u, i32.atomic.rmw.sub"),
+    ("i32 i32", "i32", "i32.atomic.rmw8.and_u, i32.atomic.rmw16.and_u, i32.atomic.rmw.and"),
+    ("i32 i32", "i32", "i32.atomic.rmw8.or_u, i32.atomic.rmw16.or_u, i32.atomic.rmw.or"),
+    ("i32 i32", "i32", "i32.atomic.rmw8.xor_u, i32.atomic.rmw16.xor_u, i32.atomic.rmw.xor"),
+    ("i32 i32", "i32", "i32.atomic.rmw8.xchg_u, i32.atomic.rmw16.xchg_u, i32.atomic.rmw.xchg"),
+    (
+        "i32 i32 i32",
+        "i32",
+        "i32.atomic.rmw8.cmpxchg_u, i32.atomic.rmw16.cmpxchg_u, i32.atomic.rmw.cmpxchg",
+    ),
+    ("i32", "i64", "i64.atomic.load8_u, i64.atomic.load16_u, i64.atomic.load32_u, i64.atomic.load"),
+    ("i32 i64", "", "i64.atomic.store8, i64.atomic.store16, i64.atomic.store32, i64.atomic.store"),
+    (
+        "i32 i64",
+        "i64",
+        "i64.atomic.rmw8.add_u, i64.atomic.rmw16.add_u, i64.atomic.rmw32.add_u, i64.atomic.rmw.add",
+    ),
+    (
+        "i32 i64",
+        "i64",
+        "i64.atomic.rmw8.sub_u, i64.atomic.rmw16.sub_u, i64.atomic.rmw32.sub_u, i64.atomic.rmw.sub",
+    ),
+    (
+        "i32 i64",
+        "i64",
+        "i64.atomic.rmw8.and_u, i64.atomic.rmw16.and_u, i64.atomic.rmw32.and_u, i64.atomic.rmw.and",
+    ),
+    (
+        "i32 i64",
+        "i64",
+        "i64.atomic.rmw8.or_u, i64.atomic.rmw16.or_u, i64.atomic.rmw32.or_u, i64.atomic.rmw.or",
+    ),
+    (
+        "i32 i64",
+        "i64",
+        "i64.atomic.rmw8.xor_u, i64.atomic.rmw16.xor_u, i64.atomic.rmw32.xor_u, i64.atomic.rmw.xor",
+    ),
+    (
+        "i32 i64",
+        "i64",
+        "i64.atomic.rmw8.xchg_u, i64.atomic.rmw16.xchg_u, i64.atomic.rmw32.xchg_u, i64.atomic.rmw.xchg",
+    ),
+    (
+        "i32 i64 i64",
+        "i64",
+        "i64.atomic.rmw8.cmpxchg_u, i64.atomic.rmw16.cmpxchg_u, i64.atomic.rmw32.cmpxchg_u, i64.atomic.rmw.cmpxchg",
+    ),
+    ("", "", "atomic.fence"),
+    ("i32 i32 i64", "i32", "memory.atomic.wait32"),
+    ("i32 i64 i64", "i32", "memory.atomic.wait64"),
+    ("i32 i32", "i32", "memory.atomic.notify"),
+    ("i32 i32", "", "memory.discard"),
     ("funcref", "i32", "ref.is_null"),
     ("externref", "i32", "ref.is_null"),
     ("f32 f32 i32", "f32", "select"),
@@ -236,7 +291,7 @@ macro_rules! operators_of_wasm_2 {
             .into_iter()
             .filter(|(proposal, _)| {
                 ["mvp", "sign_extension", "saturating_float_to_int", "bulk_memory",
-                 "reference_types", "simd"].contains(proposal)
+                 "reference_types", "simd", "threads", "memory_control"].contains(proposal)
             })
             .map(|(_, name)| name)
             // No module that validates has it.

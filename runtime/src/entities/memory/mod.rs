@@ -6,13 +6,17 @@
 mod data;
 mod error;
 mod shared;
+mod wait;
 
-pub(crate) use data::MemoryData;
+pub(crate) use data::{MemoryData, is_page_aligned};
 pub use error::MemoryAccessError;
 pub use shared::SharedMemory;
+pub use wait::WaitResult;
+pub(crate) use wait::{Expected, INTERRUPTED, Waited, WaitingStore, wake_waiter};
 
 use crate::error::{Error, Result};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::trap::{TrapCode, TrapReason};
 use crate::types::MemoryType;
 use data::Plan;
 use seqfault_mm::Access;
@@ -63,6 +67,34 @@ pub(crate) unsafe fn grow_memory(
         let whole = unsafe { StoreOpaque::whole(store) };
         whole.memory_growing(current, desired, memory.declared_maximum())
     })
+}
+
+/// `memory.discard`, if the store's limiter agrees.
+///
+/// # Safety
+///
+/// As for [`allocate_memory`].
+pub(crate) unsafe fn discard_memory(
+    store: *mut StoreOpaque,
+    index: usize,
+    start: u64,
+    len: u64,
+) -> Result<()> {
+    // SAFETY: as in `grow_memory`.
+    let memory = unsafe { &*Arc::as_ptr((*store).memory(index)) };
+    if !is_page_aligned(start) || !is_page_aligned(len) {
+        return Err(TrapReason(TrapCode::UnalignedDiscard).into());
+    }
+    let range = memory.range(start, len).ok_or(TrapReason(TrapCode::MemoryOutOfBounds))?;
+    if range.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: the caller's promise; no borrow of the store is alive.
+    if !unsafe { StoreOpaque::whole(store) }.memory_discarding(range.len())? {
+        return Err(TrapReason(TrapCode::DiscardRefused).into());
+    }
+    let done = memory.region().discard(range);
+    done.map_err(|error| Error::from(error).context("cannot discard a part of a memory"))
 }
 
 impl Memory {

@@ -1,14 +1,16 @@
 //! [`SharedMemory`]: a linear memory that any number of threads use at once.
 
 use super::data::Plan;
-use super::{MemoryAccessError, MemoryData};
+use super::{Expected, MemoryAccessError, MemoryData, WaitResult, Waited};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::trap::{Backtrace, Trap, TrapReason};
 use crate::types::MemoryType;
 use seqfault_mm::Access;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A linear memory that any number of threads use at once.
 ///
@@ -164,4 +166,65 @@ impl SharedMemory {
     pub fn discard(&self, range: Range<usize>) -> Result<(), MemoryAccessError> {
         self.data.discard(range)
     }
+
+    /// `memory.atomic.notify`: wakes at most `count` of those that wait at byte `addr`; how many it
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// The trap that a guest would get, when `addr` is outside or no multiple of 4.
+    pub fn atomic_notify(&self, addr: u64, count: u32) -> Result<u32, Trap> {
+        self.data.notify(addr, 0, count).map_err(trap)
+    }
+
+    /// `memory.atomic.wait32`: if the 4 bytes at `addr` are `expected`, waits until somebody
+    /// notifies, or for `timeout`.
+    ///
+    /// The thread that calls this belongs to no store, so nothing interrupts it.
+    ///
+    /// # Errors
+    ///
+    /// The trap that a guest would get, when `addr` is outside or no multiple of 4, or its page
+    /// cannot be made present.
+    pub fn atomic_wait32(
+        &self,
+        addr: u64,
+        expected: u32,
+        timeout: Option<Duration>,
+    ) -> Result<WaitResult, Trap> {
+        self.wait(addr, Expected::U32(expected), timeout)
+    }
+
+    /// `memory.atomic.wait64`: as [`atomic_wait32`](Self::atomic_wait32), for 8 bytes.
+    ///
+    /// # Errors
+    ///
+    /// The trap that a guest would get, when `addr` is outside or no multiple of 8, or its page
+    /// cannot be made present.
+    pub fn atomic_wait64(
+        &self,
+        addr: u64,
+        expected: u64,
+        timeout: Option<Duration>,
+    ) -> Result<WaitResult, Trap> {
+        self.wait(addr, Expected::U64(expected), timeout)
+    }
+
+    fn wait(
+        &self,
+        addr: u64,
+        expected: Expected,
+        timeout: Option<Duration>,
+    ) -> Result<WaitResult, Trap> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        match self.data.wait(addr, 0, expected, deadline, None).map_err(trap)? {
+            Waited::Done(result) => Ok(result),
+            Waited::Interrupted => unreachable!("only threads of stores are interrupted"),
+        }
+    }
+}
+
+/// A trap of the host's own access, which happened in no function.
+fn trap(TrapReason(code): TrapReason) -> Trap {
+    Trap::new(code, Backtrace::default())
 }
