@@ -30,7 +30,10 @@ const WIDTHS: [Width; 7] = [
     Width { ty: "i64", bits: 64 },
 ];
 
-const OPERATIONS: [(&str, fn(u64, u64) -> u64); 6] = [
+/// What an operation leaves, of the old value and its operand.
+type Oracle = fn(u64, u64) -> u64;
+
+const OPERATIONS: [(&str, Oracle); 6] = [
     ("add", u64::wrapping_add),
     ("sub", u64::wrapping_sub),
     ("and", |a, b| a & b),
@@ -293,7 +296,7 @@ fn no_update_is_lost_between_threads_also_beside_each_other() -> Result<()> {
             let mut bytes = [0; 8];
             let at = (place * width.bytes()) as usize;
             memory.read(at, &mut bytes[..width.bytes() as usize])?;
-            let expected = 2 * 3 * TIMES & width.mask();
+            let expected = (2 * 3 * TIMES) & width.mask();
             assert_eq!(u64::from_le_bytes(bytes), expected, "{width:?}");
         }
     }
