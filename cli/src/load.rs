@@ -13,15 +13,30 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The name of standard input on the command line.
 const STDIN: &str = "-";
 
-/// Compiles the module in the file at `path`, or on standard input when that is `-`. Whether it is
-/// text or binary shows in its first bytes, not in its name.
-pub(crate) fn module(engine: &Engine, path: &Path) -> Result<Module> {
-    let name = display_name(path);
-    let bytes = read(path).map_err(|error| {
-        Error::msg(format!("cannot read {name}: {error}: give the path of a .wasm or .wat file"))
-    })?;
-    check_format(&name, &bytes)?;
-    Module::new(engine, &bytes).map_err(|error| error.context(format!("cannot compile {name}")))
+/// A program as it was given, text or binary: which one shows in its first bytes, not in its name.
+pub(crate) struct Source {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Source {
+    /// What the file at `path` holds, or standard input when that is `-`.
+    pub(crate) fn read(path: &Path) -> Result<Source> {
+        let name = display_name(path);
+        let bytes = read(path).map_err(|error| {
+            Error::msg(format!(
+                "cannot read {name}: {error}: give the path of a .wasm or .wat file"
+            ))
+        })?;
+        check_format(&name, &bytes)?;
+        Ok(Source { name, bytes })
+    }
+
+    /// Compiles it.
+    pub(crate) fn compile(&self, engine: &Engine) -> Result<Module> {
+        Module::new(engine, &self.bytes)
+            .map_err(|error| error.context(format!("cannot compile {}", self.name)))
+    }
 }
 
 /// What the program finds as its own name: the file's, without its folders.

@@ -4,13 +4,16 @@
 //! it exports `_initialize`, after which any of its functions may be called.
 
 use crate::args::{Dir, EngineArgs, EnvVar, Size, Span};
-use crate::{invoke, load};
+use crate::invoke;
+use crate::load::{self, Source};
 use clap::Args;
 use seqfault::{
     Engine, Error, Extern, ExternType, Instance, Linker, Module, Result, Store, StoreLimits,
     StoreLimitsBuilder, TrapCode,
 };
-use seqfault_wasi::{BuildError, DirAccess, InterruptHandle, Interrupted, WasiCtx, WasiCtxBuilder};
+use seqfault_wasi::{
+    BuildError, DirAccess, InterruptHandle, Interrupted, WasiCtx, WasiCtxBuilder, WasiThreads,
+};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -18,6 +21,9 @@ use std::time::Duration;
 
 /// Stack for the host's own functions, beside what wasm may use.
 const HOST_STACK: usize = 1 << 20;
+
+/// Threads that a program can have beside its first.
+const MAX_THREADS: usize = 4096;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RunCommand {
@@ -62,45 +68,81 @@ struct Host {
 impl RunCommand {
     /// Runs the program and returns its exit code.
     pub(crate) fn execute(self) -> Result<ExitCode> {
-        let Some(Size(stack)) = self.engine.max_wasm_stack else {
-            return self.run();
-        };
+        let Some(stack) = self.thread_stack() else { return self.run() };
         // The main thread's stack is as large as the system made it.
-        let thread = thread::Builder::new().stack_size(stack.saturating_add(HOST_STACK));
+        let thread = thread::Builder::new().stack_size(stack);
         let running = thread
             .spawn(move || self.run())
             .map_err(|error| Error::from(error).context("cannot have a stack of that size"))?;
         running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    fn run(&self) -> Result<ExitCode> {
-        let mut config = self.engine.config();
-        config.epoch_interruption(self.timeout.is_some());
-        let engine = Engine::new(&config)?;
-        let module = load::module(&engine, &self.file)?;
-        let entry = Entry::of(self, &module)?;
-        let mut linker = Linker::new(&engine);
-        seqfault_wasi::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
-        let mut store = self.store(&engine)?;
-        if let Some(Span(timeout)) = self.timeout {
-            store.set_epoch_deadline(1);
-            stop_after(timeout, engine, store.data().wasi.interrupt_handle()?)?;
-        }
-        let run = || {
-            let instance = linker.instantiate(&mut store, &module)?;
-            entry.call(&mut store, instance, &self.args)
-        };
-        run().map(|()| ExitCode::SUCCESS).map_err(|error| self.explain(error))
+    /// Bytes of stack for a thread that runs the program, when the option for it was given.
+    fn thread_stack(&self) -> Option<usize> {
+        let Size(stack) = self.engine.max_wasm_stack?;
+        Some(stack.saturating_add(HOST_STACK))
     }
 
-    fn store(&self, engine: &Engine) -> Result<Store<Host>> {
-        let mut limits = StoreLimitsBuilder::new();
-        if let Some(Size(bytes)) = self.memory_limit {
-            limits = limits.memory_size(bytes);
+    fn run(&self) -> Result<ExitCode> {
+        let module = self.module()?;
+        let engine = module.engine();
+        let entry = Entry::of(self, &module)?;
+        let mut linker = Linker::new(engine);
+        seqfault_wasi::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        let threads = WasiThreads::with_limits(MAX_THREADS, self.thread_stack());
+        let wasi = self.wasi()?;
+        if let Some(Span(timeout)) = self.timeout {
+            stop_after(timeout, engine.clone(), wasi.interrupt_handle()?)?;
         }
-        let mut store = Store::new(engine, Host { wasi: self.wasi()?, limits: limits.build() });
-        store.limiter(|host| &mut host.limits);
-        Ok(store)
+        let main = |store: &mut Store<Host>, instance| entry.call(store, instance, &self.args);
+        let fresh = self.stores(engine, wasi);
+        threads.add_to_linker(&mut linker, &fresh()?, &module)?;
+        let outcome = if WasiThreads::<Host>::are_needed(&module) {
+            let pre = linker.instantiate_pre(&module)?;
+            threads.run(&pre, fresh, |host| &mut host.wasi, main)
+        } else {
+            let mut store = fresh()?;
+            linker.instantiate(&mut store, &module).and_then(|instance| main(&mut store, instance))
+        };
+        outcome.map(|()| ExitCode::SUCCESS).map_err(|error| self.explain(error))
+    }
+
+    /// The program, compiled so that it can be interrupted where that may be needed.
+    fn module(&self) -> Result<Module> {
+        let source = Source::read(&self.file)?;
+        let mut config = self.engine.config();
+        config.epoch_interruption(self.timeout.is_some());
+        let module = source.compile(&Engine::new(&config)?)?;
+        if self.timeout.is_some() || !WasiThreads::<Host>::are_needed(&module) {
+            return Ok(module);
+        }
+        // The exit of one thread ends the others, wherever they are.
+        config.epoch_interruption(true);
+        source.compile(&Engine::new(&config)?)
+    }
+
+    /// What makes the stores: one for a program, or one for each of its threads.
+    fn stores(
+        &self,
+        engine: &Engine,
+        wasi: WasiCtx,
+    ) -> impl Fn() -> Result<Store<Host>> + Send + Sync + 'static {
+        let engine = engine.clone();
+        let timed = self.timeout.is_some();
+        let memory_limit = self.memory_limit;
+        move || {
+            let mut limits = StoreLimitsBuilder::new();
+            if let Some(Size(bytes)) = memory_limit {
+                limits = limits.memory_size(bytes);
+            }
+            let host = Host { wasi: wasi.clone(), limits: limits.build() };
+            let mut store = Store::new(&engine, host);
+            store.limiter(|host| &mut host.limits);
+            if timed {
+                store.set_epoch_deadline(1);
+            }
+            Ok(store)
+        }
     }
 
     fn wasi(&self) -> Result<WasiCtx> {

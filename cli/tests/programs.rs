@@ -1,4 +1,4 @@
-//! Real programs: CPython, Yosys, and a C program that reads and writes files.
+//! Real programs: CPython, Yosys, a C program that reads and writes files, and C programs with threads.
 //!
 //! `examples/programs.sh` fetches them. Without them the tests say so and prove nothing. They run
 //! one after the other: two of them compare times.
@@ -166,6 +166,50 @@ fn a_c_program_reads_and_writes_files() {
     assert_eq!(stderr, "words: cannot open nowhere: No such file or directory\n");
     let output = words.command(&["--dir", &dir], &[]).output().expect("it starts");
     assert_eq!(output.status.code(), Some(2), "{}", all_of(&output));
+}
+
+#[test]
+fn a_parallel_mandelbrot_does_not_depend_on_its_threads() {
+    let Some(mandelbrot) = fetched("mandelbrot.wasm") else { return };
+    const SIZE: u32 = 300;
+    let is_inside = |row: u32, column: u32| {
+        let x = -2.2 + 3.2 * f64::from(column) / f64::from(SIZE);
+        let y = -1.2 + 2.4 * f64::from(row) / f64::from(SIZE);
+        let (mut re, mut im) = (0.0_f64, 0.0_f64);
+        (0..200).all(|_| {
+            let bounded = re * re + im * im < 4.0;
+            (re, im) = (re * re - im * im + x, 2.0 * re * im + y);
+            bounded
+        })
+    };
+    let points = (0..SIZE).flat_map(|row| (0..SIZE).map(move |column| (row, column)));
+    let inside = points.filter(|&(row, column)| is_inside(row, column)).count();
+    let last = format!("{inside} of 90000 points are inside\n");
+    for threads in ["1", "2", "7"] {
+        for options in [&[] as &[&str], &["--pager", "protect"], &["--no-speculation"]] {
+            let printed = mandelbrot.prints(options, &[threads, "300"]);
+            assert!(printed.ends_with(&last), "{printed}");
+            assert_eq!(printed.lines().count(), 25);
+        }
+    }
+    let output = mandelbrot.command(&[], &["0"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{}", all_of(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("usage: "));
+}
+
+#[test]
+fn a_parallel_hash_map_loses_nothing_while_its_memory_grows() {
+    let Some(hashmap) = fetched("hashmap.wasm") else { return };
+    for options in [&[] as &[&str], &["--pager", "protect"], &["--no-speculation"]] {
+        let printed = hashmap.prints(options, &["4", "20000"]);
+        assert_eq!(printed, "50000 keys, 80000 insertions\n");
+    }
+    // The memory's limit is each thread's, and what they share.
+    let output = hashmap.command(&["--memory-limit", "4M"], &["4", "100000"]).output();
+    let output = output.expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{}", all_of(&output));
+    // More than one thread may find out.
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("out of memory"), "{output:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use seqfault::{Access, AsContext, Memory, MemoryAccessError};
+use seqfault::{Access, AsContext, Memory, MemoryAccessError, SharedMemory};
 use smallvec::SmallVec;
 
 /// A range of guest memory that the kernel may read from or write to.
@@ -50,10 +50,24 @@ impl<'m> Lent<'m> {
         access: Access,
     ) -> Result<Self, MemoryAccessError> {
         memory.fault_in(store.as_context(), range.clone(), access)?;
-        let base = memory.data_ptr(store.as_context());
+        Ok(Self::new(memory.data_ptr(store.as_context()), range))
+    }
+
+    /// Makes a range of a shared `memory` resident and lends it. The borrow keeps the memory.
+    pub(crate) fn from_shared(
+        memory: &'m SharedMemory,
+        range: Range<usize>,
+        access: Access,
+    ) -> Result<Self, MemoryAccessError> {
+        memory.fault_in(range.clone(), access)?;
+        Ok(Self::new(memory.data_ptr(), range))
+    }
+
+    /// `range` of the memory at `base`, which holds it and stays for `'m`.
+    fn new(base: *mut u8, range: Range<usize>) -> Self {
         let iov_base = base.wrapping_add(range.start).cast();
         let raw = libc::iovec { iov_base, iov_len: range.len() };
-        Ok(Self { raw, memory: PhantomData })
+        Self { raw, memory: PhantomData }
     }
 
     /// Lends cells: they may be written through a shared reference.

@@ -41,6 +41,7 @@ mod pipe;
 mod random;
 mod sync;
 mod table;
+mod threads;
 mod transfer;
 
 pub use abi::Errno;
@@ -52,3 +53,4 @@ pub use error::{I32Exit, Interrupted, PointerError};
 pub use interrupt::InterruptHandle;
 pub use linker::add_to_linker;
 pub use pipe::MemoryOutputPipe;
+pub use threads::WasiThreads;

@@ -3,7 +3,7 @@
 //! Each registration says in one line what a guest passes and which call takes it. A call ends in
 //! an errno, which is its result, or ends the guest, see [`finish`].
 
-use seqfault::{Access, AsContext, Caller, Extern, Linker, Memory};
+use seqfault::{Access, Caller, Extern, Linker, Memory, SharedMemory};
 
 use crate::calls::{env, fd, fd_io, fd_stat, path, path_open, poll, process, readdir, sock, time};
 use crate::ctx::WasiCtx;
@@ -372,49 +372,73 @@ fn finish(ended: Result<()>) -> seqfault::Result<u32> {
 /// The memory a caller exports.
 struct CallerMemory<'a, 'c, T: 'static> {
     caller: &'a mut Caller<'c, T>,
-    memory: Option<Memory>,
+    memory: Option<ExportedMemory>,
+}
+
+/// A memory of one store, or of several threads.
+enum ExportedMemory {
+    Unshared(Memory),
+    Shared(SharedMemory),
 }
 
 impl<'a, 'c, T: 'static> CallerMemory<'a, 'c, T> {
     fn new(caller: &'a mut Caller<'c, T>) -> Self {
         let memory = match caller.get_export("memory") {
-            Some(Extern::Memory(memory)) => Some(memory),
+            Some(Extern::Memory(memory)) => Some(ExportedMemory::Unshared(memory)),
+            Some(Extern::SharedMemory(memory)) => Some(ExportedMemory::Shared(memory)),
             _ => None,
         };
         Self { caller, memory }
     }
 
-    fn memory(&self) -> Result<Memory, MemoryFault> {
-        self.memory.ok_or(MemoryFault::Pointer(PointerError::NoMemory))
+    fn memory(&self) -> Result<&ExportedMemory, MemoryFault> {
+        self.memory.as_ref().ok_or(MemoryFault::Pointer(PointerError::NoMemory))
+    }
+
+    /// Whose fault it is that a range cannot be used: the guest's, when it is not in its memory; else
+    /// the host, or the limit it set, has no page for it.
+    fn fault(&self, at: u32, len: usize) -> MemoryFault {
+        let size = match &self.memory {
+            Some(ExportedMemory::Unshared(memory)) => memory.data_size(&*self.caller),
+            Some(ExportedMemory::Shared(memory)) => memory.data_size(),
+            None => 0,
+        };
+        match (at as usize).checked_add(len) {
+            Some(end) if end <= size => MemoryFault::Exhausted,
+            _ => MemoryFault::Pointer(PointerError::OutOfBounds { at, len: len as u64 }),
+        }
     }
 }
 
 impl<T: 'static> GuestMemory for CallerMemory<'_, '_, T> {
     fn read(&self, at: u32, dst: &mut [u8]) -> Result<(), MemoryFault> {
-        let memory = self.memory()?;
-        let read = memory.read(&*self.caller, at as usize, dst);
-        read.map_err(|_| fault(&*self.caller, memory, at, dst.len()))
+        let read = match self.memory()? {
+            ExportedMemory::Unshared(memory) => memory.read(&*self.caller, at as usize, dst),
+            ExportedMemory::Shared(memory) => memory.read(at as usize, dst),
+        };
+        read.map_err(|_| self.fault(at, dst.len()))
     }
 
     fn write(&mut self, at: u32, src: &[u8]) -> Result<(), MemoryFault> {
-        let memory = self.memory()?;
-        let written = memory.write(&mut *self.caller, at as usize, src);
-        written.map_err(|_| fault(&*self.caller, memory, at, src.len()))
+        let written = match self.memory.as_ref() {
+            Some(ExportedMemory::Unshared(memory)) => {
+                memory.write(&mut *self.caller, at as usize, src)
+            }
+            Some(ExportedMemory::Shared(memory)) => memory.write(at as usize, src),
+            None => return Err(MemoryFault::Pointer(PointerError::NoMemory)),
+        };
+        written.map_err(|_| self.fault(at, src.len()))
     }
 
     fn lend(&self, at: u32, len: u32, access: Access) -> Result<Lent<'_>, MemoryFault> {
-        let memory = self.memory()?;
         let (start, len) = (at as usize, len as usize);
-        Lent::from_memory(memory, &*self.caller, start..start + len, access)
-            .map_err(|_| fault(&*self.caller, memory, at, len))
-    }
-}
-
-/// Whose fault it is that a range cannot be used: the guest's, when it is not in its memory; else the
-/// host, or the limit it set, has no page for it.
-fn fault(store: impl AsContext, memory: Memory, at: u32, len: usize) -> MemoryFault {
-    match (at as usize).checked_add(len) {
-        Some(end) if end <= memory.data_size(store) => MemoryFault::Exhausted,
-        _ => MemoryFault::Pointer(PointerError::OutOfBounds { at, len: len as u64 }),
+        let range = start..start + len;
+        let lent = match self.memory()? {
+            ExportedMemory::Unshared(memory) => {
+                Lent::from_memory(*memory, &*self.caller, range, access)
+            }
+            ExportedMemory::Shared(memory) => Lent::from_shared(memory, range, access),
+        };
+        lent.map_err(|_| self.fault(at, len))
     }
 }
