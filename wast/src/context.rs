@@ -2,7 +2,9 @@
 
 use crate::mismatch::{Mismatch, Verdict};
 use crate::refusal::Refusal;
+use crate::report::Report;
 use crate::spectest;
+use crate::thread::{ScriptThread, SharedExports};
 use seqfault::{Engine, Error, Instance, Linker, Module, Result, Store};
 use std::collections::HashMap;
 use wast::QuoteWat;
@@ -21,6 +23,12 @@ pub struct WastContext {
     instances: HashMap<String, Instance>,
     definitions: HashMap<String, Module>,
     last_definition: Option<Module>,
+    /// What whoever has started this thread shares with it.
+    pub(crate) shared: HashMap<String, SharedExports>,
+    /// Started and not waited for.
+    pub(crate) threads: HashMap<String, ScriptThread>,
+    /// What threads have come to that have been waited for, and is not in the log yet.
+    pub(crate) finished: Report,
 }
 
 impl WastContext {
@@ -42,6 +50,9 @@ impl WastContext {
             instances: HashMap::new(),
             definitions: HashMap::new(),
             last_definition: None,
+            shared: HashMap::new(),
+            threads: HashMap::new(),
+            finished: Report::default(),
         })
     }
 
@@ -96,13 +107,37 @@ impl WastContext {
         found.ok_or_else(|| missing("instance", name))
     }
 
+    /// The instance with this name.
+    pub(crate) fn named_instance(&self, name: &str) -> Option<Instance> {
+        self.instances.get(name).copied()
+    }
+
     /// Makes the exports of an instance importable under the module name `as_name`.
     pub(crate) fn register(&mut self, as_name: &str, name: Option<Id<'_>>) -> Verdict {
-        let instance = self.instance(name)?;
-        match self.linker.instance(&mut self.store, as_name, instance) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Mismatch::new(format!("cannot register it: {error}"))),
+        let registered = match self.shared_with_this_thread(name) {
+            Some(exports) => self.register_shared(as_name, exports),
+            None => {
+                let instance = self.instance(name)?;
+                self.linker.instance(&mut self.store, as_name, instance).map(drop)
+            }
+        };
+        registered.map_err(|error| Mismatch::new(format!("cannot register it: {error}")))
+    }
+
+    /// What a name means that came with the thread, unless the thread has used it for something else.
+    fn shared_with_this_thread(&self, name: Option<Id<'_>>) -> Option<SharedExports> {
+        let name = name?.name();
+        match self.instances.contains_key(name) {
+            true => None,
+            false => self.shared.get(name).cloned(),
         }
+    }
+
+    fn register_shared(&mut self, as_name: &str, exports: SharedExports) -> Result<()> {
+        for (name, memory) in exports {
+            self.linker.define(&self.store, as_name, &name, memory)?;
+        }
+        Ok(())
     }
 }
 

@@ -62,7 +62,9 @@ pub(crate) fn run(context: &mut WastContext, directive: WastDirective<'_>) -> Ve
         }
         WastDirective::AssertException { exec, .. } => assert_exception(context, exec),
         WastDirective::AssertSuspension { .. } => not_provided("suspensions"),
-        WastDirective::Thread(_) | WastDirective::Wait { .. } => not_provided("threads"),
+        WastDirective::Wait { thread, .. } => context.wait_for_thread(thread.name()),
+        // Started before its contents are read, unless something hides it.
+        WastDirective::Thread(_) => Err(Mismatch::new("an annotation in the head of a thread")),
     }
 }
 

@@ -23,6 +23,12 @@
 //!   `assert_invalid` wants a module that breaks a rule of validation. For an invalid module in the
 //!   text format either kind of refusal will do, as its encoding is not the script's doing.
 //!
+//! # Threads
+//!
+//! `(thread $T (shared (module $M)) ...)` runs its directives on a thread of the system, in a store of
+//! its own (`thread`). A shared module brings its shared memories; its other exports belong to the
+//! store that it was made in and stay there.
+//!
 //! Only seqfault's public API is used, so this crate also shows what an embedder can do with it.
 
 #![deny(unsafe_code)]
@@ -39,6 +45,7 @@ mod report;
 mod runner;
 mod script;
 mod spectest;
+mod thread;
 mod value;
 
 pub use context::WastContext;

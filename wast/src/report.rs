@@ -12,6 +12,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Adds what another part of the script came to.
+    pub(crate) fn add(&mut self, other: Report) {
+        self.passed += other.passed;
+        self.failures.extend(other.failures);
+    }
+
     /// Whether every directive held.
     pub fn is_ok(&self) -> bool {
         self.failures.is_empty()

@@ -2,11 +2,13 @@
 
 use crate::context::WastContext;
 use crate::directive;
+use crate::mismatch::Verdict;
 use crate::report::{Failure, Report};
 use crate::script;
-use seqfault::{Config, Engine, Result};
+use seqfault::{Config, Engine, Error, Result};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Runs scripts on one engine.
 pub struct WastRunner {
@@ -30,7 +32,8 @@ impl WastRunner {
         match std::fs::read_to_string(path) {
             Ok(text) => self.run_script(&name, &text),
             Err(error) => {
-                let mut log = Log::new(&name, "");
+                let source = Source::new(&name, "");
+                let mut log = Log::new(&source);
                 log.failed(0, "script", format!("cannot be read: {error}"));
                 log.report
             }
@@ -41,11 +44,7 @@ impl WastRunner {
     pub fn run_script(&self, name: &str, text: &str) -> Report {
         match WastContext::new(&self.engine) {
             Ok(mut context) => context.run_script(name, text),
-            Err(error) => {
-                let mut log = Log::new(name, text);
-                log.failed(0, "script", format!("the module `spectest` cannot be made: {error}"));
-                log.report
-            }
+            Err(error) => Source::new(name, text).broken(0, &error),
         }
     }
 }
@@ -53,18 +52,33 @@ impl WastRunner {
 impl WastContext {
     /// Runs the script `text` in this context; `name` is what its failures call it.
     pub fn run_script(&mut self, name: &str, text: &str) -> Report {
-        let mut log = Log::new(name, text);
-        for piece in script::split(text) {
+        let source = Arc::new(Source::new(name, text));
+        self.run_source(&source, 0..text.len())
+    }
+
+    /// Runs the directives in `range` of a script, and waits for the threads that they start.
+    pub(crate) fn run_source(&mut self, source: &Arc<Source>, range: Range<usize>) -> Report {
+        let mut log = Log::new(source);
+        let base = range.start;
+        for piece in script::split(&source.text[range]) {
             match piece {
-                Ok(range) => self.run_piece(&mut log, range),
-                Err(error) => log.failed(error.span().offset(), "script", error.message()),
+                Ok(piece) => self.run_piece(&mut log, source, base + piece.start..base + piece.end),
+                Err(error) => log.failed(base + error.span().offset(), "script", error.message()),
             }
+            log.report.add(std::mem::take(&mut self.finished));
         }
+        self.wait_for_all_threads();
+        log.report.add(std::mem::take(&mut self.finished));
         log.report
     }
 
-    fn run_piece(&mut self, log: &mut Log<'_>, range: Range<usize>) {
-        let text = &log.text[range.clone()];
+    fn run_piece(&mut self, log: &mut Log<'_>, source: &Arc<Source>, range: Range<usize>) {
+        let text = &source.text[range.clone()];
+        if let Some(head) = script::thread_head(text) {
+            let body = range.start + head.body.start..range.start + head.body.end;
+            let started = self.start_thread(head.name, head.shared, source, body);
+            return log.outcome(range.start, "thread", started);
+        }
         let failed_to_parse = |log: &mut Log<'_>, error: wast::Error| {
             log.failed(range.start + error.span().offset(), "script", error.message());
         };
@@ -79,28 +93,52 @@ impl WastContext {
         };
         let keyword = directive::keyword(&directive);
         let offset = range.start + directive.span().offset();
-        match directive::run(self, directive) {
-            Ok(()) => log.report.passed += 1,
-            Err(mismatch) => log.failed(offset, keyword, mismatch.to_string()),
-        }
+        let verdict = directive::run(self, directive);
+        log.outcome(offset, keyword, verdict);
+    }
+}
+
+/// A script: what it is called, and all of it. Its threads share it.
+#[derive(Debug)]
+pub(crate) struct Source {
+    name: String,
+    text: String,
+}
+
+impl Source {
+    fn new(name: &str, text: &str) -> Source {
+        Source { name: name.to_owned(), text: text.to_owned() }
+    }
+
+    /// The report of a script, or of the thread that begins at `offset`, that cannot begin.
+    pub(crate) fn broken(&self, offset: usize, error: &Error) -> Report {
+        let mut log = Log::new(self);
+        log.failed(offset, "script", format!("the module `spectest` cannot be made: {error}"));
+        log.report
     }
 }
 
 /// A report in the making.
 struct Log<'a> {
-    name: &'a str,
-    text: &'a str,
+    source: &'a Source,
     report: Report,
 }
 
 impl<'a> Log<'a> {
-    fn new(name: &'a str, text: &'a str) -> Log<'a> {
-        Log { name, text, report: Report::default() }
+    fn new(source: &'a Source) -> Log<'a> {
+        Log { source, report: Report::default() }
+    }
+
+    fn outcome(&mut self, offset: usize, directive: &'static str, verdict: Verdict) {
+        match verdict {
+            Ok(()) => self.report.passed += 1,
+            Err(mismatch) => self.failed(offset, directive, mismatch.to_string()),
+        }
     }
 
     fn failed(&mut self, offset: usize, directive: &'static str, message: String) {
-        let (line, column) = position(self.text, offset);
-        let file = self.name.to_owned();
+        let (line, column) = position(&self.source.text, offset);
+        let file = self.source.name.clone();
         self.report.failures.push(Failure { file, line, column, directive, message });
     }
 }

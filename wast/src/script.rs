@@ -4,8 +4,9 @@
 //! directive that is newer than the parser should still be run, so the text is first cut at its
 //! outermost parentheses, and each piece is parsed for itself.
 
+use crate::thread::ThreadHead;
 use std::ops::Range;
-use wast::lexer::{Lexer, TokenKind};
+use wast::lexer::{Lexer, Token, TokenKind};
 use wast::parser::{self, Parse, ParseBuffer, Parser};
 use wast::token::Span;
 use wast::{Error, QuoteWat, WastDirective, Wat};
@@ -70,6 +71,37 @@ pub(crate) fn directive<'a>(
     parser::parse::<Piece<'_>>(tokens).map(|piece| piece.0)
 }
 
+/// The head of a piece that is a thread; its contents are pieces of their own, which the thread
+/// itself reads.
+pub(crate) fn thread_head(piece: &str) -> Option<ThreadHead<'_>> {
+    let lexer = lexer(piece);
+    let mut tokens = lexer.iter(0).map_while(Result::ok).filter(has_meaning).peekable();
+    let mut next = |kind: TokenKind| {
+        let token = tokens.next_if(|token| token.kind == kind)?;
+        Some((token.src(piece), token.offset + token.src(piece).len()))
+    };
+    next(TokenKind::LParen)?;
+    next(TokenKind::Keyword).filter(|(word, _)| *word == "thread")?;
+    let (name, mut begin) = next(TokenKind::Id)?;
+    let mut shared = None;
+    if next(TokenKind::LParen).is_some()
+        && next(TokenKind::Keyword).is_some_and(|(word, _)| word == "shared")
+    {
+        next(TokenKind::LParen)?;
+        next(TokenKind::Keyword).filter(|(word, _)| *word == "module")?;
+        shared = Some(&next(TokenKind::Id)?.0[1..]);
+        next(TokenKind::RParen)?;
+        begin = next(TokenKind::RParen)?.1;
+    }
+    // A piece ends with the parenthesis that closes it.
+    Some(ThreadHead { name: &name[1..], shared, body: begin..piece.len() - 1 })
+}
+
+/// Neither space nor comment.
+fn has_meaning(token: &Token) -> bool {
+    !matches!(token.kind, TokenKind::Whitespace | TokenKind::LineComment | TokenKind::BlockComment)
+}
+
 struct Piece<'a>(Option<WastDirective<'a>>);
 
 impl<'a> Parse<'a> for Piece<'a> {
@@ -92,12 +124,7 @@ impl<'a> Parse<'a> for Piece<'a> {
 /// Whether the text is the fields of one module, without directives around them.
 fn begins_with_field(text: &str) -> bool {
     let lexer = lexer(text);
-    let mut meaning = lexer.iter(0).map_while(Result::ok).filter(|token| {
-        !matches!(
-            token.kind,
-            TokenKind::Whitespace | TokenKind::LineComment | TokenKind::BlockComment
-        )
-    });
+    let mut meaning = lexer.iter(0).map_while(Result::ok).filter(has_meaning);
     let open = meaning.next().is_some_and(|token| token.kind == TokenKind::LParen);
     open && meaning.next().is_some_and(|token| {
         token.kind == TokenKind::Keyword && FIELDS.contains(&token.keyword(text))
@@ -162,10 +189,23 @@ mod tests {
     }
 
     #[test]
-    fn threads_and_waits_are_read() {
-        for text in ["(thread $T (module))", "(wait $T)"] {
-            let tokens = tokens(text).unwrap();
-            assert!(matches!(directive(&tokens), Ok(Some(_))), "{text}");
+    fn a_thread_has_its_own_pieces() {
+        let text = "( ;; odd\n thread $T (shared (module $M)) (register \"m\" $M) (invoke \"f\"))";
+        let head = thread_head(text).unwrap();
+        assert_eq!((head.name, head.shared), ("T", Some("M")));
+        assert_eq!(text[head.body].trim(), "(register \"m\" $M) (invoke \"f\")");
+        let head = thread_head("(thread $T (module))").unwrap();
+        assert_eq!((head.name, head.shared, head.body), ("T", None, 10..19));
+        let empty = "(thread $T)";
+        assert_eq!(&empty[thread_head(empty).unwrap().body], "");
+        for other in ["(module)", "(thread)", "(thread (module))", "(thread $T (shared))", "()"] {
+            assert_eq!(thread_head(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_wait_is_read() {
+        let tokens = tokens("(wait $T)").unwrap();
+        assert!(matches!(directive(&tokens), Ok(Some(_))));
     }
 }

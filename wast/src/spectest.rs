@@ -4,7 +4,7 @@
 
 use seqfault::{
     AsContextMut, Global, GlobalType, Linker, Memory, MemoryType, Mutability, RefType, Result,
-    Table, TableType, Val, ValType,
+    SharedMemory, Table, TableType, Val, ValType,
 };
 
 /// Defines the module in `linker`, with what it holds in `store`.
@@ -33,6 +33,8 @@ pub(crate) fn define<T: 'static>(
     }
     let memory = Memory::new(&mut store, MemoryType::new(1, Some(2)))?;
     linker.define(&store, "spectest", "memory", memory)?;
+    let shared = SharedMemory::new(store.as_context().engine(), MemoryType::shared(1, 2))?;
+    linker.define(&store, "spectest", "shared_memory", shared)?;
     Ok(())
 }
 

@@ -137,14 +137,9 @@ fn malformed_and_invalid_are_not_the_same() {
 #[test]
 fn what_is_not_provided_fails_and_is_never_passed_over() {
     fails(
-        "(thread $T (module))\n(wait $T)\n(assert_exception (invoke \"f\"))\n(component)",
-        0,
-        &[
-            ("1:2", "threads are not provided"),
-            ("2:2", "threads are not provided"),
-            ("3:2", "no current instance"),
-            ("4:2", "components are not provided"),
-        ],
+        "(thread $T (module))\n(wait $T)\n(assert_suspension (invoke \"f\") \"x\")\n(component)",
+        3,
+        &[("3:2", "suspensions are not provided"), ("4:2", "components are not provided")],
     );
 }
 

@@ -1,0 +1,51 @@
+;; Message passing, with atomic accesses.
+
+(module $Mem
+  (memory (export "shared") 1 1 shared)
+)
+(register "Mem" $Mem)
+
+(thread $T1 (shared (module $Mem))
+  (register "mem" $Mem)
+  (module
+    (memory (import "mem" "shared") 1 1 shared)
+    (func (export "run")
+      (i32.atomic.store (i32.const 0) (i32.const 42))
+      (i32.atomic.store (i32.const 4) (i32.const 1))
+    )
+  )
+  (invoke "run")
+)
+
+(thread $T2 (shared (module $Mem))
+  (register "mem" $Mem)
+  (module
+    (memory (import "mem" "shared") 1 1 shared)
+    (func (export "run")
+      (local $flag i32)
+      (local $data i32)
+      (local.set $flag (i32.atomic.load (i32.const 4)))
+      (local.set $data (i32.atomic.load (i32.const 0)))
+      (i32.store (i32.const 24) (local.get $flag))
+      (i32.store (i32.const 32) (local.get $data))
+    )
+  )
+  (invoke "run")
+)
+
+(wait $T1)
+(wait $T2)
+
+(module $Check
+  (memory (import "Mem" "shared") 1 1 shared)
+  (func (export "check") (param i32) (result i32) (i32.load (local.get 0)))
+  ;; The flag without the message: not allowed of atomic accesses.
+  (func (export "allowed") (result i32)
+    (i32.or
+      (i32.eqz (i32.load (i32.const 24)))
+      (i32.eq (i32.load (i32.const 32)) (i32.const 42)))
+  )
+)
+(assert_return (invoke $Check "allowed") (i32.const 1))
+(assert_return (invoke $Check "check" (i32.const 24)) (either (i32.const 0) (i32.const 1)))
+(assert_return (invoke $Check "check" (i32.const 32)) (either (i32.const 0) (i32.const 42)))

@@ -1,0 +1,78 @@
+;; A thread that waits, and one that notifies until somebody has waited.
+
+(module $Mem
+  (memory (export "shared") 1 1 shared)
+)
+
+(thread $Waiter (shared (module $Mem))
+  (register "mem" $Mem)
+  (module
+    (memory (import "mem" "shared") 1 10 shared)
+    (func (export "wait32") (result i32)
+      (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))
+    )
+    (func (export "wait64") (result i32)
+      (memory.atomic.wait64 (i32.const 8) (i64.const 0) (i64.const -1))
+    )
+    (func (export "other value") (result i32)
+      (memory.atomic.wait64 (i32.const 8) (i64.const 1) (i64.const -1))
+    )
+    (func (export "short") (result i32)
+      (memory.atomic.wait32 (i32.const 16) (i32.const 0) (i64.const 1000))
+    )
+  )
+  (assert_return (invoke "wait32") (i32.const 0))
+  (assert_return (invoke "wait64") (i32.const 0))
+  (assert_return (invoke "other value") (i32.const 1))
+  (assert_return (invoke "short") (i32.const 2))
+)
+
+(thread $Notifier (shared (module $Mem))
+  (register "mem" $Mem)
+  (module
+    (memory (import "mem" "shared") 1 1 shared)
+    (func (export "notify nobody") (result i32)
+      (memory.atomic.notify (i32.const 0) (i32.const 0))
+    )
+    (func (export "notify one") (param i32)
+      (loop
+        (br_if 0 (i32.ne (i32.const 1)
+          (memory.atomic.notify (local.get 0) (i32.const 1))))
+      )
+    )
+  )
+  (assert_return (invoke "notify nobody") (i32.const 0))
+  (assert_return (invoke "notify one" (i32.const 0)))
+  (assert_return (invoke "notify one" (i32.const 8)))
+)
+
+(wait $Waiter)
+(wait $Notifier)
+
+;; Alignment, bounds, and memories that are not shared.
+(module
+  (memory 1 1 shared)
+  (func (export "wait32") (param i32) (result i32)
+    (memory.atomic.wait32 (local.get 0) (i32.const 1) (i64.const 0)))
+  (func (export "wait64") (param i32) (result i32)
+    (memory.atomic.wait64 (local.get 0) (i64.const 1) (i64.const 0)))
+  (func (export "notify") (param i32) (result i32)
+    (memory.atomic.notify (local.get 0) (i32.const 1)))
+)
+(assert_trap (invoke "wait32" (i32.const 2)) "unaligned atomic")
+(assert_trap (invoke "wait64" (i32.const 4)) "unaligned atomic")
+(assert_trap (invoke "notify" (i32.const 2)) "unaligned atomic")
+(assert_trap (invoke "wait32" (i32.const 0x10000)) "out of bounds memory access")
+(assert_trap (invoke "wait64" (i32.const 0x10000)) "out of bounds memory access")
+(assert_trap (invoke "notify" (i32.const 0x10000)) "out of bounds memory access")
+(assert_return (invoke "wait64" (i32.const 0xfff8)) (i32.const 1))
+
+(module
+  (memory 1)
+  (func (export "wait32") (result i32)
+    (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 0)))
+  (func (export "notify") (result i32)
+    (memory.atomic.notify (i32.const 0) (i32.const -1)))
+)
+(assert_trap (invoke "wait32") "expected shared memory")
+(assert_return (invoke "notify") (i32.const 0))
