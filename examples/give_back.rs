@@ -60,11 +60,11 @@ fn steps() -> Result<Vec<Report>> {
     let mut reports = vec![report("at the start".to_owned(), &store)];
     for step in 0..STEPS {
         fill.call(&mut store, (step * STEP, STEP))?;
-        reports.push(report(format!("filled {} MiB", (step + 1) * STEP >> 20), &store));
+        reports.push(report(format!("filled {} MiB", ((step + 1) * STEP) >> 20), &store));
     }
     for step in 0..STEPS {
         give_back.call(&mut store, (step * STEP, STEP))?;
-        reports.push(report(format!("gave {} MiB back", (step + 1) * STEP >> 20), &store));
+        reports.push(report(format!("gave {} MiB back", ((step + 1) * STEP) >> 20), &store));
     }
     Ok(reports)
 }
