@@ -77,7 +77,7 @@ impl WastContext {
         if let Some(head) = script::thread_head(text) {
             let body = range.start + head.body.start..range.start + head.body.end;
             let started = self.start_thread(head.name, head.shared, source, body);
-            return log.outcome(range.start, "thread", started);
+            return log.outcome(range.start + head.keyword, "thread", started);
         }
         let failed_to_parse = |log: &mut Log<'_>, error: wast::Error| {
             log.failed(range.start + error.span().offset(), "script", error.message());

@@ -81,7 +81,8 @@ pub(crate) fn thread_head(piece: &str) -> Option<ThreadHead<'_>> {
         Some((token.src(piece), token.offset + token.src(piece).len()))
     };
     next(TokenKind::LParen)?;
-    next(TokenKind::Keyword).filter(|(word, _)| *word == "thread")?;
+    let (word, end) = next(TokenKind::Keyword)?;
+    let keyword = (word == "thread").then_some(end - word.len())?;
     let (name, mut begin) = next(TokenKind::Id)?;
     let mut shared = None;
     if next(TokenKind::LParen).is_some()
@@ -94,7 +95,7 @@ pub(crate) fn thread_head(piece: &str) -> Option<ThreadHead<'_>> {
         begin = next(TokenKind::RParen)?.1;
     }
     // A piece ends with the parenthesis that closes it.
-    Some(ThreadHead { name: &name[1..], shared, body: begin..piece.len() - 1 })
+    Some(ThreadHead { name: &name[1..], keyword, shared, body: begin..piece.len() - 1 })
 }
 
 /// Neither space nor comment.
@@ -193,6 +194,7 @@ mod tests {
         let text = "( ;; odd\n thread $T (shared (module $M)) (register \"m\" $M) (invoke \"f\"))";
         let head = thread_head(text).unwrap();
         assert_eq!((head.name, head.shared), ("T", Some("M")));
+        assert_eq!(&text[head.keyword..][..6], "thread");
         assert_eq!(text[head.body].trim(), "(register \"m\" $M) (invoke \"f\")");
         let head = thread_head("(thread $T (module))").unwrap();
         assert_eq!((head.name, head.shared, head.body), ("T", None, 10..19));

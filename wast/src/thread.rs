@@ -23,6 +23,8 @@ pub(crate) type SharedExports = Vec<(String, SharedMemory)>;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ThreadHead<'a> {
     pub(crate) name: &'a str,
+    /// Where its keyword is in the piece.
+    pub(crate) keyword: usize,
     /// The instance that it shares with who starts it.
     pub(crate) shared: Option<&'a str>,
     /// Where its directives are in the piece.

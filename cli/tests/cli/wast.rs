@@ -187,3 +187,26 @@ fn the_folder_says_what_a_script_is_written_for() {
     switched.succeeds_with("1 passed, 0 failed\n");
     assert_eq!(bench.run(&["wast", "--features", "wasm2", "wasm-v1/s.wast"]).code, Some(1));
 }
+
+#[test]
+fn what_fails_in_a_thread_fails_in_the_script() {
+    // The thread, its module and the call; what fails in it; the wait and the last module.
+    fails(
+        "(thread $T (module (func (export \"f\")))\n  (assert_return (invoke \"f\") (i32.const 1))\n  (invoke \"f\"))\n(wait $T)\n(module)",
+        5,
+        &[("2:4", "expected 1 result(s), found no result")],
+    );
+    // Nobody waits for it: then the end of the script does.
+    fails("(thread $T (invoke \"f\"))", 1, &[("1:13", "no current instance")]);
+    fails("(wait $T)", 0, &[("1:2", "no thread $T")]);
+    fails("(thread $T)\n(wait $T)\n(wait $T)", 2, &[("3:2", "no thread $T")]);
+    fails("(thread $T)(thread $T)", 1, &[("1:13", "a thread $T already")]);
+    fails("(thread $T (shared (module $M)) (module))", 0, &[("1:2", "no instance $M")]);
+    fails("(thread (module))", 0, &[("1:9", "identifier")]);
+    // A thread inside a thread, in a place of its own.
+    fails(
+        "(thread $A\n  (thread $B\n    (invoke \"f\"))\n  (wait $B))\n(wait $A)",
+        4,
+        &[("3:6", "no current instance")],
+    );
+}
