@@ -560,3 +560,37 @@ fn a_failed_instantiation_leaves_nothing_behind() -> Result<()> {
     assert_eq!(store.gc_heap_resident(), 0);
     Ok(())
 }
+
+#[test]
+fn what_a_failed_instantiation_has_made_is_collected_without_its_module() -> Result<()> {
+    both(|engine| {
+        let mut store = Store::new(engine, ());
+        let wat = r#"(module (rec (type $a (array (mut i64))) (type $b (struct (field (ref $a)))))
+            (global (ref $b) (struct.new $b (array.new_default $a (i32.const 10))))
+            (table 10 (ref null $b) (struct.new $b (array.new_default $a (i32.const 10))))
+            (elem (ref null $b) (item (ref.null $b))
+              (item (struct.new $b (array.new_default $a (i32.const -1))))))"#;
+        for _ in 0..3 {
+            let module = Module::new(engine, wat)?;
+            let error = Instance::new(&mut store, &module, &[]).unwrap_err();
+            assert_eq!(error.trap().unwrap().code(), TrapCode::GcHeapOutOfMemory);
+        }
+        store.gc()?;
+        assert_eq!(store.gc_heap_resident(), 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn the_memory_of_a_heap_that_has_shrunk_is_given_back_by_itself() -> Result<()> {
+    let mut store = Store::new(&Engine::default(), ());
+    let instance = instantiate(&mut store, NODES, &[]);
+    call(&mut store, instance, "list", 3_000_000)?;
+    let large = store.gc_heap_resident();
+    assert!(large > 48 << 20, "{large}");
+    call(&mut store, instance, "forget", 0)?;
+    call(&mut store, instance, "cycles", 20_000_000)?;
+    let small = store.gc_heap_resident();
+    assert!(small < 16 << 20, "{small} of {large}");
+    Ok(())
+}

@@ -32,6 +32,9 @@ const SMALLEST: u32 = 1 << 20;
 /// Bytes of the idle half that stay resident between collections, to save the faults.
 pub(super) const RETAINED: u32 = 32 << 20;
 
+/// Bytes that the region may bring behind one that is touched.
+const PREFETCHED: u32 = 4 << 20;
+
 /// The most bytes that a half can have: references are 32 bits wide.
 const LARGEST: u32 = ((u32::MAX - NULL_GUARD) / 2) & !(GRANULE_SIZE as u32 - 1);
 
@@ -45,6 +48,8 @@ pub(crate) struct GcHeap {
     second: bool,
     /// Bytes of the active half that may be used before the next collection.
     capacity: u32,
+    /// How far each half has been used since its memory was given back.
+    reach: [u32; 2],
     /// Collect at every allocation.
     stress: bool,
     collections: u64,
@@ -70,6 +75,7 @@ impl GcHeap {
             half,
             second: false,
             capacity: half.min(SMALLEST),
+            reach: [0; 2],
             stress: config.gc_stress,
             collections: 0,
             host_data: HostData::default(),
@@ -179,24 +185,41 @@ impl GcHeap {
 
     /// Makes the idle half, which is used up to `next`, the active one.
     pub(super) fn flip(&mut self, vm: &mut VMStoreContext, next: u32, release: bool) {
-        let old = self.start();
-        self.second = !self.second;
         self.collections += 1;
+        // Room was made for everything, though little of it may have been alive.
+        let prepared = vm.gc_next as u32 - self.start();
+        self.reached(self.capacity);
+        self.second = !self.second;
         let live = next - self.start();
+        self.reached(prepared);
         self.capacity = capacity_for(live).min(self.half);
         self.publish(vm, next);
-        let kept = if release { 0 } else { RETAINED.min(self.capacity) };
-        self.give_back(old + kept..old + self.half);
         if release {
-            let used = live.next_multiple_of(seqfault_mm::PAGE_SIZE as u32);
-            self.give_back(self.start() + used..self.start() + self.half);
+            self.give_back(!self.second, 0);
+            self.give_back(self.second, live.next_multiple_of(seqfault_mm::PAGE_SIZE as u32));
+        } else {
+            self.give_back(!self.second, RETAINED.min(self.capacity));
         }
     }
 
-    /// Gives the memory of a range back to the system.
-    fn give_back(&self, range: std::ops::Range<u32>) {
+    /// The active half has been used up to here.
+    fn reached(&mut self, used: u32) {
+        let reach = &mut self.reach[usize::from(self.second)];
+        *reach = used.next_multiple_of(seqfault_mm::PAGE_SIZE as u32).max(*reach);
+    }
+
+    /// Gives the memory of a half back to the system, but for its first `kept` bytes.
+    fn give_back(&mut self, second: bool, kept: u32) {
+        let (start, reach) = (self.half_start(second), &mut self.reach[usize::from(second)]);
+        if *reach <= kept {
+            return;
+        }
+        // A touch may bring pages behind it as well; most of the half was never touched.
+        let end = reach.saturating_add(PREFETCHED).min(self.half);
+        *reach = kept;
         // What the system refuses to take stays resident, and is used again.
-        let _ = self.region.discard(range.start as usize..range.end as usize);
+        let given = self.region.discard((start + kept) as usize..(start + end) as usize);
+        debug_assert!(!matches!(given, Err(seqfault_mm::Error::Misaligned { .. })));
     }
 
     /// The address of a byte of an object.

@@ -100,6 +100,11 @@ impl InstanceData {
         self.tables[table as usize]
     }
 
+    /// The store's index of each table.
+    pub(super) fn all_tables(&self) -> Vec<usize> {
+        self.tables.clone()
+    }
+
     pub(super) fn push_memory(&mut self, store: &StoreOpaque, index: usize) {
         let memory = store.memory(index);
         let offset = self.offsets().memory(self.memories.len() as u32);

@@ -46,7 +46,7 @@ pub(super) unsafe fn instantiate(
         let index = (*store).add_instance(instance);
         let instance: *mut InstanceData = (*store).instance_mut(index);
         if let Err(error) = create_globals_and_tables(store, instance) {
-            (*store).remove_last_instance();
+            abandon(&mut *store, &*instance);
             return Err(without_frames(error));
         }
         if (*store).engine().config().check_segments_first {
@@ -57,6 +57,23 @@ pub(super) unsafe fn instantiate(
         run_start(store, instance)?;
         Ok(Instance { store: (*store).id(), index })
     }
+}
+
+/// Takes back an instance whose globals and tables could not all be made: the last of the store.
+///
+/// Nobody else can have its objects, but they are there until the next collection, which needs their
+/// types.
+fn abandon(store: &mut StoreOpaque, instance: *const InstanceData) {
+    // SAFETY: the store's own, which is not touched before it is taken back.
+    let (module, tables) = unsafe { ((*instance).module().clone(), (*instance).all_tables()) };
+    let info = module.info();
+    for table in tables.into_iter().skip(info.num_imported_tables) {
+        store.table_mut(table).elements_mut().fill(0);
+    }
+    for index in 0..info.types.len() as u32 {
+        store.keep_type(module.registered_type(index));
+    }
+    store.remove_last_instance();
 }
 
 /// # Safety
