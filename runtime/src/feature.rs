@@ -117,7 +117,7 @@ features! {
     /// Import sections that name each module once.
     CompactImports = "compact-imports", COMPACT_IMPORTS, OFF, Provided;
     /// The first form of exceptions, with `try` and `catch`.
-    LegacyExceptions = "legacy-exceptions", LEGACY_EXCEPTIONS, OFF, Missing;
+    LegacyExceptions = "legacy-exceptions", LEGACY_EXCEPTIONS, OFF, Provided;
 }
 
 impl Feature {

@@ -8,6 +8,7 @@
 //! until an `else` or `end` that another path leads to. Blocks opened meanwhile are only counted.
 
 use super::Result;
+use super::exception::Clause;
 use super::function::{FuncTranslator, read_error};
 use crate::abi;
 use crate::module::{ModuleInfo, convert};
@@ -30,6 +31,8 @@ pub(super) struct Frame<'a> {
     height: usize,
     /// The block after its end, once something has branched there. Loops have none.
     exit: Option<Block>,
+    /// How many clauses are for calls in it.
+    clauses: usize,
 }
 
 pub(super) enum FrameKind {
@@ -37,6 +40,11 @@ pub(super) enum FrameKind {
     Block,
     /// `try_table`, inside of so many clauses of others.
     TryTable { around: usize },
+    /// `try` of the first form of exceptions, inside of so many clauses of others.
+    Try { around: usize },
+    /// `try`, after a `catch`: the clauses of the `catch`es to come, the last first, and the exception
+    /// that this one has caught, if it is to be thrown again.
+    Catch { rest: Vec<Clause>, caught: Option<Value> },
     /// `loop`.
     Loop { header: Block },
     /// `if`, before an `else`. Its parameters stay on the stack, once more, below its operands.
@@ -49,7 +57,7 @@ impl<'a> Frame<'a> {
     /// The frame of a function's body.
     pub(super) fn body(ty: &'a FuncType) -> Frame<'a> {
         let results = Results::Listed(ty.results());
-        Frame { kind: FrameKind::Block, params: &[], results, height: 0, exit: None }
+        Frame { kind: FrameKind::Block, params: &[], results, height: 0, exit: None, clauses: 0 }
     }
 
     /// The values that a branch to it passes.
@@ -64,7 +72,11 @@ impl<'a> Frame<'a> {
     fn kept_params(&self) -> usize {
         match self.kind {
             FrameKind::If { .. } | FrameKind::Else => self.params.len(),
-            FrameKind::Block | FrameKind::TryTable { .. } | FrameKind::Loop { .. } => 0,
+            FrameKind::Block
+            | FrameKind::TryTable { .. }
+            | FrameKind::Try { .. }
+            | FrameKind::Catch { .. }
+            | FrameKind::Loop { .. } => 0,
         }
     }
 }
@@ -80,7 +92,8 @@ impl<'a> FuncTranslator<'a, '_> {
     pub(super) fn open_block(&mut self, ty: BlockType, kind: FrameKind) -> Result {
         let (params, results) = block_signature(self.env.module, ty)?;
         let height = self.stack.len() - params.len();
-        self.frames.push(Frame { kind, params, results, height, exit: None });
+        let clauses = self.clauses.len();
+        self.frames.push(Frame { kind, params, results, height, exit: None, clauses });
         Ok(())
     }
 
@@ -94,7 +107,8 @@ impl<'a> FuncTranslator<'a, '_> {
         self.stack.truncate(height);
         self.stack.extend(self.builder.block_params(header));
         let kind = FrameKind::Loop { header };
-        self.frames.push(Frame { kind, params, results, height, exit: None });
+        let clauses = self.clauses.len();
+        self.frames.push(Frame { kind, params, results, height, exit: None, clauses });
         self.epoch_check();
         Ok(())
     }
@@ -112,7 +126,8 @@ impl<'a> FuncTranslator<'a, '_> {
         let height = self.stack.len() - params.len();
         self.stack.duplicate_top(params.len());
         let kind = FrameKind::If { otherwise };
-        self.frames.push(Frame { kind, params, results, height, exit: None });
+        let clauses = self.clauses.len();
+        self.frames.push(Frame { kind, params, results, height, exit: None, clauses });
         Ok(())
     }
 
@@ -138,6 +153,9 @@ impl<'a> FuncTranslator<'a, '_> {
             FrameKind::If { otherwise } => self.implied_else(innermost, otherwise)?,
             FrameKind::Loop { header } => self.builder.seal_block(header),
             FrameKind::TryTable { around } => self.end_try_table(innermost, around)?,
+            // Without a `catch`: there is at most the clause of a `delegate`.
+            FrameKind::Try { around } => self.clauses.truncate(around),
+            FrameKind::Catch { .. } => {}
             FrameKind::Block | FrameKind::Else => {}
         }
         if self.frames[innermost].exit.is_some() && self.dead.is_none() {
@@ -323,6 +341,43 @@ impl<'a> FuncTranslator<'a, '_> {
             self.builder.ins().jump(target, &args);
         }
         Ok(())
+    }
+
+    // Frames of the first form of exceptions.
+
+    /// How many clauses are for calls in a frame.
+    pub(super) fn clauses_in(&self, frame: usize) -> usize {
+        self.frames[frame].clauses
+    }
+
+    /// Goes from a `try`, or one of its `catch`es, to the next `catch`: its clause.
+    pub(super) fn next_catch(&mut self, index: usize) -> Clause {
+        let frame = &mut self.frames[index];
+        let mut rest = match std::mem::replace(&mut frame.kind, FrameKind::Block) {
+            FrameKind::Try { around } => self.clauses.split_off(around),
+            FrameKind::Catch { rest, .. } => rest,
+            _ => unreachable!("validation pairs each `catch` with a `try`"),
+        };
+        let clause = rest.pop().expect("each `catch` has its clause");
+        frame.kind = FrameKind::Catch { rest, caught: None };
+        frame.clauses = self.clauses.len();
+        self.stack.truncate(frame.height);
+        clause
+    }
+
+    /// Notes what the `catch` that has begun will throw again.
+    pub(super) fn set_caught(&mut self, index: usize, exception: Option<Value>) {
+        if let FrameKind::Catch { caught, .. } = &mut self.frames[index].kind {
+            *caught = exception;
+        }
+    }
+
+    /// What a `catch` has caught.
+    pub(super) fn caught(&self, index: usize) -> Value {
+        match self.frames[index].kind {
+            FrameKind::Catch { caught: Some(exception), .. } => exception,
+            _ => unreachable!("the clause of a `catch` knows of each `rethrow` in it"),
+        }
     }
 
     // Parts.

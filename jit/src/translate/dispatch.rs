@@ -30,6 +30,13 @@ impl FuncTranslator<'_, '_> {
             | Operator::TryTable { .. } => {
                 self.dead = Some(nested + 1);
             }
+            Operator::Try { .. } => {
+                self.meet_try();
+                self.dead = Some(nested + 1);
+            }
+            Operator::Catch { .. } | Operator::CatchAll if nested == 0 => return self.catch(),
+            Operator::Delegate { .. } if nested == 0 => return self.end(),
+            Operator::Delegate { .. } => self.dead = Some(nested - 1),
             Operator::Else if nested == 0 => return self.else_(),
             Operator::End if nested == 0 => return self.end(),
             Operator::End => self.dead = Some(nested - 1),
@@ -55,6 +62,10 @@ impl FuncTranslator<'_, '_> {
             Operator::TryTable { ref try_table } => return self.try_table(try_table),
             Operator::Throw { tag_index } => return self.throw(tag_index),
             Operator::ThrowRef => return self.throw_ref(),
+            Operator::Try { blockty } => return self.try_(blockty),
+            Operator::Catch { .. } | Operator::CatchAll => return self.catch(),
+            Operator::Delegate { .. } => return self.end(),
+            Operator::Rethrow { relative_depth } => return self.rethrow(relative_depth),
             // Calls.
             Operator::Call { function_index } => return self.call(function_index),
             Operator::CallIndirect { type_index, table_index } => {

@@ -25,16 +25,27 @@ use cranelift_codegen::isa::CallConv;
 use std::mem::offset_of;
 use wasmparser::TryTable;
 
-/// A clause of a `try_table` around the current operator.
+/// A clause of a `try_table`, or of a `try`, around the current operator.
 pub(super) struct Clause {
     /// The tag that it catches; none if it catches all.
-    tag: Option<u32>,
-    /// Whether its label takes a reference to the exception.
-    by_reference: bool,
-    /// The frame that it branches to.
-    target: usize,
+    pub(super) tag: Option<u32>,
+    /// Whether it wants a reference to the exception.
+    pub(super) by_reference: bool,
+    /// What it does with what it catches.
+    pub(super) way: Way,
     /// Its landing pad, once a call leads there.
-    pad: Option<Block>,
+    pub(super) pad: Option<Block>,
+}
+
+/// What a clause does.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    /// It branches to a frame.
+    Branch { target: usize },
+    /// Its code stands behind that of its `try`.
+    Inline,
+    /// It catches nothing, but hides the clauses around it, down to so many.
+    Delegate { around: usize },
 }
 
 /// log2 of the alignment of a [`ValRaw`].
@@ -53,8 +64,8 @@ impl FuncTranslator<'_, '_> {
                 wasmparser::Catch::All { label } => (None, false, label),
                 wasmparser::Catch::AllRef { label } => (None, true, label),
             };
-            let target = innermost - label as usize;
-            self.clauses.push(Clause { tag, by_reference, target, pad: None });
+            let way = Way::Branch { target: innermost - label as usize };
+            self.clauses.push(Clause { tag, by_reference, way, pad: None });
         }
         self.open_block(try_table.ty, FrameKind::TryTable { around })
     }
@@ -69,31 +80,39 @@ impl FuncTranslator<'_, '_> {
             self.jump_to_exit(innermost)?;
         }
         for clause in clauses.iter().rev() {
-            if let Some(pad) = clause.pad {
-                self.landing_pad(clause, pad)?;
+            if let (Some(pad), Way::Branch { target }) = (clause.pad, clause.way) {
+                self.landing_pad(clause, pad, target)?;
             }
         }
         self.dead = Some(0);
         Ok(())
     }
 
-    fn landing_pad(&mut self, clause: &Clause, pad: Block) -> Result {
+    fn landing_pad(&mut self, clause: &Clause, pad: Block, target: usize) -> Result {
+        let height = self.stack.len();
+        if let Some(reference) = self.enter_pad(clause, pad) {
+            self.stack.push(reference);
+        }
+        self.jump_to(target)?;
+        self.stack.truncate(height);
+        Ok(())
+    }
+
+    /// Enters a landing pad and pushes what the exception carries; a reference to the exception, if
+    /// the clause wants one.
+    pub(super) fn enter_pad(&mut self, clause: &Clause, pad: Block) -> Option<Value> {
         self.enter_sealed(pad);
         let &[exception, values] = self.builder.block_params(pad) else {
             unreachable!("made with two parameters")
         };
-        let height = self.stack.len();
         if let Some(tag) = clause.tag {
             self.load_payload(tag, values);
         }
-        if clause.by_reference {
+        clause.by_reference.then(|| {
             let reference = self.builder.ins().ireduce(types::I32, exception);
             self.declare_reference(reference);
-            self.stack.push(reference);
-        }
-        self.jump_to(clause.target)?;
-        self.stack.truncate(height);
-        Ok(())
+            reference
+        })
     }
 
     /// Pushes the values that an exception carries.
@@ -118,9 +137,15 @@ impl FuncTranslator<'_, '_> {
     ) -> Result<Block> {
         let returned = self.block_with_params(results)?;
         let mut items = vec![ExceptionTableItem::Context(self.env.vmctx)];
-        for index in (0..self.clauses.len()).rev() {
+        let mut around = self.clauses.len();
+        while let Some(index) = around.checked_sub(1) {
+            around = index;
+            let Clause { tag, by_reference, way, .. } = self.clauses[index];
+            if let Way::Delegate { around: beyond } = way {
+                around = beyond;
+                continue;
+            }
             let pad = self.pad(index);
-            let Clause { tag, by_reference, .. } = self.clauses[index];
             let place = tag.map(|tag| self.env.offsets.tag(tag));
             let catch = Catch::new(place, by_reference);
             let payload = [BlockArg::TryCallExn(0), BlockArg::TryCallExn(1)];
@@ -177,7 +202,7 @@ impl FuncTranslator<'_, '_> {
 
     /// Calls a builtin that throws, in the convention of wasm functions: it returns as they do when
     /// they throw.
-    fn raise(&mut self, builtin: &BuiltinSignature, args: &[Value]) -> Result {
+    pub(super) fn raise(&mut self, builtin: &BuiltinSignature, args: &[Value]) -> Result {
         let table = self.context_pointer(offset_of!(VMContext, builtins) as u32);
         let code = self.constant_pointer(table, builtin.offset);
         let mut signature = Signature::new(CallConv::Tail);

@@ -4,6 +4,7 @@ use super::Shape;
 use super::control::Frame;
 use super::env::Env;
 use super::exception::Clause;
+use super::legacy::Outline;
 use super::limits::Limits;
 use super::stack::ValueStack;
 use super::{FunctionInput, Result};
@@ -26,6 +27,8 @@ pub(super) struct FuncTranslator<'a, 'f> {
     pub(super) frames: Vec<Frame<'a>>,
     /// The clauses of the `try_table`s among them, the innermost last.
     pub(super) clauses: Vec<Clause>,
+    /// What stands behind each `try` of the first form of exceptions.
+    pub(super) outline: Outline,
     /// Where the values of an exception are put together that this function throws.
     pub(super) payload: Option<StackSlot>,
     /// In unreachable code, how many blocks have been opened since it began. They get no frame.
@@ -57,6 +60,9 @@ fn fill(
     let mut translator = FuncTranslator::new(input, ty, context, func);
     translator.declare_locals(ty, &input.body)?;
     translator.epoch_check();
+    if input.body.get_binary_reader().features().legacy_exceptions() {
+        translator.outline = Outline::of(&input.body)?;
+    }
     translator.translate_operators(&input.body)?;
     let operands = translator.stack.highest();
     translator.builder.finalize(input.isa.frontend_config());
@@ -88,6 +94,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             stack: ValueStack::default(),
             frames: vec![Frame::body(ty)],
             clauses: Vec::new(),
+            outline: Outline::default(),
             payload: None,
             dead: None,
             limits: Limits::new(input.func),

@@ -11,7 +11,7 @@
 //! | `stack`, `control` | values, branches, merges, unreachable code |
 //! | `variable`, `numeric`, `wide`, `convert` | locals and globals, arithmetic, conversions |
 //! | `memory`, `bounds`, `bulk`, `table`, `reference`, `call` | what works on the instance |
-//! | `exception` | throwing, and the clauses that catch |
+//! | `exception`, `legacy` | throwing, and the clauses that catch |
 //! | `gc` | objects of the heap |
 //! | `env`, `region` | loads from the context, calls of builtins, flags of memory accesses |
 //! | `epoch` | checks that interrupt runaway code |
@@ -37,6 +37,7 @@ mod epoch;
 mod exception;
 mod function;
 mod gc;
+mod legacy;
 mod limits;
 mod memory;
 mod numeric;

@@ -23,22 +23,28 @@ pub(crate) struct TagCell {
     /// First: compiled code knows the tag by this.
     vm: VMTag,
     ty: RegisteredType,
+    references: Box<[usize]>,
 }
 
 /// Which of the values that an exception carries are references of the heap.
-pub(crate) fn references_of(tag: NonNull<VMTag>) -> impl Iterator<Item = usize> {
-    // SAFETY: tags lie in cells of their stores, whose types never change; whoever has a tag keeps
-    // the store.
-    let ty = unsafe { &tag.cast::<TagCell>().as_ref().ty };
-    let params = ty.ty().as_func().expect("validated").params().to_vec();
-    params.into_iter().enumerate().filter(|(_, ty)| ty.is_gc()).map(|(index, _)| index)
+///
+/// # Safety
+///
+/// The tag's store must live as long as this is used.
+pub(crate) unsafe fn references_of<'a>(tag: NonNull<VMTag>) -> &'a [usize] {
+    // SAFETY: tags lie in cells of their stores, which never change; the caller promises the rest.
+    let cell = unsafe { tag.cast::<TagCell>().as_ref() };
+    &cell.references
 }
 
 impl TagCell {
     /// A tag of this type, as that of a function.
     pub(crate) fn new(ty: RegisteredType) -> Box<TagCell> {
-        let values = ty.ty().as_func().expect("validated").params().len() as u32;
-        Box::new(TagCell { vm: VMTag { type_id: ty.id().0, values }, ty })
+        let params = ty.ty().as_func().expect("validated").params();
+        let vm = VMTag { type_id: ty.id().0, values: params.len() as u32 };
+        let references = params.iter().enumerate().filter(|(_, ty)| ty.is_gc());
+        let references = references.map(|(index, _)| index).collect();
+        Box::new(TagCell { vm, ty, references })
     }
 }
 

@@ -5,6 +5,7 @@
 //! is made only when a handler asks for a reference; until it has been entered the references in the
 //! buffer are roots.
 
+use crate::entities::references_of;
 use crate::gc::RawRef;
 use seqfault_jit::vm::{VMTag, ValRaw};
 use std::ptr::NonNull;
@@ -13,8 +14,8 @@ use std::ptr::NonNull;
 #[derive(Debug, Default)]
 pub(crate) struct Exceptions {
     thrown: Vec<ValRaw>,
-    /// Which of the values are references of the heap, until the handler has them.
-    references: Vec<usize>,
+    /// Its tag, until the handler has the values.
+    tag: Option<NonNull<VMTag>>,
 }
 
 impl Exceptions {
@@ -22,8 +23,21 @@ impl Exceptions {
     pub(crate) fn set(&mut self, tag: NonNull<VMTag>, values: &[ValRaw]) {
         self.thrown.clear();
         self.thrown.extend_from_slice(values);
-        self.references.clear();
-        self.references.extend(crate::entities::references_of(tag));
+        self.tag = Some(tag);
+    }
+
+    /// The same for a list that [`Exceptions::take_list`] has given.
+    pub(crate) fn set_list(&mut self, tag: NonNull<VMTag>, values: Vec<ValRaw>) {
+        self.thrown = values;
+        self.tag = Some(tag);
+    }
+
+    /// An empty list with room for values.
+    pub(crate) fn take_list(&mut self) -> Vec<ValRaw> {
+        self.tag = None;
+        let mut list = std::mem::take(&mut self.thrown);
+        list.clear();
+        list
     }
 
     /// What it carries.
@@ -34,13 +48,15 @@ impl Exceptions {
     /// Hands the values to a handler, which reads them before anything else happens: from now on
     /// they are not kept up to date.
     pub(crate) fn hand_over(&mut self) -> *const ValRaw {
-        self.references.clear();
+        self.tag = None;
         self.thrown.as_ptr()
     }
 
     /// Calls `visit` with every reference of the heap among the values.
     pub(super) fn visit(&mut self, visit: &mut dyn FnMut(*mut RawRef)) {
-        for &index in &self.references {
+        let Some(tag) = self.tag else { return };
+        // SAFETY: a tag of the store that this is a part of.
+        for &index in unsafe { references_of(tag) } {
             // Little-endian: the reference comes first.
             visit((&raw mut self.thrown[index]).cast());
         }

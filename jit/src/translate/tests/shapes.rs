@@ -125,6 +125,27 @@ fn deep_nesting_needs_no_stack() {
 }
 
 #[test]
+fn clauses_times_calls_are_limited() {
+    let (depth, calls) = (5_000, 5_000);
+    let text = format!(
+        "(module (tag) (func {} {} {}))",
+        "block try_table (catch 0 0) ".repeat(depth),
+        "call 0 ".repeat(calls),
+        "end end ".repeat(depth),
+    );
+    let error = translate_flat(text).unwrap_err();
+    assert!(error.to_string().contains("too many values"), "{error}");
+    // What catches all ends the list.
+    let text = format!(
+        "(module (tag) (func block {} try_table (catch_all 0) {} end {} end))",
+        "try_table (catch 0 0) ".repeat(depth),
+        "call 0 ".repeat(calls),
+        "end ".repeat(depth),
+    );
+    translate_flat(text).unwrap();
+}
+
+#[test]
 fn as_many_locals_as_validation_admits() {
     let locals = "i64 ".repeat(49_999);
     let uses: String = (0..50_000).step_by(7).map(|i| format!("local.get {i} drop ")).collect();

@@ -8,7 +8,7 @@ use crate::gc::object::Place;
 use crate::gc::rooting::Rooted;
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use seqfault_jit::gc::{EXCEPTION_TAG_OFFSET, GcLayout};
-use seqfault_jit::vm::{VMTag, VMTypeKind, ValRaw};
+use seqfault_jit::vm::{VMTag, VMTypeKind};
 use std::ptr::NonNull;
 
 /// An exception: a tag, and a value for each of the parameters of its type.
@@ -135,10 +135,11 @@ pub(crate) unsafe fn hold_thrown(store: *mut StoreOpaque, tag: NonNull<VMTag>) -
 /// Puts an exception on its way again; its tag.
 pub(crate) fn throw_again(store: &mut StoreOpaque, exception: RawRef) -> NonNull<VMTag> {
     let tag = tag_of(store, exception);
+    let mut values = store.exceptions_mut().take_list();
     let ty = Tag::from_cell(store, tag).registered_type(store);
     let heap = store.gc_heap().expect("there is an object");
-    let values: Vec<ValRaw> = places(ty).map(|place| place.load(heap, exception)).collect();
-    store.exceptions_mut().set(tag, &values);
+    values.extend(places(ty).map(|place| place.load(heap, exception)));
+    store.exceptions_mut().set_list(tag, values);
     tag
 }
 

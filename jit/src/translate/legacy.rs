@@ -1,0 +1,134 @@
+//! The first form of exceptions: `try` with `catch`, `catch_all` or `delegate`, and `rethrow`.
+//!
+//! They become clauses like those of a `try_table`, with landing pads that begin a `catch`'s own code
+//! instead of branching. A clause must be known before the calls that it is for, but stands behind
+//! them; so the body of a function that uses this form is read once before ([`Outline`]).
+
+use super::Result;
+use super::control::FrameKind;
+use super::exception::{Clause, Way};
+use super::function::{FuncTranslator, read_error};
+use crate::vm::BuiltinSignature;
+use cranelift_codegen::ir::{InstBuilder, types};
+use wasmparser::{BlockType, FunctionBody, Operator};
+
+/// What is behind each `try` of a function, in the order of the `try`s.
+#[derive(Debug, Default)]
+pub(super) struct Outline {
+    tries: Vec<Try>,
+    /// How many of them have been met.
+    met: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Try {
+    catches: Vec<Catch>,
+    /// The label that a `delegate` names; it counts from the frame around.
+    delegate: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Catch {
+    /// None for `catch_all`.
+    tag: Option<u32>,
+    /// Whether a `rethrow` wants the exception.
+    rethrown: bool,
+}
+
+impl Outline {
+    /// Reads a body.
+    pub(super) fn of(body: &FunctionBody<'_>) -> Result<Outline> {
+        let mut outline = Outline::default();
+        // For each block that is open, its `try`, if it is one.
+        let mut open: Vec<Option<usize>> = vec![None];
+        let mut reader = body.get_operators_reader().map_err(read_error)?;
+        while !reader.eof() {
+            match reader.read().map_err(read_error)? {
+                Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::TryTable { .. } => open.push(None),
+                Operator::Try { .. } => {
+                    open.push(Some(outline.tries.len()));
+                    outline.tries.push(Try::default());
+                }
+                Operator::Catch { tag_index } => outline.catch(&open, Some(tag_index)),
+                Operator::CatchAll => outline.catch(&open, None),
+                Operator::Rethrow { relative_depth } => {
+                    let place = open.len() - 1 - relative_depth as usize;
+                    let catch = outline.of_frame(&open[..=place]).catches.last_mut();
+                    catch.expect("validation admits `rethrow` in a `catch` only").rethrown = true;
+                }
+                Operator::Delegate { relative_depth } => {
+                    outline.of_frame(&open).delegate = Some(relative_depth);
+                    open.pop();
+                }
+                Operator::End => {
+                    open.pop();
+                }
+                _ => {}
+            }
+        }
+        Ok(outline)
+    }
+
+    fn catch(&mut self, open: &[Option<usize>], tag: Option<u32>) {
+        self.of_frame(open).catches.push(Catch { tag, rethrown: false });
+    }
+
+    /// The `try` that is the innermost of these frames.
+    fn of_frame(&mut self, open: &[Option<usize>]) -> &mut Try {
+        let innermost = open.last().copied().flatten();
+        &mut self.tries[innermost.expect("validation pairs these with a `try`")]
+    }
+}
+
+impl FuncTranslator<'_, '_> {
+    /// Counts a `try`, also one that nothing leads to.
+    pub(super) fn meet_try(&mut self) -> usize {
+        self.outline.met += 1;
+        self.outline.met - 1
+    }
+
+    pub(super) fn try_(&mut self, ty: BlockType) -> Result {
+        let number = self.meet_try();
+        let around = self.clauses.len();
+        let Try { catches, delegate } = std::mem::take(&mut self.outline.tries[number]);
+        for Catch { tag, rethrown } in catches.into_iter().rev() {
+            self.clauses.push(Clause { tag, by_reference: rethrown, way: Way::Inline, pad: None });
+        }
+        if let Some(label) = delegate {
+            let frame = self.frames.len() - 1 - label as usize;
+            let around = self.clauses_in(frame);
+            self.clauses.push(Clause {
+                tag: None,
+                by_reference: false,
+                way: Way::Delegate { around },
+                pad: None,
+            });
+        }
+        self.open_block(ty, FrameKind::Try { around })
+    }
+
+    /// `catch` or `catch_all`: the clauses come in the order of their `catch`es.
+    pub(super) fn catch(&mut self) -> Result {
+        let innermost = self.frames.len() - 1;
+        if self.dead.is_none() {
+            self.jump_to_exit(innermost)?;
+        }
+        let clause = self.next_catch(innermost);
+        let Some(pad) = clause.pad else {
+            self.dead = Some(0);
+            return Ok(());
+        };
+        let exception = self.enter_pad(&clause, pad);
+        self.set_caught(innermost, exception);
+        Ok(())
+    }
+
+    pub(super) fn rethrow(&mut self, depth: u32) -> Result {
+        let exception = self.caught(self.frames.len() - 1 - depth as usize);
+        let exception = self.builder.ins().uextend(types::I64, exception);
+        self.raise(&BuiltinSignature::throw_ref, &[exception])
+    }
+}

@@ -1,0 +1,125 @@
+//! Exceptions and the collector: what they carry is alive as long as they are, and no longer.
+
+use seqfault::{
+    Caller, Config, Engine, Error, ExternRef, Instance, Linker, Module, Result, Rooted, Store,
+    ThrownException,
+};
+
+/// Throws objects around; every throw allocates, and so does every catch.
+const OBJECTS: &str = r#"(module
+    (type $box (struct (field i32)))
+    (tag $e (param (ref $box) i64 externref (ref null $box)))
+    (func $throw (param $n i32) (param $host externref)
+      (throw $e
+        (struct.new $box (local.get $n)) (i64.const 7) (local.get $host)
+        (struct.new $box (i32.add (local.get $n) (i32.const 1)))))
+    (func $again (param $n i32) (param $host externref)
+      (local $live (ref $box)) (local $exception exnref)
+      (local.set $live (struct.new $box (i32.const 1000)))
+      (block $caught (result exnref)
+        (try_table (catch_all_ref $caught)
+          (call $throw (local.get $n) (local.get $host)))
+        (unreachable))
+      (local.set $exception)
+      ;; Garbage, between catching and throwing again.
+      (drop (struct.new $box (i32.const 5)))
+      (if (i32.ne (i32.const 1000) (struct.get $box 0 (local.get $live))) (then unreachable))
+      (throw_ref (local.get $exception)))
+    (func (export "run") (param $n i32) (param $host externref) (result i32 externref)
+      (local $sum i32) (local $found externref) (local $one (ref null $box))
+      (block $caught (result (ref $box) i64 externref (ref null $box))
+        (try_table (catch $e $caught) (call $again (local.get $n) (local.get $host)))
+        (unreachable))
+      (local.set $one)
+      (local.set $found)
+      (drop)
+      (struct.get $box 0)
+      (i32.add (struct.get $box 0 (local.get $one)))
+      (local.get $found)))"#;
+
+#[test]
+fn what_an_exception_carries_survives_a_collection_at_every_allocation() -> Result<()> {
+    let engine = Engine::new(Config::new().gc_stress(true))?;
+    let module = Module::new(&engine, OBJECTS)?;
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let run = instance.get_func(&mut store, "run").unwrap();
+    for n in 0..100 {
+        let host = ExternRef::new(&mut store, n * 3)?;
+        let mut results = [seqfault::Val::I32(0), seqfault::Val::I32(0)];
+        run.call(&mut store, &[n.into(), host.into()], &mut results)?;
+        assert_eq!(results[0].unwrap_i32(), 2 * n + 1);
+        let found: Rooted<ExternRef> = results[1].unwrap_extern_ref().expect("not null");
+        assert_eq!(found.data(&store)?.unwrap().downcast_ref::<i32>(), Some(&(n * 3)));
+    }
+    assert!(store.gc_collections() >= 300);
+    Ok(())
+}
+
+#[test]
+fn what_an_exception_carries_survives_the_host() -> Result<()> {
+    let engine = Engine::new(Config::new().gc_stress(true))?;
+    let mut linker: Linker<()> = Linker::new(&engine);
+    linker.func_wrap("", "through", |mut caller: Caller<'_, ()>, n: i32| -> Result<()> {
+        let throw = caller.get_export("throw").unwrap().into_func().unwrap();
+        let error = throw.call(&mut caller, &[n.into()], &mut []).unwrap_err();
+        if !error.is::<ThrownException>() {
+            return Err(Error::msg("an exception was expected"));
+        }
+        // What it carries may move meanwhile.
+        for _ in 0..3 {
+            ExternRef::new(&mut caller, 0u8)?;
+        }
+        Err(error)
+    })?;
+    let wat = r#"(module
+        (import "" "through" (func $through (param i32)))
+        (type $box (struct (field i32)))
+        (tag $e (param (ref $box)))
+        (func (export "throw") (param i32) (throw $e (struct.new $box (local.get 0))))
+        (func (export "run") (param i32) (result i32)
+          (block $caught (result (ref $box))
+            (try_table (catch $e $caught) (call $through (local.get 0)))
+            (unreachable))
+          (struct.get $box 0)))"#;
+    let module = Module::new(&engine, wat)?;
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module)?;
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run")?;
+    for n in 0..100 {
+        assert_eq!(run.call(&mut store, n)?, n);
+    }
+    Ok(())
+}
+
+#[test]
+fn exceptions_that_nobody_holds_are_given_back() -> Result<()> {
+    const LIMIT: usize = 1 << 20;
+    let engine = Engine::new(Config::new().gc_heap_limit(Some(LIMIT)))?;
+    // Each throw makes an object of at least 16 bytes.
+    let throws: i64 = match std::env::var("SEQFAULT_THROWS") {
+        Ok(count) => count.parse().expect("a number"),
+        Err(_) => 1_000_000,
+    };
+    let wat = r#"(module
+        (tag $e (param i64))
+        (func $throw (param i64) (throw $e (local.get 0)))
+        (func (export "run") (param i64) (result i64) (local $sum i64)
+          (loop $again
+            (block $caught (result i64 exnref)
+              (try_table (catch_ref $e $caught) (call $throw (local.get 0)))
+              (unreachable))
+            (drop)
+            (local.set $sum (i64.add (local.get $sum)))
+            (br_if $again (i64.ne (i64.const 0)
+              (local.tee 0 (i64.sub (local.get 0) (i64.const 1))))))
+          (local.get $sum)))"#;
+    let module = Module::new(&engine, wat)?;
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let run = instance.get_typed_func::<i64, i64>(&mut store, "run")?;
+    assert_eq!(run.call(&mut store, throws)?, throws * (throws + 1) / 2);
+    assert!(store.gc_collections() > 0);
+    assert!(store.gc_heap_resident() <= 2 * LIMIT, "{}", store.gc_heap_resident());
+    Ok(())
+}
