@@ -217,3 +217,38 @@ fn a_shared_memory_may_have_64_bit_addresses() -> Result<()> {
     assert!(load.call(&mut store, -1).is_err());
     Ok(())
 }
+
+#[test]
+fn a_64_bit_memory_gives_back_what_lies_beyond_4_gib() -> Result<()> {
+    let engine = engine(|config| {
+        config.wasm_feature(Feature::MemoryControl, true);
+    })?;
+    let module = Module::new(
+        &engine,
+        r#"(module (memory (export "memory") i64 81920)
+            (func (export "discard") (param i64 i64) (memory.discard (local.get 0) (local.get 1))))"#,
+    )?;
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let memory = instance.get_memory(&mut store, "memory").expect("exported");
+    let discard = instance.get_typed_func::<(i64, i64), ()>(&mut store, "discard")?;
+    let beyond: usize = (4 << 30) + (1 << 20);
+    // The same place but for the upper half of its address, which must stay.
+    let below = beyond & 0xffff_ffff;
+    for at in [below, beyond] {
+        memory.write(&mut store, at, b"here")?;
+    }
+    let resident = memory.resident(&store);
+    discard.call(&mut store, (beyond as i64, 1 << 16))?;
+    assert!(memory.resident(&store) < resident);
+    let mut read = |at: usize| -> Result<[u8; 4]> {
+        let mut found = [0xff; 4];
+        memory.read(&store, at, &mut found)?;
+        Ok(found)
+    };
+    assert_eq!((read(beyond)?, read(below)?), ([0; 4], *b"here"));
+    for (start, len) in [(5 << 30, 1 << 16), (0, (5 << 30) + (1 << 16)), (-(1 << 16), 1 << 16)] {
+        assert!(discard.call(&mut store, (start, len)).is_err(), "{start} {len}");
+    }
+    Ok(())
+}
