@@ -241,7 +241,7 @@ fn a_64_bit_memory_gives_back_what_lies_beyond_4_gib() -> Result<()> {
     let resident = memory.resident(&store);
     discard.call(&mut store, (beyond as i64, 1 << 16))?;
     assert!(memory.resident(&store) < resident);
-    let mut read = |at: usize| -> Result<[u8; 4]> {
+    let read = |at: usize| -> Result<[u8; 4]> {
         let mut found = [0xff; 4];
         memory.read(&store, at, &mut found)?;
         Ok(found)
