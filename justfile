@@ -9,7 +9,7 @@ fmt:
 
 # No lint complains
 clippy:
-    cargo clippy --workspace --exclude seqfault-benches --all-targets -- -D warnings
+    cargo clippy --workspace --exclude seqfault-benches --exclude seqfault-fuzz --all-targets -- -D warnings
 
 # The documentation builds without a warning
 doc:
@@ -21,9 +21,10 @@ test:
     cargo test
     cargo test -p seqfault-mm --no-default-features
 
-# The comparisons with other engines compile
+# What compares with other engines compiles
 benches:
     cargo check -p seqfault-benches --benches
+    cargo clippy -p seqfault-fuzz --all-targets -- -D warnings
 
 # Fetch CPython, Yosys and a C compiler for the tests of real programs
 programs:

@@ -55,6 +55,11 @@ const RULES: &[Rule] = &[
         must_not_use: &["cranelift", "libc", "rustix"],
     },
     Rule {
+        package: "seqfault-fuzz",
+        may_use: &["seqfault"],
+        must_not_use: &["cranelift", "libc", "rustix"],
+    },
+    Rule {
         package: "seqfault-benches",
         // `mm` is a library of its own, and measured as one.
         may_use: &["seqfault", "seqfault-wasi", "seqfault-mm"],

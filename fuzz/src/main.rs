@@ -1,0 +1,46 @@
+//! The command: fuzz for some time, or repeat a seed.
+
+#![deny(unsafe_code)]
+
+use clap::Parser;
+use seqfault_fuzz::campaign::{Campaign, Limit, Peers};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Runs random modules on seqfault, Wasmtime and wasmi, and reports where they differ.
+#[derive(Parser)]
+struct Arguments {
+    /// The first seed; that of a finding repeats it, together with `--modules 1`.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// For how long.
+    #[arg(long, env = "SEQFAULT_FUZZ_SECS", default_value_t = 60)]
+    seconds: u64,
+    /// How many generated modules, however long it takes.
+    #[arg(long)]
+    modules: Option<u64>,
+    /// Where findings are written.
+    #[arg(long, default_value = "target/fuzz")]
+    findings: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let limit = match arguments.modules {
+        Some(modules) => Limit::Modules(modules),
+        None => Limit::Time(Duration::from_secs(arguments.seconds)),
+    };
+    let campaign = Campaign {
+        first_seed: arguments.seed,
+        limit,
+        findings: Some(arguments.findings),
+        peers: Peers::All,
+    };
+    let figures = campaign.run();
+    println!("{figures}");
+    match figures.differences.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,96 @@
+//! Makes what the generator has made fit for comparison.
+//!
+//! * Exports get short names, and the fuel that bounds every run is exported as [`FUEL`], so that
+//!   the script can fill it up.
+//! * `memory.atomic.wait` gets a timeout of 0: nobody is there to notify.
+
+use std::convert::Infallible;
+use wasm_encoder::reencode::{Error, Reencode, utils};
+use wasm_encoder::{ExportKind, ExportSection, ImportSection, Instruction};
+use wasmparser::{ExportSectionReader, FunctionBody, ImportSectionReader, Operator, Parser};
+
+/// The name of the export that holds the fuel.
+pub(super) const FUEL: &str = "fuel";
+
+/// The module with its exports renamed, its fuel exported, and its waits cut short.
+pub(super) fn rewrite(wasm: &[u8], fuel_global: u32) -> Option<Vec<u8>> {
+    let mut module = wasm_encoder::Module::new();
+    let mut rewriter = Rewriter { fuel_global, exports: 0 };
+    rewriter.parse_core_module(&mut module, Parser::new(0), wasm).ok()?;
+    Some(module.finish())
+}
+
+/// The module with an import section that names the module of each import, as engines without
+/// `compact-imports` want it.
+pub(super) fn expand_imports(wasm: &[u8]) -> Option<Vec<u8>> {
+    struct Expander;
+
+    impl Reencode for Expander {
+        type Error = Infallible;
+
+        fn parse_import_section(
+            &mut self,
+            imports: &mut ImportSection,
+            section: ImportSectionReader<'_>,
+        ) -> Result<(), Error<Infallible>> {
+            for import in section.into_imports() {
+                self.parse_import(imports, import?)?;
+            }
+            Ok(())
+        }
+    }
+
+    let mut module = wasm_encoder::Module::new();
+    Expander.parse_core_module(&mut module, Parser::new(0), wasm).ok()?;
+    Some(module.finish())
+}
+
+struct Rewriter {
+    fuel_global: u32,
+    exports: usize,
+}
+
+impl Reencode for Rewriter {
+    type Error = Infallible;
+
+    fn parse_export_section(
+        &mut self,
+        exports: &mut ExportSection,
+        section: ExportSectionReader<'_>,
+    ) -> Result<(), Error<Infallible>> {
+        utils::parse_export_section(self, exports, section)?;
+        exports.export(FUEL, ExportKind::Global, self.fuel_global);
+        Ok(())
+    }
+
+    fn parse_export(
+        &mut self,
+        exports: &mut ExportSection,
+        export: wasmparser::Export<'_>,
+    ) -> Result<(), Error<Infallible>> {
+        let name = format!("e{}", self.exports);
+        self.exports += 1;
+        utils::parse_export(self, exports, wasmparser::Export { name: &name, ..export })
+    }
+
+    fn parse_function_body(
+        &mut self,
+        code: &mut wasm_encoder::CodeSection,
+        body: FunctionBody<'_>,
+    ) -> Result<(), Error<Infallible>> {
+        let mut function = self.new_function_with_parsed_locals(&body)?;
+        let mut reader = body.get_operators_reader()?;
+        while !reader.eof() {
+            let operator = reader.read()?;
+            if let Operator::MemoryAtomicWait32 { .. } | Operator::MemoryAtomicWait64 { .. } =
+                operator
+            {
+                function.instruction(&Instruction::Drop);
+                function.instruction(&Instruction::I64Const(0));
+            }
+            function.instruction(&self.instruction(operator)?);
+        }
+        code.function(&function);
+        Ok(())
+    }
+}

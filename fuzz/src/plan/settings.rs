@@ -1,0 +1,48 @@
+//! How seqfault is set: nothing of it may change what a guest sees.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use seqfault::{Compilation, Config, OptLevel, PagerKind};
+
+/// The settings of one plan.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    compilation: Compilation,
+    pager: PagerKind,
+    speculation: bool,
+    epochs: bool,
+    opt_level: OptLevel,
+    verifier: bool,
+    gc_stress: bool,
+    /// Whether pages that the script zeroes are given back, rather than overwritten.
+    pub discards: bool,
+}
+
+impl Settings {
+    pub(super) fn draw(rng: &mut StdRng) -> Settings {
+        let pagers = [PagerKind::Auto, PagerKind::Protect, PagerKind::Eager];
+        Settings {
+            compilation: if rng.random() { Compilation::Lazy } else { Compilation::Eager },
+            pager: *pagers.choose(rng).expect("there are some"),
+            speculation: rng.random_bool(0.8),
+            epochs: rng.random_bool(0.3),
+            opt_level: if rng.random_bool(0.7) { OptLevel::Speed } else { OptLevel::None },
+            verifier: rng.random_bool(0.3),
+            gc_stress: rng.random_bool(0.4),
+            discards: rng.random_bool(0.8),
+        }
+    }
+
+    /// Applies them.
+    pub(crate) fn apply(&self, config: &mut Config) {
+        config
+            .compilation(self.compilation)
+            .pager(self.pager)
+            .speculation(self.speculation)
+            .epoch_interruption(self.epochs)
+            .cranelift_opt_level(self.opt_level)
+            .cranelift_verifier(self.verifier)
+            .gc_stress(self.gc_stress);
+    }
+}
