@@ -114,7 +114,8 @@ impl<T: 'static> Store<T> {
         self.as_context_mut().gc()
     }
 
-    /// Bytes of the heap that are resident.
+    /// Bytes of the heap that are resident. With [`PagerKind::Eager`](crate::PagerKind::Eager), whose
+    /// pages the system brings unseen, those that may be.
     pub fn gc_heap_resident(&self) -> usize {
         self.inner.opaque.gc_heap().map_or(0, GcHeap::resident)
     }
