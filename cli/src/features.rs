@@ -60,11 +60,7 @@ impl TypedValueParser for FeatureSwitchParser {
 fn list() -> String {
     let mut list = String::from("Features of WebAssembly, and whether they are on by default:\n");
     for &feature in Feature::ALL {
-        let default = match (feature.is_provided(), feature.is_default()) {
-            (false, _) => "not provided",
-            (true, true) => "y",
-            (true, false) => "n",
-        };
+        let default = if feature.is_default() { "y" } else { "n" };
         // Writing to a string cannot fail.
         let _ = writeln!(list, "  -W {feature}={default}");
     }

@@ -60,15 +60,13 @@ impl Config {
         }
     }
 
-    /// Accepts exactly what that version of the specification has, as far as the engine provides
-    /// it.
+    /// Accepts exactly what that version of the specification has.
     pub fn wasm_version(&mut self, version: WasmVersion) -> &mut Config {
         self.features = feature::version_flags(version);
         self
     }
 
-    /// Accepts or refuses one feature. [`Engine::new`](crate::Engine::new) refuses those that the
-    /// engine does not provide.
+    /// Accepts or refuses one feature.
     pub fn wasm_feature(&mut self, feature: Feature, on: bool) -> &mut Config {
         self.features.set(feature.flag(), on);
         self

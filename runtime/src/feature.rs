@@ -1,7 +1,7 @@
 //! [`Feature`]: the proposals of WebAssembly, each of which can be switched on and off.
 //!
 //! One table, [`TABLE`], says of each what it is called, which flag of the parser it is, which
-//! version of the specification it belongs to, and whether the engine provides it. Everything
+//! version of the specification it belongs to, or whether it is on by default. Everything
 //! else (the defaults, the versions, the names on the command line) follows from it.
 
 use seqfault_jit::WasmFeatures;
@@ -29,23 +29,15 @@ enum Since {
     Proposal { default: bool },
 }
 
-/// Whether the engine can do it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Status {
-    Provided,
-    Missing,
-}
-
 struct Row {
     feature: Feature,
     name: &'static str,
     flag: WasmFeatures,
     since: Since,
-    status: Status,
 }
 
 macro_rules! features {
-    ($($(#[$doc:meta])+ $feature:ident = $name:literal, $flag:ident, $since:expr, $status:ident;)*) => {
+    ($($(#[$doc:meta])+ $feature:ident = $name:literal, $flag:ident, $since:expr;)*) => {
         /// What a module may use beyond the minimum viable product.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -64,7 +56,6 @@ macro_rules! features {
             name: $name,
             flag: WasmFeatures::$flag,
             since: $since,
-            status: Status::$status,
         }),*];
     };
 }
@@ -77,47 +68,47 @@ const OFF: Since = Since::Proposal { default: false };
 
 features! {
     /// Imported and exported globals may be mutable.
-    MutableGlobal = "mutable-global", MUTABLE_GLOBAL, V1, Provided;
+    MutableGlobal = "mutable-global", MUTABLE_GLOBAL, V1;
     /// Conversions that saturate instead of trapping.
-    SaturatingFloatToInt = "saturating-float-to-int", SATURATING_FLOAT_TO_INT, V2, Provided;
+    SaturatingFloatToInt = "saturating-float-to-int", SATURATING_FLOAT_TO_INT, V2;
     /// `i32.extend8_s` and its like.
-    SignExtension = "sign-extension", SIGN_EXTENSION, V2, Provided;
+    SignExtension = "sign-extension", SIGN_EXTENSION, V2;
     /// References as values.
-    ReferenceTypes = "reference-types", REFERENCE_TYPES, V2, Provided;
+    ReferenceTypes = "reference-types", REFERENCE_TYPES, V2;
     /// Functions and blocks with several results, blocks with parameters.
-    MultiValue = "multi-value", MULTI_VALUE, V2, Provided;
+    MultiValue = "multi-value", MULTI_VALUE, V2;
     /// `memory.copy`, `table.init` and their like.
-    BulkMemory = "bulk-memory", BULK_MEMORY, V2, Provided;
+    BulkMemory = "bulk-memory", BULK_MEMORY, V2;
     /// 128-bit vectors.
-    Simd = "simd", SIMD, V2, Provided;
+    Simd = "simd", SIMD, V2;
     /// Vector operations whose results may depend on the machine.
-    RelaxedSimd = "relaxed-simd", RELAXED_SIMD, V3, Provided;
+    RelaxedSimd = "relaxed-simd", RELAXED_SIMD, V3;
     /// Arithmetic in constant expressions.
-    ExtendedConst = "extended-const", EXTENDED_CONST, V3, Provided;
+    ExtendedConst = "extended-const", EXTENDED_CONST, V3;
     /// Several memories in a module.
-    MultiMemory = "multi-memory", MULTI_MEMORY, V3, Provided;
+    MultiMemory = "multi-memory", MULTI_MEMORY, V3;
     /// Memories and tables with 64-bit addresses.
-    Memory64 = "memory64", MEMORY64, V3, Provided;
+    Memory64 = "memory64", MEMORY64, V3;
     /// Calls that replace their caller.
-    TailCall = "tail-call", TAIL_CALL, V3, Provided;
+    TailCall = "tail-call", TAIL_CALL, V3;
     /// Tags, `throw` and `try_table`.
-    Exceptions = "exceptions", EXCEPTIONS, V3, Provided;
+    Exceptions = "exceptions", EXCEPTIONS, V3;
     /// References to functions of one type.
-    FunctionReferences = "function-references", FUNCTION_REFERENCES, V3, Provided;
+    FunctionReferences = "function-references", FUNCTION_REFERENCES, V3;
     /// Structs and arrays that the engine collects.
-    Gc = "gc", GC, V3, Provided;
+    Gc = "gc", GC, V3;
     /// Shared memories and atomic operations.
-    Threads = "threads", THREADS, ON, Provided;
+    Threads = "threads", THREADS, ON;
     /// `memory.discard`.
-    MemoryControl = "memory-control", MEMORY_CONTROL, OFF, Provided;
+    MemoryControl = "memory-control", MEMORY_CONTROL, OFF;
     /// 64-bit arithmetic with 128-bit results.
-    WideArithmetic = "wide-arithmetic", WIDE_ARITHMETIC, OFF, Provided;
+    WideArithmetic = "wide-arithmetic", WIDE_ARITHMETIC, OFF;
     /// Memories with pages of one byte.
-    CustomPageSizes = "custom-page-sizes", CUSTOM_PAGE_SIZES, OFF, Provided;
+    CustomPageSizes = "custom-page-sizes", CUSTOM_PAGE_SIZES, OFF;
     /// Import sections that name each module once.
-    CompactImports = "compact-imports", COMPACT_IMPORTS, OFF, Provided;
+    CompactImports = "compact-imports", COMPACT_IMPORTS, OFF;
     /// The first form of exceptions, with `try` and `catch`.
-    LegacyExceptions = "legacy-exceptions", LEGACY_EXCEPTIONS, OFF, Provided;
+    LegacyExceptions = "legacy-exceptions", LEGACY_EXCEPTIONS, OFF;
 }
 
 impl Feature {
@@ -132,14 +123,7 @@ impl Feature {
 
     /// Whether modules may use it unless a [`Config`](crate::Config) says otherwise.
     pub fn is_default(self) -> bool {
-        let row = self.row();
-        row.status == Status::Provided
-            && matches!(row.since, Since::Version(_) | Since::Proposal { default: true })
-    }
-
-    /// Whether it can be switched on.
-    pub fn is_provided(self) -> bool {
-        self.row().status == Status::Provided
+        matches!(self.row().since, Since::Version(_) | Since::Proposal { default: true })
     }
 
     pub(crate) fn flag(self) -> WasmFeatures {
@@ -156,20 +140,14 @@ pub(crate) fn default_flags() -> WasmFeatures {
     flags_of(Feature::is_default)
 }
 
-/// What a version has, as far as it is provided.
+/// What a version has.
 pub(crate) fn version_flags(version: WasmVersion) -> WasmFeatures {
-    flags_of(|feature| feature.is_part_of(version) && feature.is_provided())
+    flags_of(|feature| feature.is_part_of(version))
 }
 
 fn flags_of(chosen: impl Fn(Feature) -> bool) -> WasmFeatures {
     let chosen = Feature::ALL.iter().filter(|&&feature| chosen(feature));
     chosen.fold(WasmFeatures::MVP, |flags, feature| flags.union(feature.flag()))
-}
-
-/// A feature in `flags` that is not provided.
-pub(crate) fn missing_in(flags: WasmFeatures) -> Option<Feature> {
-    let mut missing = Feature::ALL.iter().filter(|feature| !feature.is_provided());
-    missing.find(|feature| flags.contains(feature.flag())).copied()
 }
 
 impl fmt::Display for Feature {
@@ -207,7 +185,6 @@ impl std::error::Error for UnknownFeature {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Engine};
 
     #[test]
     fn every_feature_has_its_row_and_its_name_leads_back_to_it() {
@@ -223,23 +200,13 @@ mod tests {
     fn versions_are_what_the_parser_takes_them_for() {
         assert_eq!(version_flags(WasmVersion::V1), WasmFeatures::WASM1);
         assert_eq!(version_flags(WasmVersion::V2), WasmFeatures::WASM2);
-        let third = Feature::ALL.iter().filter(|feature| feature.is_part_of(WasmVersion::V3));
-        let third = third.fold(WasmFeatures::MVP, |flags, feature| flags.union(feature.flag()));
         // The parser counts threads in, which are in no version.
+        let third = version_flags(WasmVersion::V3);
         assert_eq!(third, WasmFeatures::WASM3.difference(WasmFeatures::THREADS));
     }
 
     #[test]
-    fn an_engine_refuses_to_be_made_with_what_it_does_not_provide() {
-        for &feature in Feature::ALL {
-            let made = Engine::new(Config::new().wasm_feature(feature, true));
-            match feature.is_provided() {
-                true => assert!(made.is_ok(), "{feature}"),
-                false => {
-                    let error = made.unwrap_err().to_string();
-                    assert!(error.contains(&format!("`{feature}`")), "{error}");
-                }
-            }
-        }
+    fn by_default_there_is_the_third_version_and_threads() {
+        assert_eq!(default_flags(), WasmFeatures::WASM3);
     }
 }

@@ -14,7 +14,7 @@ pub enum Features {
     Wasm1,
     /// WebAssembly 2.0.
     Wasm2,
-    /// WebAssembly 3.0, as far as the engine provides it.
+    /// WebAssembly 3.0.
     Wasm3,
     /// Everything that the engine accepts by itself.
     #[default]

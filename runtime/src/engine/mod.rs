@@ -7,8 +7,7 @@ pub(crate) use once::CompileOnce;
 pub(crate) use types::{RegisteredType, TypeId, TypeRegistry};
 
 use crate::config::Config;
-use crate::error::{Error, Result};
-use crate::feature;
+use crate::error::Result;
 use crate::interrupt::Waiters;
 use crate::vm;
 use seqfault_jit::{CompileScratch, Compiler};
@@ -52,14 +51,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// On a machine that Cranelift has no code generator for, when the system refuses the signal
-    /// handlers, or for a configuration with features that are not provided.
+    /// On a machine that Cranelift has no code generator for, or when the system refuses the
+    /// signal handlers.
     pub fn new(config: &Config) -> Result<Engine> {
-        if let Some(feature) = feature::missing_in(config.features) {
-            return Err(Error::msg(format!(
-                "the feature `{feature}` is not provided by this engine: switch it off"
-            )));
-        }
         vm::install_signal_handlers()?;
         Ok(Engine(Arc::new(EngineInner {
             config: config.clone(),
