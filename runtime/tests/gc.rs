@@ -193,6 +193,19 @@ fn null_references_trap_at_any_offset() -> Result<()> {
     })
 }
 
+/// Only a module that declares objects makes a heap; null is null without one.
+#[test]
+fn null_references_trap_where_there_is_no_heap() -> Result<()> {
+    both(|engine| {
+        let mut store = Store::new(engine, ());
+        let wat = r#"(module (func (export "len") (param i32) (result i32)
+            (array.len (ref.null array))))"#;
+        let instance = instantiate(&mut store, wat, &[]);
+        assert_eq!(trap(call(&mut store, instance, "len", 0)), TrapCode::NullArray);
+        Ok(())
+    })
+}
+
 #[test]
 fn frames_keep_their_references_while_the_host_collects() -> Result<()> {
     both(|engine| {

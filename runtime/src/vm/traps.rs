@@ -61,7 +61,10 @@ fn classify(signal: &Signal<'_>, site: TrapCode) -> Option<TrapCode> {
             | TrapCode::NullFunctionReference
             | TrapCode::UndefinedElement
             | TrapCode::TableOutOfBounds
-            | TrapCode::ArrayOutOfBounds,
+            | TrapCode::ArrayOutOfBounds
+            // A null reference where no object was ever made: there is no heap, and its base is null.
+            | TrapCode::NullStruct
+            | TrapCode::NullArray,
             None,
         ) => (signal.addr() < NULL_PAGE).then_some(site),
         // Accesses of the heap: its first bytes are those that a null reference leads to.
