@@ -337,6 +337,8 @@ fn trap_kind(code: TrapCode) -> TrapKind {
         | TrapCode::NullI31 => TrapKind::Null,
         TrapCode::ArrayOutOfBounds => TrapKind::Array,
         TrapCode::CastFailure => TrapKind::Cast,
+        TrapCode::UnalignedAtomic => TrapKind::Misaligned,
+        TrapCode::WaitOnUnsharedMemory => TrapKind::UnsharedWait,
         TrapCode::GcHeapOutOfMemory => TrapKind::OutOfMemory,
         _ => TrapKind::Other,
     }

@@ -47,7 +47,7 @@ pub const TABLE: &[FeatureRow] = &[
     row(Feature::FunctionReferences, &[Feature::ReferenceTypes], 0.5, false, |_, _| ()),
     // The generator has one switch for both.
     row(Feature::Gc, &[Feature::FunctionReferences], 0.8, false, |c, on| c.gc_enabled = on),
-    row(Feature::Threads, &[Feature::BulkMemory], 0.0, false, |c, on| c.threads_enabled = on),
+    row(Feature::Threads, &[Feature::BulkMemory], 0.3, false, |c, on| c.threads_enabled = on),
     row(Feature::WideArithmetic, &[], 0.4, true, |c, on| c.wide_arithmetic_enabled = on),
     row(Feature::CustomPageSizes, &[], 0.3, true, |c, on| c.custom_page_sizes_enabled = on),
     row(Feature::CompactImports, &[], 0.3, true, |c, on| c.compact_imports_enabled = on),
