@@ -75,6 +75,8 @@ pub struct Figures {
     pub cut_short: u64,
     /// Seeds where only wasmi's answer differs.
     pub wasmi_alone: Vec<u64>,
+    /// Seeds at which a peer gave up.
+    pub peer_failed: Vec<u64>,
     /// Seeds whose answers differ otherwise.
     pub differences: Vec<u64>,
     /// How long it took.
@@ -97,6 +99,7 @@ impl fmt::Display for Figures {
             self.against_wasmtime, self.against_wasmi
         )?;
         writeln!(f, "{} answers of wasmi alone {:?}", self.wasmi_alone.len(), self.wasmi_alone)?;
+        writeln!(f, "a peer failed {} times {:?}", self.peer_failed.len(), self.peer_failed)?;
         write!(f, "{} differences {:?}", self.differences.len(), self.differences)
     }
 }
@@ -149,7 +152,11 @@ impl Campaign {
                 Ok(theirs) => {
                     figures.against_wasmtime += self.judge(&plan, &ours, &theirs, figures);
                 }
-                Err(error) => self.report(&plan, &format!("wasmtime: {error}"), figures),
+                // An assertion of its own about faults of atomic accesses does not always hold.
+                Err(error) => {
+                    println!("seed {seed}: wasmtime {error}");
+                    figures.peer_failed.push(seed);
+                }
             }
         }
         if plan.suits_wasmi() {

@@ -84,7 +84,8 @@ fn shape(
         max_element_segments: 4,
         max_elements: 12,
         max_tags: 4,
-        max_type_size: 200,
+        // Exports count, too.
+        max_type_size: 2_000,
         allow_start_export: rng.random_bool(0.2),
         allow_floats: rng.random_bool(0.9),
         limit_arrays_in_const_exprs: true,
