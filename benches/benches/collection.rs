@@ -35,7 +35,7 @@ fn compare(depth: u32, criterion: &mut Criterion, report: &mut Report) {
     let mut counting = wasmtime_runner(DeferredReferenceCounting);
     let sum = ours(depth);
     assert_eq!((copying(depth), counting(depth)), (sum, sum), "at depth {depth}");
-    Contest::new(&format!("binary trees of depth {depth}"))
+    Contest::new(format!("binary trees of depth {depth}"))
         .contender("seqfault", |samples| repeat(samples, || ours(depth)))
         .contender("wasmtime, copying", |samples| repeat(samples, || copying(depth)))
         .contender("wasmtime, counting", |samples| repeat(samples, || counting(depth)))
