@@ -347,6 +347,34 @@ fn host_values_are_dropped_with_their_last_reference() -> Result<()> {
     })
 }
 
+/// Types with subtypes are looked up in the object's own type, which a host value has none of.
+#[test]
+fn a_host_value_among_objects_is_of_no_type_of_a_module() -> Result<()> {
+    both(|engine| {
+        let mut store = Store::new(engine, ());
+        let wat = r#"(module
+            (type $open (sub (struct (field i32))))
+            (type $below (sub $open (struct (field i32) (field i32))))
+            (func (export "test") (param externref) (result i32)
+              (local $value anyref)
+              (local.set $value (any.convert_extern (local.get 0)))
+              (i32.or (ref.test (ref $open) (local.get $value))
+                (i32.or (ref.test (ref null $below) (local.get $value))
+                  (i32.or (ref.test (ref struct) (local.get $value))
+                    (ref.test (ref array) (local.get $value))))))
+            (func (export "cast") (param externref)
+              (drop (ref.cast (ref $open) (any.convert_extern (local.get 0))))))"#;
+        let instance = instantiate(&mut store, wat, &[]);
+        let value = ExternRef::new(&mut store, 5u32)?;
+        let test = instance.get_typed_func::<Option<Rooted<ExternRef>>, i32>(&mut store, "test")?;
+        assert_eq!(test.call(&mut store, Some(value))?, 0);
+        let cast = instance.get_typed_func::<Option<Rooted<ExternRef>>, ()>(&mut store, "cast")?;
+        let error = cast.call(&mut store, Some(value)).unwrap_err();
+        assert_eq!(error.trap().map(|trap| trap.code()), Some(TrapCode::CastFailure));
+        Ok(())
+    })
+}
+
 #[test]
 fn a_host_function_lets_go_of_what_it_roots() -> Result<()> {
     let mut store = Store::new(&Engine::default(), ());

@@ -76,7 +76,8 @@ impl Default for TypeTable {
         let fields = FieldsLayout { size, offsets: Box::default(), references: Box::default() };
         let host_object = Box::new(GcLayout::Fields(fields));
         let mut table: Box<[VMType]> = vec![EMPTY; FIRST].into();
-        table[HOST_OBJECT_PLACE].layout = &*host_object;
+        table[HOST_OBJECT_PLACE] =
+            VMType { supertypes: NO_SUPERTYPES.as_ptr(), depth: 0, layout: &*host_object };
         let table = Box::into_raw(table);
         TypeTable {
             vm: VMTypes { types: AtomicPtr::new(table.cast()) },
@@ -85,6 +86,10 @@ impl Default for TypeTable {
         }
     }
 }
+
+/// The display of objects that stand for host values: casts look into it, as into any other, and find that
+/// the object has no type that a module can name.
+static NO_SUPERTYPES: [u32; MIN_DISPLAY as usize] = [FORWARDED; MIN_DISPLAY as usize];
 
 const EMPTY: VMType = VMType { supertypes: ptr::null(), depth: 0, layout: ptr::null() };
 
