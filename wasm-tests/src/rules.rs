@@ -51,7 +51,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "seqfault-wasm-tests",
-        may_use: &["seqfault", "seqfault-wasi", "seqfault-wast"],
+        may_use: &["seqfault", "seqfault-fuzz", "seqfault-wasi", "seqfault-wast"],
         must_not_use: &["cranelift", "libc", "rustix"],
     },
     Rule {
