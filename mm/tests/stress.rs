@@ -13,6 +13,8 @@ use std::time::Instant;
 use common::{Random, available, load, prepare, rss, store, stress_time};
 use seqfault_mm::{FaultKind, Image, PAGE_SIZE, PagerKind, Protection, Region, RegionOptions};
 
+/// Sequence counts of page states: as many as regions have unless told.
+const SHARDS: usize = 256;
 /// Pages that are accessible from the start, touched and discarded.
 const OPEN: usize = 2048;
 /// The first of them start as an image.
@@ -242,17 +244,17 @@ fn stress(pager: PagerKind, speculation: bool, shards: usize) {
 
 #[test]
 fn protect_stands_the_stress() {
-    stress(PagerKind::Protect, true, 64);
+    stress(PagerKind::Protect, true, SHARDS);
 }
 
 #[test]
 fn uffd_stands_the_stress() {
-    stress(PagerKind::Uffd, true, 64);
+    stress(PagerKind::Uffd, true, SHARDS);
 }
 
 #[test]
 fn eager_stands_the_stress() {
-    stress(PagerKind::Eager, true, 64);
+    stress(PagerKind::Eager, true, SHARDS);
 }
 
 #[test]
@@ -262,6 +264,6 @@ fn one_shared_count_stands_the_stress() {
 
 #[test]
 fn without_speculation_it_stands_the_stress() {
-    stress(PagerKind::Protect, false, 64);
-    stress(PagerKind::Uffd, false, 64);
+    stress(PagerKind::Protect, false, SHARDS);
+    stress(PagerKind::Uffd, false, SHARDS);
 }
