@@ -4,6 +4,7 @@ use super::Contestant;
 use crate::host::{self, Answer, Failure};
 use crate::observe::{DEPTH, Ending, Object, TrapKind, Value};
 use crate::plan::{Argument, Kind, Module, NanBits, Place, Plan};
+use seqfault::Feature;
 use std::ffi::c_void;
 use wasmtime::{
     AsContextMut, Collector, Config, Engine, Error, Extern, ExternRef, Func, FuncType, Linker,
@@ -32,7 +33,11 @@ impl Wasmtime {
     ///
     /// When the engine cannot be made.
     pub fn new(plan: &Plan) -> Result<Wasmtime> {
-        let engine = Engine::new(&config(plan.nans == NanBits::InEngines))?;
+        let mut config = config(plan.nans == NanBits::InEngines);
+        // It asserts that only one memory of an instance has a fault, but shared ones may be
+        // imported twice. Without signals nothing faults.
+        config.signals_based_traps(!plan.features.contains(&Feature::Threads));
+        let engine = Engine::new(&config)?;
         let store = Store::new(&engine, ());
         let linker = define_host(&engine)?;
         Ok(Wasmtime { store, linker, instances: Vec::new(), known: Vec::new() })

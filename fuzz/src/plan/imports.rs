@@ -8,10 +8,19 @@ use seqfault::Feature;
 use std::fmt::Write;
 use wasmparser::{RefType, ValType};
 
-/// A module that imports everything that the host and `earlier` modules have on offer, as far as
-/// its type can be written down without naming others, and the features suffice.
-pub(super) fn available(features: &[Feature], earlier: &[Module]) -> Vec<u8> {
+/// What a module may import.
+pub(super) struct Offer {
+    /// A module that imports all of it.
+    pub(super) wasm: Vec<u8>,
+    /// How many functions are among it.
+    pub(super) funcs: usize,
+}
+
+/// Everything that the host and `earlier` modules have on offer, as far as its type can be written
+/// down without naming others, and the features suffice.
+pub(super) fn available(features: &[Feature], earlier: &[Module]) -> Offer {
     let mut text = String::from("(module\n");
+    let mut funcs = 0;
     for function in host::FUNCTIONS {
         if function.needs.iter().all(|need| features.contains(need)) {
             let names = |types: &[host::Type]| -> Vec<_> {
@@ -19,17 +28,20 @@ pub(super) fn available(features: &[Feature], earlier: &[Module]) -> Vec<u8> {
             };
             let ty = func(&names(function.params), &names(function.results));
             import(&mut text, host::MODULE, function.name, &ty);
+            funcs += 1;
         }
     }
     for module in earlier {
         for export in &module.exports {
             if let Some(ty) = entity(&export.kind) {
                 import(&mut text, module.name, &export.name, &ty);
+                funcs += usize::from(matches!(export.kind, Kind::Func { .. }));
             }
         }
     }
     text.push(')');
-    wat::parse_str(&text).expect("imports of types that were written by this file")
+    let wasm = wat::parse_str(&text).expect("imports of types that were written by this file");
+    Offer { wasm, funcs }
 }
 
 fn import(text: &mut String, module: &str, name: &str, ty: &str) {

@@ -10,6 +10,7 @@ mod settings;
 
 pub use exports::{Export, Kind};
 pub use features::{FeatureRow, TABLE};
+pub use modules::Barren;
 pub use script::{Argument, Place, Step};
 pub use settings::Settings;
 
@@ -57,15 +58,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a seed. None if no module came of it, which is rare.
-    pub fn from_seed(seed: u64) -> Option<Plan> {
+    /// The plan of a seed.
+    ///
+    /// # Errors
+    ///
+    /// When no module comes of it, which is rare.
+    pub fn from_seed(seed: u64) -> Result<Plan, Barren> {
         let mut rng = StdRng::seed_from_u64(seed);
         let features = features::draw(&mut rng);
         let nans = if rng.random_bool(0.7) { NanBits::InModules } else { NanBits::InEngines };
         let settings = Settings::draw(&mut rng);
         let modules = modules::generate(&mut rng, &features, nans)?;
         let script = script::write(&mut rng, &modules);
-        Some(Plan { seed, features, nans, settings, modules, script })
+        Ok(Plan { seed, features, nans, settings, modules, script })
     }
 
     /// Whether wasmi can take part.

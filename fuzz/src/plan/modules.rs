@@ -28,8 +28,27 @@ const PROVIDER: &str = r#"
         (i32.div_s (local.get 0) (local.get 1))))
 "#;
 
-/// The modules of a plan. None if the generator fails or has nothing to export.
-pub(super) fn generate(rng: &mut StdRng, on: &[Feature], nans: NanBits) -> Option<Vec<Module>> {
+/// Why a seed makes no module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Barren {
+    /// The generator gave up, which it may.
+    Generator,
+    /// The generator cannot bound how long the module runs.
+    Endless,
+    /// What the generator made could not be rewritten, or is not valid.
+    Invalid,
+}
+
+/// The modules of a plan.
+///
+/// # Errors
+///
+/// When one of them cannot be made.
+pub(super) fn generate(
+    rng: &mut StdRng,
+    on: &[Feature],
+    nans: NanBits,
+) -> Result<Vec<Module>, Barren> {
     let provider = wat::parse_str(PROVIDER).expect("it is valid");
     let mut modules = vec![module("provider", provider)?];
     let count = if rng.random_bool(0.7) { 2 } else { 1 };
@@ -37,21 +56,22 @@ pub(super) fn generate(rng: &mut StdRng, on: &[Feature], nans: NanBits) -> Optio
         let config = shape(rng, on, nans, &modules);
         modules.push(module(name, smith(rng, config)?)?);
     }
-    Some(modules)
+    Ok(modules)
 }
 
-fn module(name: &'static str, wasm: Vec<u8>) -> Option<Module> {
-    let exports = exports::of(&wasm)?;
-    let plain = rewrite::expand_imports(&wasm)?;
-    Some(Module { name, wasm, plain, exports })
+fn module(name: &'static str, wasm: Vec<u8>) -> Result<Module, Barren> {
+    let exports = exports::of(&wasm).ok_or(Barren::Invalid)?;
+    let plain = rewrite::expand_imports(&wasm).ok_or(Barren::Invalid)?;
+    Ok(Module { name, wasm, plain, exports })
 }
 
-fn smith(rng: &mut StdRng, config: wasm_smith::Config) -> Option<Vec<u8>> {
+fn smith(rng: &mut StdRng, config: wasm_smith::Config) -> Result<Vec<u8>, Barren> {
     let mut bytes = vec![0; rng.random_range(200..2_000)];
     rng.fill_bytes(&mut bytes);
-    let mut module = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes)).ok()?;
-    let fuel = module.ensure_termination(FUEL_AT_START).ok()?;
-    rewrite::rewrite(&module.to_bytes(), fuel)
+    let mut module = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes))
+        .map_err(|_| Barren::Generator)?;
+    let fuel = module.ensure_termination(FUEL_AT_START).map_err(|_| Barren::Endless)?;
+    rewrite::rewrite(&module.to_bytes(), fuel).ok_or(Barren::Invalid)
 }
 
 /// How large a module is, and of what it is made.
@@ -61,8 +81,9 @@ fn shape(
     nans: NanBits,
     earlier: &[Module],
 ) -> wasm_smith::Config {
+    let offer = imports::available(on, earlier);
     let mut config = wasm_smith::Config {
-        available_imports: Some(imports::available(on, earlier)),
+        available_imports: Some(offer.wasm),
         export_everything: true,
         canonicalize_nans: nans == NanBits::InModules,
         // What traps at once hides everything behind it.
@@ -75,7 +96,8 @@ fn shape(
         max_table_elements: 100,
         max_tables: if on.contains(&Feature::ReferenceTypes) { 4 } else { 1 },
         min_funcs: 1,
-        max_funcs: rng.random_range(2..9),
+        // The generator counts imports among them, and gives up if they leave no room for its own.
+        max_funcs: offer.funcs + rng.random_range(1..8),
         max_instructions: rng.random_range(20..120),
         max_imports: rng.random_range(0..8),
         max_types: 12,

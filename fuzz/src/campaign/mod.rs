@@ -3,12 +3,15 @@
 //! While it runs, a file in the folder of findings holds the seed at work, so that a crash of the
 //! process can be repeated too; and a watch ends the process when a seed takes far too long.
 
+mod figures;
+
+pub use figures::{Against, Endings, Figures};
+
 use crate::compare::{Outcome, compare};
 #[cfg(feature = "wasmtime")]
 use crate::engines::Wasmtime;
 use crate::engines::{Contestant, Record, Seqfault, Wasmi, follow};
-use crate::observe::{Ending, Observation};
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,58 +55,6 @@ pub enum Peers {
     Wasmi,
 }
 
-/// What was done.
-#[derive(Clone, Debug, Default)]
-pub struct Figures {
-    /// Seeds that a plan came of.
-    pub plans: u64,
-    /// Generated modules in them.
-    pub modules: u64,
-    /// Calls that seqfault ran.
-    pub calls: u64,
-    /// How many of them returned.
-    pub returned: u64,
-    /// How many trapped.
-    pub trapped: u64,
-    /// How many threw.
-    pub threw: u64,
-    /// Steps compared with Wasmtime.
-    pub against_wasmtime: u64,
-    /// Steps compared with wasmi.
-    pub against_wasmi: u64,
-    /// Comparisons that ended early because an engine came to its limits.
-    pub cut_short: u64,
-    /// Seeds where only wasmi's answer differs.
-    pub wasmi_alone: Vec<u64>,
-    /// Seeds at which a peer gave up.
-    pub peer_failed: Vec<u64>,
-    /// Seeds whose answers differ otherwise.
-    pub differences: Vec<u64>,
-    /// How long it took.
-    pub taken: Duration,
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Figures { plans, modules, calls, returned, trapped, threw, cut_short, .. } = self;
-        let seconds = self.taken.as_secs_f64();
-        writeln!(
-            f,
-            "{modules} modules in {plans} plans, {seconds:.0} s, {:.0} modules/s",
-            *modules as f64 / seconds
-        )?;
-        writeln!(f, "{calls} calls: {returned} returned, {trapped} trapped, {threw} threw")?;
-        writeln!(
-            f,
-            "{} steps compared with wasmtime, {} with wasmi, {cut_short} comparisons cut short",
-            self.against_wasmtime, self.against_wasmi
-        )?;
-        writeln!(f, "{} answers of wasmi alone {:?}", self.wasmi_alone.len(), self.wasmi_alone)?;
-        writeln!(f, "a peer failed {} times {:?}", self.peer_failed.len(), self.peer_failed)?;
-        write!(f, "{} differences {:?}", self.differences.len(), self.differences)
-    }
-}
-
 impl Campaign {
     /// Does it. Differences are printed, written down, and counted.
     pub fn run(&self) -> Figures {
@@ -134,12 +85,18 @@ impl Campaign {
     }
 
     fn try_seed(&self, seed: u64, figures: &mut Figures) {
-        let Some(plan) = Plan::from_seed(seed) else { return };
+        figures.seeds += 1;
+        let plan = match Plan::from_seed(seed) {
+            Ok(plan) => plan,
+            Err(barren) => {
+                *figures.barren.entry(barren).or_default() += 1;
+                return;
+            }
+        };
         if self.peers == Peers::Wasmi && !plan.suits_wasmi() {
+            figures.unsuited += 1;
             return;
         }
-        figures.plans += 1;
-        figures.modules += plan.modules.len() as u64 - 1;
         let ours = match run(|| Ok::<_, seqfault::Error>(Box::new(Seqfault::new(&plan)?)), &plan) {
             Ok(record) => record,
             Err(error) => return self.report(&plan, &format!("seqfault: {error}"), figures),
@@ -150,9 +107,8 @@ impl Campaign {
         if self.peers == Peers::All {
             match run(|| Ok::<_, wasmtime::Error>(Box::new(Wasmtime::new(&plan)?)), &plan) {
                 Ok(theirs) => {
-                    figures.against_wasmtime += self.judge(&plan, &ours, &theirs, figures);
+                    self.judge(&plan, &ours, &theirs, figures, |figures| &mut figures.wasmtime);
                 }
-                // An assertion of its own about faults of atomic accesses does not always hold.
                 Err(error) => {
                     println!("seed {seed}: wasmtime {error}");
                     figures.peer_failed.push(seed);
@@ -164,7 +120,9 @@ impl Campaign {
             // share a compiler, so that somebody has to look.
             let agreed = self.peers != Peers::Wasmi && figures.differences.len() == before;
             match run(|| Ok::<_, wasmi::Error>(Box::new(Wasmi::new())), &plan) {
-                Ok(theirs) => figures.against_wasmi += self.judge(&plan, &ours, &theirs, figures),
+                Ok(theirs) => {
+                    self.judge(&plan, &ours, &theirs, figures, |figures| &mut figures.wasmi);
+                }
                 Err(error) => self.report(&plan, &format!("wasmi: {error}"), figures),
             }
             if agreed {
@@ -173,19 +131,26 @@ impl Campaign {
         }
     }
 
-    /// How many steps were compared.
-    fn judge(&self, plan: &Plan, ours: &Record, theirs: &Record, figures: &mut Figures) -> u64 {
-        match compare(plan, ours, theirs) {
-            Outcome::Agreed => plan.script.len() as u64,
+    fn judge(
+        &self,
+        plan: &Plan,
+        ours: &Record,
+        theirs: &Record,
+        figures: &mut Figures,
+        against: fn(&mut Figures) -> &mut Against,
+    ) {
+        let steps = match compare(plan, ours, theirs) {
+            Outcome::Agreed => plan.script.len(),
             Outcome::CutShort(step) => {
-                figures.cut_short += 1;
-                step as u64
+                against(figures).cut_short += 1;
+                step
             }
             Outcome::Differ(difference) => {
                 self.report(plan, &difference.to_string(), figures);
-                difference.step as u64
+                difference.step
             }
-        }
+        };
+        against(figures).count(plan, steps);
     }
 
     fn report(&self, plan: &Plan, what: &str, figures: &mut Figures) {
@@ -233,22 +198,6 @@ fn write_down(folder: &std::path::Path, plan: &Plan, mut text: String) -> std::i
         }
     }
     Ok(())
-}
-
-impl Figures {
-    fn count(&mut self, plan: &Plan, ours: &Record) {
-        for (step, seen) in plan.script.iter().zip(&ours.seen) {
-            if let (Step::Call { .. }, Observation::Ended(ending)) = (step, seen) {
-                self.calls += 1;
-                match ending {
-                    Ending::Returned(_) => self.returned += 1,
-                    Ending::Trapped(..) => self.trapped += 1,
-                    Ending::Threw => self.threw += 1,
-                    Ending::HostError | Ending::Refused(_) => {}
-                }
-            }
-        }
-    }
 }
 
 /// Ends the process when a seed takes too long.
