@@ -62,7 +62,8 @@ pub(super) fn generate(
 fn module(name: &'static str, wasm: Vec<u8>) -> Result<Module, Barren> {
     let exports = exports::of(&wasm).ok_or(Barren::Invalid)?;
     let plain = rewrite::expand_imports(&wasm).ok_or(Barren::Invalid)?;
-    Ok(Module { name, wasm, plain, exports })
+    let parted = rewrite::part_selects(&plain).ok_or(Barren::Invalid)?;
+    Ok(Module { name, wasm, plain, parted, exports })
 }
 
 fn smith(rng: &mut StdRng, config: wasm_smith::Config) -> Result<Vec<u8>, Barren> {
