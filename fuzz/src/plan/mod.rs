@@ -36,8 +36,8 @@ pub struct Module {
     pub wasm: Vec<u8>,
     /// The same without compact imports, for engines that do not know them.
     pub plain: Vec<u8>,
-    /// The same once more, without what wasmi gets wrong.
-    pub parted: Vec<u8>,
+    /// The same in words that wasmi gets right.
+    pub rephrased: Vec<u8>,
     /// Its exports, in order.
     pub exports: Vec<Export>,
 }

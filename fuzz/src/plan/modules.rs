@@ -62,8 +62,8 @@ pub(super) fn generate(
 fn module(name: &'static str, wasm: Vec<u8>) -> Result<Module, Barren> {
     let exports = exports::of(&wasm).ok_or(Barren::Invalid)?;
     let plain = rewrite::expand_imports(&wasm).ok_or(Barren::Invalid)?;
-    let parted = rewrite::part_selects(&plain).ok_or(Barren::Invalid)?;
-    Ok(Module { name, wasm, plain, parted, exports })
+    let rephrased = rewrite::suit_wasmi(&plain).ok_or(Barren::Invalid)?;
+    Ok(Module { name, wasm, plain, rephrased, exports })
 }
 
 fn smith(rng: &mut StdRng, config: wasm_smith::Config) -> Result<Vec<u8>, Barren> {

@@ -7,7 +7,7 @@
 
 use std::convert::Infallible;
 use wasm_encoder::reencode::{Error, Reencode, utils};
-use wasm_encoder::{CodeSection, ExportKind, ExportSection, ImportSection, Instruction};
+use wasm_encoder::{BlockType, CodeSection, ExportKind, ExportSection, ImportSection, Instruction};
 use wasmparser::{ExportSectionReader, FunctionBody, ImportSectionReader, Operator, Parser};
 
 /// The name of the export that holds the fuel.
@@ -46,15 +46,18 @@ pub(super) fn expand_imports(wasm: &[u8]) -> Option<Vec<u8>> {
     Some(module.finish())
 }
 
-/// `plain`, a module without compact imports, with selects that wasmi 2.0.0 gets right.
+/// `plain`, a module without compact imports, in words that wasmi 2.0.0 gets right.
 ///
-/// It fuses `select` with an `i32.eqz` before it by leaving the latter away and choosing by what is
-/// in the accumulator. That is right where the accumulator holds the operand of `i32.eqz`, but not
-/// where the operand is a local. A rotated condition is zero exactly when it was, and not fused.
-pub(super) fn part_selects(plain: &[u8]) -> Option<Vec<u8>> {
-    struct Parter;
+/// * It fuses `select` with an `i32.eqz` before it by leaving the latter away and choosing by what
+///   is in the accumulator, which is wrong where the operand of `i32.eqz` is a local. A rotated
+///   condition is zero exactly when it was, and not fused.
+/// * A local that lies on the stack under the parameters of an `if` is copied from its variable by
+///   the first block inside, and is lost where the `if` is not taken. A block before the `if` has
+///   all of them copied.
+pub(super) fn suit_wasmi(plain: &[u8]) -> Option<Vec<u8>> {
+    struct Rephraser;
 
-    impl Reencode for Parter {
+    impl Reencode for Rephraser {
         type Error = Infallible;
 
         fn parse_function_body(
@@ -66,13 +69,14 @@ pub(super) fn part_selects(plain: &[u8]) -> Option<Vec<u8>> {
                 Operator::Select | Operator::TypedSelect { .. } => {
                     &[Instruction::I32Const(1), Instruction::I32Rotl]
                 }
+                Operator::If { .. } => &[Instruction::Block(BlockType::Empty), Instruction::End],
                 _ => &[],
             })
         }
     }
 
     let mut module = wasm_encoder::Module::new();
-    Parter.parse_core_module(&mut module, Parser::new(0), plain).ok()?;
+    Rephraser.parse_core_module(&mut module, Parser::new(0), plain).ok()?;
     Some(module.finish())
 }
 
@@ -152,17 +156,30 @@ mod tests {
         f.call(&mut store, argument).expect("it does not trap")
     }
 
+    /// wasmi chooses by what is in its accumulator: for 0 or for 5 that is wrong, whatever it is.
+    const SELECT: &str = r#"(module
+        (func (export "f") (param i32) (result i32)
+          (select (i32.const 1) (local.get 0) (i32.eqz (local.get 0)))))"#;
+
+    /// wasmi returns the same, whatever lies there, for every number that is not negative.
+    const IF: &str = r#"(module
+        (func (export "f") (param i32) (result i32)
+          local.get 0
+          i32.const -1
+          (i32.lt_s (local.get 0) (i32.const 0))
+          if (param i32) (result i32)
+            drop
+            (loop (result i32) (i32.const 3))
+          end
+          drop))"#;
+
     #[test]
-    fn wasmi_gets_parted_selects_right_and_only_those() {
-        let wasm = wat::parse_str(
-            r#"(module
-                 (func (export "f") (param i32) (result i32)
-                   (select (i32.const 1) (local.get 0) (i32.eqz (local.get 0)))))"#,
-        );
-        let wasm = wasm.expect("it is valid");
-        let parted = part_selects(&wasm).expect("it is valid");
-        assert_eq!([0, 5, i32::MIN].map(|n| run(&parted, n)), [1, 5, i32::MIN]);
-        // It chooses by what is in its accumulator: one of these is wrong, whatever that is.
-        assert_ne!([0, 5].map(|n| run(&wasm, n)), [1, 5], "there is no need to part selects");
+    fn wasmi_gets_right_what_is_put_in_other_words_and_nothing_is_so_needlessly() {
+        for (text, inputs, right) in [(SELECT, [0, 5], [1, 5]), (IF, [8, 9], [8, 9])] {
+            let wasm = wat::parse_str(text).expect("it is valid");
+            let rephrased = suit_wasmi(&wasm).expect("it is valid");
+            assert_eq!(inputs.map(|input| run(&rephrased, input)), right, "{text}");
+            assert_ne!(inputs.map(|input| run(&wasm, input)), right, "no need to rephrase {text}");
+        }
     }
 }
