@@ -263,7 +263,17 @@ impl<'a> FuncTranslator<'a, '_> {
         self.env.branch_hint(self.builder.srcloc())
     }
 
-    /// Branches with the newest operands, which stay for the other path that there is.
+    /// Gives the operands that a branch to `depth` passes the types that they have where paths
+    /// meet, and tells how many they are. To be done before the paths part: what one of them makes
+    /// of an operand, the others have not got.
+    pub(super) fn settle_operands(&mut self, depth: u32) -> Result<usize> {
+        let (_, arity) = self.branch_target(depth)?;
+        self.canonicalize_top(arity);
+        Ok(arity)
+    }
+
+    /// Branches with the newest operands, which are settled and stay for the other path that there
+    /// is.
     pub(super) fn jump_to_label(&mut self, depth: u32) -> Result {
         let (target, arity) = self.branch_target(depth)?;
         let args = self.branch_args(arity)?;
@@ -295,7 +305,7 @@ impl<'a> FuncTranslator<'a, '_> {
 
     pub(super) fn br_table(&mut self, targets: &BrTable<'_>) -> Result {
         let selector = self.stack.pop();
-        let (_, arity) = self.branch_target(targets.default())?;
+        let arity = self.settle_operands(targets.default())?;
         let mut edges = TableEdges { arity, blocks: HashMap::new() };
         let mut entries = Vec::with_capacity(targets.len() as usize);
         for target in targets.targets() {

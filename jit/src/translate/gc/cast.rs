@@ -54,6 +54,7 @@ impl FuncTranslator<'_, '_> {
         target: RefType,
         when: bool,
     ) -> Result {
+        self.settle_operands(depth)?;
         let value = self.stack.top(1)[0];
         let [taken, next] = [(); 2].map(|()| self.builder.create_block());
         match when {

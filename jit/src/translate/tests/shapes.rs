@@ -57,6 +57,45 @@ fn unreachable_code_is_skipped_to_where_something_leads() {
 }
 
 #[test]
+fn vectors_of_any_lane_type_take_every_way_of_a_branch() {
+    check(
+        "(module
+            (func (param i32 i32) (result i32)
+                (block (result v128)
+                    (block (result v128)
+                        (i32x4.splat (local.get 1))
+                        (br_table 0 1 (local.get 0)))
+                    (f64x2.neg))
+                (i32x4.extract_lane 2))
+            (func (param anyref i32) (result i32)
+                (block (result v128 anyref)
+                    (i32x4.splat (local.get 1))
+                    (local.get 0)
+                    (br_on_cast 0 anyref (ref i31))
+                    (br_on_cast_fail 0 anyref (ref struct))
+                    (drop)
+                    (i16x8.neg)
+                    (local.get 0))
+                (drop)
+                (i32x4.extract_lane 2))
+            (func (param externref i32) (result i32)
+                (block (result v128)
+                    (i32x4.splat (local.get 1))
+                    (local.get 0)
+                    (br_on_null 0)
+                    (drop)
+                    (i16x8.neg))
+                (i32x4.extract_lane 2))
+            (func (param i32 i32) (result i32)
+                (block (result v128)
+                    (i32x4.splat (local.get 1))
+                    (br_if 0 (local.get 0))
+                    (i16x8.neg))
+                (i32x4.extract_lane 2)))",
+    );
+}
+
+#[test]
 fn values_cross_blocks_ifs_and_loops() {
     check(
         "(module
