@@ -91,8 +91,8 @@ pub enum Ending {
     Returned(Vec<Value>),
     /// In a trap, of which the engine says the rest.
     Trapped(TrapKind, String),
-    /// In an exception that nobody caught.
-    Threw,
+    /// In an exception that nobody caught, with these fields.
+    Threw(Vec<Value>),
     /// In the error of a host function.
     HostError,
     /// Before it began: the engine would not do it.
@@ -201,7 +201,8 @@ impl Ending {
         Verdict::from_equality(match (self, other) {
             (Ending::Returned(a), Ending::Returned(b)) => all_agree(a, b),
             (Ending::Trapped(a, _), Ending::Trapped(b, _)) => a.agrees(*b),
-            (Ending::Threw, Ending::Threw) | (Ending::HostError, Ending::HostError) => true,
+            (Ending::Threw(a), Ending::Threw(b)) => all_agree(a, b),
+            (Ending::HostError, Ending::HostError) => true,
             // All have refused, each in its own words.
             (Ending::Refused(_), Ending::Refused(_)) => true,
             _ => false,

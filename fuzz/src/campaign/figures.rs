@@ -93,7 +93,7 @@ impl Endings {
         *match ending {
             Ending::Returned(_) => &mut self.returned,
             Ending::Trapped(..) => &mut self.trapped,
-            Ending::Threw => &mut self.threw,
+            Ending::Threw(_) => &mut self.threw,
             Ending::HostError => &mut self.failed,
             Ending::Refused(_) => &mut self.refused,
         } += 1;

@@ -4,6 +4,7 @@
 //! process can be repeated too; and a watch ends the process when a seed takes far too long.
 
 mod figures;
+pub mod finding;
 
 pub use figures::{Against, Endings, Figures};
 
@@ -12,7 +13,7 @@ use crate::compare::{Outcome, compare};
 use crate::engines::Wasmtime;
 use crate::engines::{Contestant, Record, Seqfault, Wasmi, follow};
 use crate::plan::Plan;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -155,14 +156,10 @@ impl Campaign {
 
     fn report(&self, plan: &Plan, what: &str, figures: &mut Figures) {
         figures.differences.push(plan.seed);
-        let mut text = format!("seed {}\n{what}\n", plan.seed);
-        let features: Vec<_> = plan.features.iter().map(|feature| feature.name()).collect();
-        let _ = writeln!(text, "features: {}", features.join(" "));
-        let _ = writeln!(text, "{:?}\n{:?}", plan.nans, plan.settings);
-        println!("{text}");
+        println!("{}", finding::describe(plan, what));
         if let Some(folder) = &self.findings {
             let folder = folder.join(plan.seed.to_string());
-            if let Err(error) = write_down(&folder, plan, text) {
+            if let Err(error) = finding::write(&folder, plan, what) {
                 println!("the finding could not be written to {}: {error}", folder.display());
             }
         }
@@ -183,21 +180,6 @@ fn run<E: fmt::Display, C: Contestant>(
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Err(format!("panicked: {}", text.unwrap_or("without a text")))
     })
-}
-
-fn write_down(folder: &std::path::Path, plan: &Plan, mut text: String) -> std::io::Result<()> {
-    fs::create_dir_all(folder)?;
-    for (number, step) in plan.script.iter().enumerate() {
-        let _ = writeln!(text, "{number:>4} {step:?}");
-    }
-    fs::write(folder.join("finding.txt"), text)?;
-    for module in &plan.modules {
-        fs::write(folder.join(format!("{}.wasm", module.name)), &module.wasm)?;
-        if let Ok(wat) = wasmprinter::print_bytes(&module.wasm) {
-            fs::write(folder.join(format!("{}.wat", module.name)), wat)?;
-        }
-    }
-    Ok(())
 }
 
 /// Ends the process when a seed takes too long.

@@ -44,6 +44,8 @@ pub trait Contestant {
     fn grow_memory(&mut self, at: Place, delta: u64) -> Option<u64>;
     /// Writes into a memory; whether that was inside.
     fn write(&mut self, at: Place, offset: usize, bytes: &[u8]) -> bool;
+    /// Collects garbage.
+    fn collect(&mut self) {}
     /// Makes 64 KiB of a memory zero; whether they are inside.
     fn zero(&mut self, at: Place, page: usize) -> bool {
         self.write(at, page << 16, &[0; 1 << 16])
@@ -64,7 +66,7 @@ pub fn follow(plan: &Plan, engine: &mut dyn Contestant) -> Record {
             alive.push(matches!(ending, Ending::Returned(_)));
             Observation::Ended(ending)
         }
-        step if step.instance().is_some_and(|instance| alive[instance]) => perform(step, engine),
+        step if step.instance().is_none_or(|instance| alive[instance]) => perform(step, engine),
         _ => Observation::Nothing,
     });
     Record { seen: seen.collect(), engine: engine.name() }
@@ -73,6 +75,10 @@ pub fn follow(plan: &Plan, engine: &mut dyn Contestant) -> Record {
 fn perform(step: &Step, engine: &mut dyn Contestant) -> Observation {
     match *step {
         Step::Instantiate { .. } => Observation::Nothing,
+        Step::Collect => {
+            engine.collect();
+            Observation::Nothing
+        }
         Step::Call { at, ref arguments } => Observation::Ended(engine.call(at, arguments)),
         Step::Global { at } => Observation::Value(engine.global(at)),
         Step::SetGlobal { at, value } => {

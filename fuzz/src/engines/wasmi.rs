@@ -1,12 +1,13 @@
 //! wasmi, an interpreter, with everything on that it has.
 
 use super::Contestant;
-use crate::host::{self, Answer, Failure};
+use crate::host::{self, Answer, Failure, Nesting};
 use crate::observe::{Ending, TrapKind, Value};
-use crate::plan::{Argument, Module, Place};
+use crate::plan::{Argument, Module, Place, suit_wasmi};
+use std::sync::Arc;
 use wasmi::errors::{ErrorKind, InstantiationError};
 use wasmi::{
-    AsContext, Config, Engine, Error, Extern, ExternRef, F32, F64, Func, FuncType, Linker,
+    AsContext, Caller, Config, Engine, Error, Extern, ExternRef, F32, F64, Func, FuncType, Linker,
     Nullable, Ref, Store, TrapCode, V128, Val, ValType,
 };
 
@@ -60,6 +61,7 @@ impl Wasmi {
             Argument::Extern(number) => {
                 Val::ExternRef(Nullable::Val(ExternRef::new(&mut self.store, number)))
             }
+            Argument::I31(_) | Argument::Object(..) => unreachable!("wasmi has no such values"),
             Argument::Null => Val::default_for_ty(ty),
         }
     }
@@ -149,32 +151,57 @@ impl Contestant for Wasmi {
 
 fn define_host(engine: &Engine) -> Linker<()> {
     let mut linker = Linker::new(engine);
-    for function in host::FUNCTIONS {
-        let ty = FuncType::new(
-            function.params.iter().map(|&ty| val_type(ty)),
-            function.results.iter().map(|&ty| val_type(ty)),
-        );
+    let nesting = Arc::new(Nesting::default());
+    for function in host::FUNCTIONS.iter().filter(|function| suit_wasmi(function.needs)) {
+        let ty = FuncType::new(val_types(function.params), val_types(function.results));
+        let nesting = Arc::clone(&nesting);
         let defined =
-            linker.func_new(host::MODULE, function.name, ty, |caller, arguments, results| {
+            linker.func_new(host::MODULE, function.name, ty, move |caller, arguments, results| {
                 let values: Vec<_> = arguments.iter().map(|val| value(&caller, val)).collect();
-                match function.answer(&values) {
-                    Answer::Values(values) => {
-                        for (result, value) in results.iter_mut().zip(values) {
-                            *result = number(value);
-                        }
-                    }
-                    Answer::Reversed => {
-                        for (result, argument) in results.iter_mut().zip(arguments.iter().rev()) {
-                            *result = argument.clone();
-                        }
-                    }
-                    Answer::Failure => return Err(Error::host(Failure)),
-                }
-                Ok(())
+                give(function.answer(&values), caller, &nesting, arguments, results)
             });
         defined.expect("each has a name of its own");
     }
     linker
+}
+
+/// Does what a host function answers.
+fn give(
+    answer: Answer,
+    mut caller: Caller<'_, ()>,
+    nesting: &Nesting,
+    arguments: &[Val],
+    results: &mut [Val],
+) -> Result<(), Error> {
+    match answer {
+        Answer::Values(values) => {
+            for (result, value) in results.iter_mut().zip(values) {
+                *result = number(value);
+            }
+        }
+        Answer::Reversed | Answer::Collected => {
+            for (result, argument) in results.iter_mut().zip(arguments.iter().rev()) {
+                *result = argument.clone();
+            }
+        }
+        Answer::Called(argument) => {
+            results[0] = Val::I32(0);
+            let Some(Val::FuncRef(Nullable::Val(func))) = arguments.first() else { return Ok(()) };
+            let ty = func.ty(&caller);
+            let (params, returned) = host::CALLED;
+            if ty.params() == val_types(params) && ty.results() == val_types(returned) {
+                let call = || func.call(&mut caller, &[Val::I32(argument)], results);
+                return nesting.within(call).map_err(Error::host)?;
+            }
+        }
+        Answer::Failure => return Err(Error::host(Failure)),
+        Answer::Thrown(_) => unreachable!("wasmi has no exceptions"),
+    }
+    Ok(())
+}
+
+fn val_types(types: &[host::Type]) -> Vec<ValType> {
+    types.iter().map(|&ty| val_type(ty)).collect()
 }
 
 fn val_type(ty: host::Type) -> ValType {
@@ -186,6 +213,7 @@ fn val_type(ty: host::Type) -> ValType {
         host::Type::V128 => ValType::V128,
         host::Type::Func => ValType::FuncRef,
         host::Type::Extern => ValType::ExternRef,
+        host::Type::Any => unreachable!("wasmi has no such values"),
     }
 }
 

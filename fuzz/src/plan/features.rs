@@ -85,7 +85,7 @@ pub(super) fn tell(config: &mut wasm_smith::Config, on: &[Feature]) {
 }
 
 /// Whether wasmi has all of these.
-pub(super) fn suit_wasmi(on: &[Feature]) -> bool {
+pub(crate) fn suit_wasmi(on: &[Feature]) -> bool {
     TABLE.iter().all(|row| row.wasmi || !on.contains(&row.feature))
 }
 

@@ -3,10 +3,11 @@
 
 use super::Module;
 use super::exports::Kind;
+use super::rewrite::FUEL;
 use crate::host;
 use seqfault::Feature;
 use std::fmt::Write;
-use wasmparser::{RefType, ValType};
+use wasmparser::{Parser, Payload, TypeRef, ValType};
 
 /// What a module may import.
 pub(super) struct Offer {
@@ -14,34 +15,58 @@ pub(super) struct Offer {
     pub(super) wasm: Vec<u8>,
     /// How many functions are among it.
     pub(super) funcs: usize,
+    /// How many globals.
+    pub(super) globals: usize,
+    /// How many types it takes to write it down.
+    pub(super) types: usize,
 }
 
 /// Everything that the host and `earlier` modules have on offer, as far as its type can be written
 /// down without naming others, and the features suffice.
 pub(super) fn available(features: &[Feature], earlier: &[Module]) -> Offer {
     let mut text = String::from("(module\n");
-    let mut funcs = 0;
     for function in host::FUNCTIONS {
         if function.needs.iter().all(|need| features.contains(need)) {
-            let names = |types: &[host::Type]| -> Vec<_> {
-                types.iter().map(|ty| ty.name().to_owned()).collect()
-            };
-            let ty = func(&names(function.params), &names(function.results));
+            let ty = func(&host_names(function.params), &host_names(function.results));
             import(&mut text, host::MODULE, function.name, &ty);
-            funcs += 1;
         }
     }
+    if features.contains(&Feature::Exceptions) {
+        let (name, fields) = host::TAG;
+        let ty = format!("(tag (param {}))", host_names(fields).join(" "));
+        import(&mut text, host::MODULE, name, &ty);
+    }
     for module in earlier {
-        for export in &module.exports {
+        // Whoever has the fuel can make others run for as long as they like.
+        for export in module.exports.iter().filter(|export| export.name != FUEL) {
             if let Some(ty) = entity(&export.kind) {
                 import(&mut text, module.name, &export.name, &ty);
-                funcs += usize::from(matches!(export.kind, Kind::Func { .. }));
             }
         }
     }
     text.push(')');
     let wasm = wat::parse_str(&text).expect("imports of types that were written by this file");
-    Offer { wasm, funcs }
+    count(wasm).expect("it was just written")
+}
+
+fn count(wasm: Vec<u8>) -> wasmparser::Result<Offer> {
+    let (mut funcs, mut globals, mut types) = (0, 0, 0);
+    for section in Parser::new(0).parse_all(&wasm) {
+        match section? {
+            Payload::TypeSection(section) => types = section.count() as usize,
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    match import?.ty {
+                        TypeRef::Func(_) => funcs += 1,
+                        TypeRef::Global(_) => globals += 1,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Offer { wasm, funcs, globals, types })
 }
 
 fn import(text: &mut String, module: &str, name: &str, ty: &str) {
@@ -79,6 +104,10 @@ fn entity(kind: &Kind) -> Option<String> {
     })
 }
 
+fn host_names(types: &[host::Type]) -> Vec<String> {
+    types.iter().map(|ty| ty.name().to_owned()).collect()
+}
+
 fn maximum(maximum: Option<u64>) -> String {
     maximum.map_or(String::new(), |maximum| format!(" {maximum}"))
 }
@@ -87,16 +116,10 @@ fn names(types: &[ValType]) -> Option<Vec<String>> {
     types.iter().map(|&ty| name(ty)).collect()
 }
 
+/// The name of a type, unless it is or leads to one that a module defines.
 fn name(ty: ValType) -> Option<String> {
-    let name = match ty {
-        ValType::I32 => "i32",
-        ValType::I64 => "i64",
-        ValType::F32 => "f32",
-        ValType::F64 => "f64",
-        ValType::V128 => "v128",
-        ValType::Ref(RefType::FUNCREF) => "funcref",
-        ValType::Ref(RefType::EXTERNREF) => "externref",
-        ValType::Ref(_) => return None,
-    };
-    Some(name.to_owned())
+    match ty {
+        ValType::Ref(ty) if ty.type_index().is_some() => None,
+        ty => Some(ty.to_string()),
+    }
 }

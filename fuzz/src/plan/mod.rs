@@ -9,6 +9,7 @@ mod script;
 mod settings;
 
 pub use exports::{Export, Kind};
+pub(crate) use features::suit_wasmi;
 pub use features::{FeatureRow, TABLE};
 pub use modules::Barren;
 pub use script::{Argument, Place, Step};

@@ -12,20 +12,50 @@ const FUEL_AT_START: u32 = 1_000;
 
 /// Offers one of everything that the first edition has, whichever features are on.
 const PROVIDER: &str = r#"
-    (module
-      (memory (export "memory") 1 3)
-      (table (export "table") 10 20 funcref)
-      (global (export "constant") i32 (i32.const 11))
-      (global $count (export "count") (mut i64) (i64.const 7))
-      (elem (i32.const 2) $bump $peek $divide)
-      (data (i32.const 100) "provided")
-      (func $bump (export "bump") (param i64) (result i64)
-        (global.set $count (i64.add (global.get $count) (local.get 0)))
-        (global.get $count))
-      (func $peek (export "peek") (param i32) (result i32)
-        (i32.load offset=4 (local.get 0)))
-      (func $divide (export "divide") (param i32 i32) (result i32)
-        (i32.div_s (local.get 0) (local.get 1))))
+    (memory (export "memory") 1 3)
+    (table (export "table") 10 20 funcref)
+    (global (export "constant") i32 (i32.const 11))
+    (global $count (export "count") (mut i64) (i64.const 7))
+    (elem (i32.const 2) $bump $peek $divide)
+    (data (i32.const 100) "provided")
+    (func $bump (export "bump") (param i64) (result i64)
+      (global.set $count (i64.add (global.get $count) (local.get 0)))
+      (global.get $count))
+    (func $peek (export "peek") (param i32) (result i32)
+      (i32.load offset=4 (local.get 0)))
+    (func $divide (export "divide") (param i32 i32) (result i32)
+      (i32.div_s (local.get 0) (local.get 1)))
+"#;
+
+/// The name of the function that makes objects.
+pub(super) const MAKE: &str = "make";
+
+/// Offers objects, some of them inside of others: structs for numbers below 2 and for those whose
+/// lowest bits are 0 or 1, arrays for others.
+const OBJECTS: &str = r#"
+    (rec
+      (type $leaf (sub (struct (field i8) (field (mut i64)))))
+      (type $node (sub (struct (field (mut anyref)) (field i16) (field (ref null $list)))))
+      (type $list (array (mut anyref))))
+    (type $bytes (array i8))
+    (func $make (export "make") (param $n i32) (result anyref)
+      (local $inside anyref)
+      (if (i32.lt_u (local.get $n) (i32.const 2))
+        (then (return (struct.new $leaf (local.get $n) (i64.const -1)))))
+      (local.set $inside (call $make (i32.shr_u (local.get $n) (i32.const 2))))
+      (block $bytes
+        (block $list
+          (block $node
+            (block $leaf
+              (br_table $leaf $node $list $bytes (i32.and (local.get $n) (i32.const 3))))
+            (return (struct.new $leaf (local.get $n) (i64.extend_i32_s (local.get $n)))))
+          (return (struct.new $node
+            (local.get $inside)
+            (local.get $n)
+            (array.new $list (local.get $inside) (i32.const 2)))))
+        (return (array.new_fixed $list 3
+          (local.get $inside) (ref.i31 (local.get $n)) (ref.null any))))
+      (array.new $bytes (local.get $n) (i32.and (local.get $n) (i32.const 15))))
 "#;
 
 /// Why a seed makes no module.
@@ -49,7 +79,8 @@ pub(super) fn generate(
     on: &[Feature],
     nans: NanBits,
 ) -> Result<Vec<Module>, Barren> {
-    let provider = wat::parse_str(PROVIDER).expect("it is valid");
+    let objects = if on.contains(&Feature::Gc) { OBJECTS } else { "" };
+    let provider = wat::parse_str(format!("(module {objects} {PROVIDER})")).expect("it is valid");
     let mut modules = vec![module("provider", provider)?];
     let count = if rng.random_bool(0.7) { 2 } else { 1 };
     for name in ["first", "second"].into_iter().take(count) {
@@ -67,7 +98,7 @@ fn module(name: &'static str, wasm: Vec<u8>) -> Result<Module, Barren> {
 }
 
 fn smith(rng: &mut StdRng, config: wasm_smith::Config) -> Result<Vec<u8>, Barren> {
-    let mut bytes = vec![0; rng.random_range(200..2_000)];
+    let mut bytes = vec![0; rng.random_range(500..4_000)];
     rng.fill_bytes(&mut bytes);
     let mut module = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes))
         .map_err(|_| Barren::Generator)?;
@@ -96,13 +127,14 @@ fn shape(
         max_memory64_bytes: 5 << 16,
         max_table_elements: 100,
         max_tables: if on.contains(&Feature::ReferenceTypes) { 4 } else { 1 },
-        min_funcs: 1,
-        // The generator counts imports among them, and gives up if they leave no room for its own.
-        max_funcs: offer.funcs + rng.random_range(1..8),
-        max_instructions: rng.random_range(20..120),
+        min_funcs: rng.random_range(1..4),
+        // The generator counts imports among these, and types of all offers: there must be room for
+        // its own. If there is none for a function, it gives up.
+        max_funcs: offer.funcs + rng.random_range(3..8),
+        max_globals: offer.globals + 4,
+        max_types: offer.types + rng.random_range(2..16),
+        max_instructions: rng.random_range(20..200),
         max_imports: rng.random_range(0..8),
-        max_types: 12,
-        max_globals: 6,
         max_data_segments: 4,
         max_element_segments: 4,
         max_elements: 12,

@@ -2,11 +2,12 @@
 
 use super::Module;
 use super::exports::Kind;
+use super::modules::MAKE;
 use super::rewrite::FUEL;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use wasmparser::{GlobalType, RefType, ValType};
+use wasmparser::{AbstractHeapType, GlobalType, HeapType, RefType, ValType};
 
 /// An export of an instance, both by their numbers.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +35,12 @@ pub enum Argument {
     Null,
     /// One of the host's values.
     Extern(u32),
+    /// An `i31`.
+    I31(i32),
     /// An exported function.
     Func(Place),
+    /// What this function of the provider makes of a number.
+    Object(Place, i32),
 }
 
 /// A step.
@@ -98,6 +103,8 @@ pub enum Step {
         /// What.
         bytes: Vec<u8>,
     },
+    /// Collects garbage.
+    Collect,
     /// Makes 64 KiB of a memory zero, if they are inside. seqfault may give them back.
     Zero {
         /// The memory.
@@ -111,7 +118,7 @@ impl Step {
     /// The instance that it is about, unless it makes one.
     pub fn instance(&self) -> Option<usize> {
         match self {
-            Step::Instantiate { .. } => None,
+            Step::Instantiate { .. } | Step::Collect => None,
             Step::Call { at, .. }
             | Step::Global { at }
             | Step::SetGlobal { at, .. }
@@ -180,6 +187,9 @@ impl Writer<'_> {
                         places.choose(self.rng).expect("the provider's, at least").clone();
                     self.meddle(at, &kind);
                 }
+                if self.rng.random_bool(0.03) {
+                    self.steps.push(Step::Collect);
+                }
             }
         }
     }
@@ -206,6 +216,7 @@ impl Writer<'_> {
     /// Something that the host does to what guests share with it.
     fn meddle(&mut self, at: Place, kind: &Kind) {
         let step = match kind {
+            Kind::Global(_) if self.is_fuel(at) => return,
             Kind::Global(ty) => match self.new_value(ty) {
                 Some(value) if self.rng.random() => Step::SetGlobal { at, value },
                 _ => Step::Global { at },
@@ -221,6 +232,10 @@ impl Writer<'_> {
             Kind::Func { .. } | Kind::Tag => return,
         };
         self.steps.push(step);
+    }
+
+    fn is_fuel(&self, at: Place) -> bool {
+        self.modules[self.instances[at.instance]].exports[at.export].name == FUEL
     }
 
     fn meddle_with_memory(&mut self, at: Place, page_size_log2: u32) -> Step {
@@ -267,13 +282,40 @@ impl Writer<'_> {
             ValType::V128 => Argument::V128(
                 u128::from(self.integer() as u64) << 64 | u128::from(self.integer() as u64),
             ),
-            ValType::Ref(RefType::EXTERNREF) if self.rng.random() => {
-                Argument::Extern(self.rng.random_range(0..4))
-            }
-            ValType::Ref(RefType::FUNCREF) if self.rng.random() => Argument::Func(self.function()?),
-            ValType::Ref(ty) if ty.is_nullable() => Argument::Null,
-            ValType::Ref(_) => return None,
+            ValType::Ref(ty) if ty.is_nullable() && self.rng.random() => Argument::Null,
+            ValType::Ref(ty) => match self.reference(ty) {
+                None if ty.is_nullable() => Argument::Null,
+                argument => return argument,
+            },
         })
+    }
+
+    /// Something of type `ty` that is not null, if the host has it.
+    fn reference(&mut self, ty: RefType) -> Option<Argument> {
+        use AbstractHeapType as Heap;
+        let HeapType::Abstract { shared: false, ty } = ty.heap_type() else { return None };
+        match ty {
+            Heap::Extern => Some(Argument::Extern(self.rng.random_range(0..4))),
+            Heap::Func => self.function().map(Argument::Func),
+            Heap::I31 => Some(self.i31()),
+            Heap::Any | Heap::Eq if self.rng.random() => Some(self.i31()),
+            Heap::Any | Heap::Eq => self.object(&[0, 1, 2, 3]),
+            Heap::Struct => self.object(&[0, 1]),
+            Heap::Array => self.object(&[2, 3]),
+            _ => None,
+        }
+    }
+
+    fn i31(&mut self) -> Argument {
+        Argument::I31(self.integer() as i32 >> 1)
+    }
+
+    /// An object that the provider makes of a number whose lowest two bits are one of `kinds`.
+    fn object(&mut self, kinds: &[i32]) -> Option<Argument> {
+        let export = self.modules[0].exports.iter().position(|export| export.name == MAKE)?;
+        let kind = kinds.choose(self.rng).expect("there are some");
+        let number = self.rng.random_range(1..32) << 2 | kind;
+        Some(Argument::Object(Place { instance: 0, export }, number))
     }
 
     /// A function of an instance that cannot have failed.

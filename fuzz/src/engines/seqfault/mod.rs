@@ -1,12 +1,15 @@
 //! seqfault, through its public API.
 
+mod host;
+
+use self::host::{define_host, val_of};
 use super::Contestant;
-use crate::host::{self, Answer, Failure};
+use crate::host::Failure;
 use crate::observe::{DEPTH, Ending, Object, TrapKind, Value};
 use crate::plan::{Argument, Kind, Module, NanBits, Place, Plan};
 use seqfault::{
-    AsContextMut, Config, Engine, Error, Extern, ExternRef, Func, FuncType, Instance, Linker,
-    RefType, Result, Store, ThrownException, TrapCode, Val, ValType,
+    AsContextMut, Config, Engine, Error, Extern, ExternRef, Feature, Func, Instance, Linker,
+    Result, Store, ThrownException, TrapCode, Val, ValType,
 };
 
 /// A store of seqfault.
@@ -43,7 +46,7 @@ impl Seqfault {
         let engine = Engine::new(&config)?;
         let mut store = Store::new(&engine, ());
         store.set_epoch_deadline(1 << 40);
-        let linker = define_host(&engine)?;
+        let linker = define_host(&mut store, plan.features.contains(&Feature::Exceptions))?;
         let discards = plan.settings.discards;
         Ok(Seqfault { store, linker, instances: Vec::new(), known: Vec::new(), discards })
     }
@@ -70,6 +73,14 @@ impl Seqfault {
                 let value = ExternRef::new(&mut self.store, number);
                 Val::ExternRef(Some(value.expect("room for a few")))
             }
+            Argument::Object(at, number) => {
+                let func = self.func(at);
+                let mut made = [Val::AnyRef(None)];
+                func.call(&mut self.store, &[Val::I32(number)], &mut made)
+                    .expect("there is memory for so few objects");
+                made[0]
+            }
+            Argument::I31(value) => val_of(&mut self.store, Value::I31(value)),
             Argument::Null => match ty {
                 ValType::Ref(ty) => Val::null_ref(ty.heap_type()),
                 _ => unreachable!("null is of a reference type"),
@@ -84,7 +95,20 @@ impl Seqfault {
     fn ending(&mut self, result: Result<Vec<Val>>) -> Ending {
         match result {
             Ok(results) => Ending::Returned(results.iter().map(|val| self.value(val)).collect()),
-            Err(error) => failure(&error),
+            Err(error) => self.failure(&error),
+        }
+    }
+
+    fn failure(&mut self, error: &Error) -> Ending {
+        if let Some(thrown) = error.downcast_ref::<ThrownException>() {
+            return Ending::Threw(thrown.fields().iter().map(|val| self.value(val)).collect());
+        }
+        if error.is::<Failure>() {
+            return Ending::HostError;
+        }
+        match error.trap() {
+            Some(trap) => Ending::Trapped(trap_kind(trap.code()), trap.to_string()),
+            None => Ending::Refused(error.to_string()),
         }
     }
 
@@ -108,7 +132,7 @@ impl Contestant for Seqfault {
         let made = self.try_instantiate(module);
         let (ending, exports) = match made {
             Ok(exports) => (Ending::Returned(Vec::new()), Some(exports)),
-            Err(error) => (failure(&error), None),
+            Err(error) => (self.failure(&error), None),
         };
         for (i, export) in exports.iter().flatten().enumerate() {
             if let (Kind::Func { imported: false, .. }, Extern::Func(func)) =
@@ -192,6 +216,10 @@ impl Contestant for Seqfault {
         }
     }
 
+    fn collect(&mut self) {
+        self.store.gc().expect("there is memory for so few objects");
+    }
+
     fn zero(&mut self, at: Place, page: usize) -> bool {
         let range = page << 16..(page + 1) << 16;
         match self.at(at) {
@@ -200,57 +228,6 @@ impl Contestant for Seqfault {
             Extern::SharedMemory(memory) => memory.discard(range).is_ok(),
             _ => unreachable!("the plan knows what it is"),
         }
-    }
-}
-
-fn define_host(engine: &Engine) -> Result<Linker<()>> {
-    let mut linker = Linker::new(engine);
-    for function in host::FUNCTIONS {
-        let ty = FuncType::new(
-            function.params.iter().map(|&ty| val_type(ty)),
-            function.results.iter().map(|&ty| val_type(ty)),
-        );
-        linker.func_new(host::MODULE, function.name, ty, |mut caller, arguments, results| {
-            let values: Vec<_> = arguments.iter().map(|val| value(&mut caller, &[], val)).collect();
-            match function.answer(&values) {
-                Answer::Values(values) => {
-                    for (result, value) in results.iter_mut().zip(values) {
-                        *result = number(value);
-                    }
-                }
-                Answer::Reversed => {
-                    for (result, argument) in results.iter_mut().zip(arguments.iter().rev()) {
-                        *result = *argument;
-                    }
-                }
-                Answer::Failure => return Err(Failure.into()),
-            }
-            Ok(())
-        })?;
-    }
-    Ok(linker)
-}
-
-fn val_type(ty: host::Type) -> ValType {
-    match ty {
-        host::Type::I32 => ValType::I32,
-        host::Type::I64 => ValType::I64,
-        host::Type::F32 => ValType::F32,
-        host::Type::F64 => ValType::F64,
-        host::Type::V128 => ValType::V128,
-        host::Type::Func => ValType::Ref(RefType::FUNCREF),
-        host::Type::Extern => ValType::Ref(RefType::EXTERNREF),
-    }
-}
-
-fn number(value: Value) -> Val {
-    match value {
-        Value::I32(value) => Val::I32(value),
-        Value::I64(value) => Val::I64(value),
-        Value::F32(bits) => Val::F32(bits),
-        Value::F64(bits) => Val::F64(bits),
-        Value::V128(bits) => Val::V128(bits),
-        _ => Val::ExternRef(None),
     }
 }
 
@@ -302,19 +279,6 @@ fn look(store: &mut impl AsContextMut, known: &Known, val: &Val, depth: u32) -> 
     let values =
         inside.iter().map(|val| look(store, known, val, depth - 1)).collect::<Result<_>>()?;
     Ok(Value::Fields(object, values))
-}
-
-fn failure(error: &Error) -> Ending {
-    if error.is::<ThrownException>() {
-        return Ending::Threw;
-    }
-    if error.is::<Failure>() {
-        return Ending::HostError;
-    }
-    match error.trap() {
-        Some(trap) => Ending::Trapped(trap_kind(trap.code()), trap.to_string()),
-        None => Ending::Refused(error.to_string()),
-    }
 }
 
 fn trap_kind(code: TrapCode) -> TrapKind {

@@ -1,14 +1,17 @@
 //! Wasmtime, with everything on that it has.
 
+mod host;
+
+use self::host::{define_host, val_of};
 use super::Contestant;
-use crate::host::{self, Answer, Failure};
+use crate::host::Failure;
 use crate::observe::{DEPTH, Ending, Object, TrapKind, Value};
 use crate::plan::{Argument, Kind, Module, NanBits, Place, Plan};
 use seqfault::Feature;
 use std::ffi::c_void;
 use wasmtime::{
-    AsContextMut, Collector, Config, Engine, Error, Extern, ExternRef, Func, FuncType, Linker,
-    OptLevel, Ref, Result, Store, ThrownException, Trap, V128, Val, ValType,
+    AsContextMut, Collector, Config, Engine, Error, Extern, ExternRef, Func, Linker, OptLevel, Ref,
+    Result, Store, ThrownException, Trap, V128, Val, ValType,
 };
 
 /// A store of Wasmtime.
@@ -38,8 +41,8 @@ impl Wasmtime {
         // imported twice. Without signals nothing faults.
         config.signals_based_traps(!plan.features.contains(&Feature::Threads));
         let engine = Engine::new(&config)?;
-        let store = Store::new(&engine, ());
-        let linker = define_host(&engine)?;
+        let mut store = Store::new(&engine, ());
+        let linker = define_host(&mut store)?;
         Ok(Wasmtime { store, linker, instances: Vec::new(), known: Vec::new() })
     }
 
@@ -65,6 +68,14 @@ impl Wasmtime {
                 let value = ExternRef::new(&mut self.store, number);
                 Val::ExternRef(Some(value.expect("room for a few")))
             }
+            Argument::Object(at, number) => {
+                let func = self.func(at);
+                let mut made = [Val::AnyRef(None)];
+                func.call(&mut self.store, &[Val::I32(number)], &mut made)
+                    .expect("there is memory for so few objects");
+                made[0]
+            }
+            Argument::I31(value) => val_of(&mut self.store, Value::I31(value)),
             Argument::Null => Val::default_for_ty(ty).expect("it is nullable"),
         }
     }
@@ -82,8 +93,11 @@ impl Wasmtime {
 
     fn failure(&mut self, error: &Error) -> Ending {
         if error.is::<ThrownException>() {
-            let _ = self.store.take_pending_exception();
-            return Ending::Threw;
+            let thrown = self.store.take_pending_exception().expect("it was just thrown");
+            let fields: Result<Vec<_>> =
+                thrown.fields(&mut self.store).map(|fields| fields.collect());
+            let fields = fields.expect("it is of this store");
+            return Ending::Threw(fields.iter().map(|val| self.value(val)).collect());
         }
         if error.is::<Failure>() {
             return Ending::HostError;
@@ -210,6 +224,10 @@ impl Contestant for Wasmtime {
         }
     }
 
+    fn collect(&mut self) {
+        self.store.gc(None).expect("there is memory for so few objects");
+    }
+
     fn write(&mut self, at: Place, offset: usize, bytes: &[u8]) -> bool {
         match self.at(at) {
             Extern::Memory(memory) => memory.write(&mut self.store, offset, bytes).is_ok(),
@@ -238,58 +256,6 @@ mod shared {
             unsafe { *cell.get() = byte };
         }
         true
-    }
-}
-
-fn define_host(engine: &Engine) -> Result<Linker<()>> {
-    let mut linker = Linker::new(engine);
-    for function in host::FUNCTIONS {
-        let ty = FuncType::new(
-            engine,
-            function.params.iter().map(|&ty| val_type(ty)),
-            function.results.iter().map(|&ty| val_type(ty)),
-        );
-        linker.func_new(host::MODULE, function.name, ty, |mut caller, arguments, results| {
-            let values: Vec<_> = arguments.iter().map(|val| value(&mut caller, &[], val)).collect();
-            match function.answer(&values) {
-                Answer::Values(values) => {
-                    for (result, value) in results.iter_mut().zip(values) {
-                        *result = number(value);
-                    }
-                }
-                Answer::Reversed => {
-                    for (result, argument) in results.iter_mut().zip(arguments.iter().rev()) {
-                        *result = *argument;
-                    }
-                }
-                Answer::Failure => return Err(Failure.into()),
-            }
-            Ok(())
-        })?;
-    }
-    Ok(linker)
-}
-
-fn val_type(ty: host::Type) -> ValType {
-    match ty {
-        host::Type::I32 => ValType::I32,
-        host::Type::I64 => ValType::I64,
-        host::Type::F32 => ValType::F32,
-        host::Type::F64 => ValType::F64,
-        host::Type::V128 => ValType::V128,
-        host::Type::Func => ValType::FUNCREF,
-        host::Type::Extern => ValType::EXTERNREF,
-    }
-}
-
-fn number(value: Value) -> Val {
-    match value {
-        Value::I32(value) => Val::I32(value),
-        Value::I64(value) => Val::I64(value),
-        Value::F32(bits) => Val::F32(bits),
-        Value::F64(bits) => Val::F64(bits),
-        Value::V128(bits) => Val::V128(V128::from(bits)),
-        _ => Val::ExternRef(None),
     }
 }
 
