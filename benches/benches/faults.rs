@@ -30,8 +30,9 @@ fn main() {
     let pagers = PAGERS.into_iter().filter(|&(name, pager)| is_available(name, pager));
     let pagers: Vec<_> = pagers.collect();
 
-    let contests: [(&str, Measure); 5] = [
-        ("sparse_64_kib_window", touch_sparsely),
+    let contests: [(&str, Measure); 6] = [
+        ("sparse_window", touch_sparsely),
+        ("random_64_mib", touch_randomly),
         ("dense_page", touch_densely),
         ("grow_64_kib", grow),
         ("discard_64_kib", |region, count| discard(region, GRANULE_SIZE, count)),
@@ -108,13 +109,20 @@ fn touch(region: &Region, offset: usize) {
     region.write(offset, &[1]).expect("accessible");
 }
 
-/// Touches pages so far apart that each touch brings one granule: the smallest window.
+/// Touches pages so far apart that each touch brings the smallest window.
 fn touch_sparsely(region: &Region, count: u64) -> Duration {
     let order = shuffled(SIZE / GRANULE_SIZE, 1);
     rounds(region, count, order.len(), |at| order[at] * GRANULE_SIZE)
 }
 
-/// Touches page after page: windows double up to the largest.
+/// Touches all pages in random order.
+fn touch_randomly(region: &Region, count: u64) -> Duration {
+    let order = shuffled(SIZE / PAGE_SIZE, 1);
+    let all = count * order.len() as u64;
+    rounds(region, all, order.len(), |at| order[at] * PAGE_SIZE)
+}
+
+/// Touches page after page: windows grow up to the largest.
 fn touch_densely(region: &Region, count: u64) -> Duration {
     rounds(region, count, SIZE / PAGE_SIZE, |at| at * PAGE_SIZE)
 }

@@ -55,7 +55,7 @@ pub use stack::{ensure_alt_stack, stack_bounds};
 
 /// Bytes in a host page: the unit of `discard`, `protect` and of accessible lengths.
 pub const PAGE_SIZE: usize = space::PAGE;
-/// Bytes in a granule: what a first fault brings at most, and the unit that maximum sizes are rounded up to.
+/// Bytes in a granule: the unit that maximum sizes are rounded up to, and what the first fault of a thread brings.
 pub const GRANULE_SIZE: usize = space::PAGE * space::GRANULE_PAGES;
 
 /// How memory is touched.

@@ -17,7 +17,7 @@ pub struct RegionOptions {
     resident_limit: Option<usize>,
     speculation: bool,
     shards: usize,
-    windows: WindowSizes,
+    windows: Option<WindowSizes>,
 }
 
 impl RegionOptions {
@@ -31,7 +31,7 @@ impl RegionOptions {
             resident_limit: None,
             speculation: true,
             shards: MAX_SHARDS,
-            windows: WindowSizes::WIDEST,
+            windows: None,
         }
     }
 
@@ -72,12 +72,13 @@ impl RegionOptions {
         Self { shards: count, ..self }
     }
 
-    /// How many bytes a fault brings at least, and at most when faults follow each other (default: 64 KiB to 2 MiB,
-    /// which are also the limits; rounded up to powers of two).
+    /// How many bytes a fault brings at least, and at most when faults follow each other; rounded up to powers of two
+    /// from 4 KiB to 2 MiB (default: from 16 KiB where a fault brings the pages themselves, from 64 KiB where it only
+    /// allows the system to, and up to 2 MiB).
     #[must_use]
     pub fn fault_around(self, bytes: RangeInclusive<usize>) -> Self {
         let windows = WindowSizes::from_pages(bytes.start() / PAGE, bytes.end() / PAGE);
-        Self { windows, ..self }
+        Self { windows: Some(windows), ..self }
     }
 
     /// Reserves the address space.
@@ -116,7 +117,7 @@ impl RegionOptions {
                 total: total / PAGE,
                 limit: self.resident_limit.map_or(usize::MAX, |bytes| bytes / PAGE),
                 shards: self.shards,
-                windows: self.windows,
+                windows: self.windows.unwrap_or_else(|| kind.windows()),
                 speculation: self.speculation,
             },
             &record::POOL,

@@ -2,6 +2,7 @@
 
 use super::{Eager, Pager, Protect, Uffd};
 use crate::error::{Error, Result};
+use crate::space::WindowSizes;
 use crate::sys::{self, Linux};
 
 /// Which way pages are brought.
@@ -35,6 +36,12 @@ impl PagerKind {
             }),
             _ => Ok(self),
         }
+    }
+
+    /// How large windows are unless asked for: where the system brings a page only when it is touched, a window costs
+    /// nothing but its mapping, and small ones would make many.
+    pub(crate) fn windows(self) -> WindowSizes {
+        if self == Self::Uffd { WindowSizes::FINE } else { WindowSizes::COARSE }
     }
 
     /// The pager of a resolved kind.

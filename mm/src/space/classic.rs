@@ -61,8 +61,9 @@ impl Space {
                 Ok(Outcome::Retry)
             }
         };
-        let pattern = &self.lane().pattern;
-        for window in [pattern.window(page, self.window_sizes()), Window::granule(page)] {
+        let (pattern, sizes) = (&self.lane().pattern, self.window_sizes());
+        let window = pattern.window(page, map.density(page), sizes);
+        for window in [window, Window::least(page, sizes)] {
             if let Ok(outcome) = attempt(window.pages) {
                 pattern.record(window, window.pages);
                 return Ok(outcome);

@@ -34,6 +34,7 @@ impl Space {
         self.base.store(blueprint.base, Ordering::Relaxed);
         self.maximum.store(blueprint.maximum, Ordering::Relaxed);
         self.shards.set_count(blueprint.shards);
+        self.lanes.iter().for_each(|lane| lane.pattern.reset());
         // Release pairs with the Acquire in `geometry`.
         self.pages.store(map, Ordering::Release);
         self.accessible.store(0, Ordering::Relaxed);

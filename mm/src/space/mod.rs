@@ -128,7 +128,7 @@ impl Space {
             accessible: AtomicUsize::new(0),
             resident: PlainUsize::new(0),
             limit: PlainUsize::new(usize::MAX),
-            windows: PlainUsize::new(WindowSizes::WIDEST.to_bits()),
+            windows: PlainUsize::new(WindowSizes::COARSE.to_bits()),
             speculation: PlainBool::new(true),
             doubtful: PlainBool::new(false),
             lanes: std::array::from_fn(|_| PaddedLane {

@@ -265,6 +265,12 @@ impl PageMap {
         self.sweep(range).map(|granule| count(granule).count_ones() as usize).sum()
     }
 
+    /// Pages with contents in the granule that holds `page`; a hint, unless all writers are excluded.
+    pub(crate) fn density(&self, page: usize) -> usize {
+        let word = self.words.get(page / GRANULE_PAGES);
+        word.map_or(0, |word| (word.load(Ordering::Relaxed) & FIELD).count_ones() as usize)
+    }
+
     /// Whether any page is claimed, for oracles.
     #[cfg(test)]
     pub(crate) fn any_claimed(&self, range: PageRange) -> bool {

@@ -1,16 +1,16 @@
 //! Which window to populate. Pure arithmetic on what a lane has seen: no system call, no clock, no address.
 //!
-//! A first fault brings the smallest window, usually a granule. A fault that continues where the last window ended (or,
-//! downwards, where it began) doubles the window, up to the largest, usually a stripe. Everything else starts over, so a sparse
-//! pattern never inflates what is resident. On one thread the same faults give the same windows, always.
+//! A lane's very first fault brings a granule: a small program is done with one or two. A fault that continues where the
+//! last window ended (or, downwards, where it began) brings a larger one, up to the largest, usually a stripe. A fault in a
+//! granule half of which is there brings the rest of it. Everything else starts over with the smallest, so a sparse
+//! pattern does not inflate what is resident. On one thread the same faults give the same windows, always.
 
 use super::primitive::{Ordering, PlainU64};
 use super::types::{GRANULE_PAGES, PageRange, STRIPE_PAGES};
 
-const MAX_GRANULES: usize = STRIPE_PAGES / GRANULE_PAGES;
 const MASK: u64 = 0xff_ffff_ffff;
 
-/// How large windows are, in granules: powers of two.
+/// How large windows are, in pages: powers of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WindowSizes {
     least: usize,
@@ -18,15 +18,30 @@ pub(crate) struct WindowSizes {
 }
 
 impl WindowSizes {
-    /// From one granule to a stripe.
-    pub(crate) const WIDEST: Self = Self { least: 1, most: MAX_GRANULES };
+    /// From a granule to a stripe.
+    pub(crate) const COARSE: Self = Self::from_pages(GRANULE_PAGES, STRIPE_PAGES);
+    /// From four pages to a stripe.
+    pub(crate) const FINE: Self = Self::from_pages(4, STRIPE_PAGES);
 
-    /// The powers of two next to these numbers of pages, at least a granule and at most a stripe.
-    pub(crate) fn from_pages(least: usize, most: usize) -> Self {
-        let granules =
-            |pages: usize| pages.div_ceil(GRANULE_PAGES).clamp(1, MAX_GRANULES).next_power_of_two();
-        let least = granules(least);
-        Self { least, most: granules(most).max(least) }
+    /// The powers of two next to these numbers of pages, at least a page and at most a stripe.
+    pub(crate) const fn from_pages(least: usize, most: usize) -> Self {
+        let least = Self::size(least);
+        let most = Self::size(most);
+        Self { least, most: if most < least { least } else { most } }
+    }
+
+    const fn size(pages: usize) -> usize {
+        match pages {
+            0 => 1,
+            STRIPE_PAGES.. => STRIPE_PAGES,
+            _ => pages.next_power_of_two(),
+        }
+    }
+
+    /// The size that follows `pages`: as the kernel's readahead grows, four times at first, then twice.
+    fn after(self, pages: usize) -> usize {
+        let times = if pages < self.most / 16 { 4 } else { 2 };
+        (pages * times).clamp(self.least, self.most)
     }
 
     /// As one word.
@@ -45,19 +60,28 @@ impl WindowSizes {
 pub(crate) struct Window {
     /// Inside one stripe; the caller clips it to the VMA.
     pub(crate) pages: PageRange,
-    /// Its size before it was clipped to the stripe: what doubling goes on from.
-    granules: usize,
+    /// Its length before it was clipped to the stripe: what the next one grows from.
+    asked: usize,
 }
 
 impl Window {
-    /// The granule that holds `page`.
-    pub(crate) fn granule(page: usize) -> Self {
-        let first = page / GRANULE_PAGES * GRANULE_PAGES;
-        Self { pages: PageRange::new(first, first + GRANULE_PAGES), granules: 1 }
+    /// The smallest window that holds `page`.
+    pub(crate) fn least(page: usize, sizes: WindowSizes) -> Self {
+        Self::aligned(page, sizes.least)
+    }
+
+    fn granule(page: usize, sizes: WindowSizes) -> Self {
+        Self::aligned(page, GRANULE_PAGES.clamp(sizes.least, sizes.most))
+    }
+
+    fn aligned(page: usize, asked: usize) -> Self {
+        let first = page / asked * asked;
+        Self { pages: PageRange::new(first, first + asked), asked }
     }
 }
 
-/// What a lane remembers of its last window: first granule (40 bits) and granules asked for (24 bits).
+/// What a lane remembers of its last window: its first page (40 bits), the pages asked for (24 bits; 0: no window), its
+/// end.
 ///
 /// Relaxed: a torn pattern (two threads in one lane) costs a window of another size, nothing else.
 pub(crate) struct Pattern {
@@ -68,92 +92,127 @@ pub(crate) struct Pattern {
 impl Pattern {
     /// Nothing seen.
     pub(crate) fn new() -> Self {
-        Self { first: PlainU64::new(MASK), end: PlainU64::new(MASK) }
+        Self { first: PlainU64::new(0), end: PlainU64::new(0) }
     }
 
-    /// The window to try for a fault at `page`.
-    pub(crate) fn window(&self, page: usize, sizes: WindowSizes) -> Window {
+    /// Forgets what was seen.
+    pub(crate) fn reset(&self) {
+        self.first.store(0, Ordering::Relaxed);
+        self.end.store(0, Ordering::Relaxed);
+    }
+
+    /// The window to try for a fault at `page`, in whose granule so many pages are resident.
+    pub(crate) fn window(&self, page: usize, resident: usize, sizes: WindowSizes) -> Window {
         let first = self.first.load(Ordering::Relaxed);
         let asked = (first >> 40) as usize;
         let first = (first & MASK) as usize;
         let end = self.end.load(Ordering::Relaxed) as usize;
-        next_window(sizes, first, end, asked, page)
+        next_window(sizes, PageRange::new(first, end), asked, page, resident)
     }
 
     /// Remembers that `window` was asked for and `got` was brought.
     pub(crate) fn record(&self, window: Window, got: PageRange) {
-        let asked = window.granules as u64;
-        let first = (got.start / GRANULE_PAGES) as u64;
-        self.first.store((asked << 40) | (first & MASK), Ordering::Relaxed);
-        self.end.store(got.end.div_ceil(GRANULE_PAGES) as u64, Ordering::Relaxed);
+        let asked = window.asked as u64;
+        self.first.store((asked << 40) | (got.start as u64 & MASK), Ordering::Relaxed);
+        self.end.store(got.end as u64, Ordering::Relaxed);
     }
 }
 
-fn next_window(sizes: WindowSizes, first: usize, end: usize, asked: usize, page: usize) -> Window {
-    let WindowSizes { least, most } = sizes;
-    let granule = page / GRANULE_PAGES;
-    let doubled = (asked * 2).clamp(least, most);
-    let (from, count) = if granule == end {
-        (granule, doubled)
-    } else if granule + 1 == first {
-        ((granule + 1).saturating_sub(doubled), doubled)
+/// A fault "continues" when its page lies in the smallest window next to the last one.
+fn next_window(
+    sizes: WindowSizes,
+    last: PageRange,
+    asked: usize,
+    page: usize,
+    resident: usize,
+) -> Window {
+    if asked == 0 {
+        return Window::granule(page, sizes);
+    }
+    let beside = |other: usize| other / sizes.least == page / sizes.least;
+    let asked = sizes.after(asked);
+    let pages = if last.end <= page && beside(last.end) {
+        PageRange::new(last.end, last.end + asked)
+    } else if page < last.start && beside(last.start - 1) {
+        PageRange::new(last.start.saturating_sub(asked), last.start)
+    } else if resident >= GRANULE_PAGES / 2 {
+        return Window::granule(page, sizes);
     } else {
-        (granule / least * least, least)
+        return Window::least(page, sizes);
     };
-    let whole = PageRange::new(from * GRANULE_PAGES, (from + count) * GRANULE_PAGES);
-    Window { pages: whole.intersect(PageRange::stripe_of(page)), granules: count }
+    Window { pages: pages.intersect(PageRange::stripe_of(page)), asked }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn run(pages: impl IntoIterator<Item = usize>) -> Vec<usize> {
-        run_with(WindowSizes::WIDEST, pages)
-    }
-
-    /// Granules of each window, when the faults are those of a thread that touches `pages` in order.
-    fn run_with(sizes: WindowSizes, pages: impl IntoIterator<Item = usize>) -> Vec<usize> {
-        let (mut first, mut end, mut asked) = (usize::MAX, usize::MAX, 0);
+    /// Pages of each window, when the faults are those of a thread that touches `pages` in order.
+    fn run(sizes: WindowSizes, pages: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let pattern = Pattern::new();
         let mut brought = PageRange::default();
         let mut lengths = Vec::new();
         for page in pages {
             if brought.contains(page) {
                 continue;
             }
-            let window = next_window(sizes, first, end, asked, page);
+            let window = pattern.window(page, 0, sizes);
             brought = window.pages;
             assert!(brought.contains(page));
-            (first, end, asked) =
-                (brought.start / GRANULE_PAGES, brought.end / GRANULE_PAGES, window.granules);
-            lengths.push(brought.len() / GRANULE_PAGES);
+            pattern.record(window, brought);
+            lengths.push(brought.len());
         }
         lengths
     }
 
     #[test]
-    fn a_sequential_touch_doubles_the_window_up_to_a_stripe() {
-        assert_eq!(run(0..STRIPE_PAGES * 3), [1, 2, 4, 8, 16, 1, 32, 32]);
+    fn a_sequential_touch_widens_the_window_up_to_a_stripe() {
+        let expected = [16, 64, 128, 256, 48, 512, 512];
+        assert_eq!(run(WindowSizes::FINE, 0..STRIPE_PAGES * 3), expected);
     }
 
     #[test]
-    fn a_downward_touch_doubles_too() {
-        let sizes = run((0..STRIPE_PAGES).rev());
-        assert_eq!(&sizes[..4], [1, 2, 4, 8]);
+    fn a_downward_touch_widens_too() {
+        let sizes = run(WindowSizes::FINE, (0..STRIPE_PAGES).rev());
+        assert_eq!(&sizes[..4], [16, 64, 128, 256]);
+    }
+
+    #[test]
+    fn a_touch_next_to_the_last_window_continues_it() {
+        assert_eq!(run(WindowSizes::FINE, [500, 0, 7]), [16, 4, 16]);
+        assert_eq!(run(WindowSizes::FINE, [500, 0, 8]), [16, 4, 4]);
+        assert_eq!(run(WindowSizes::FINE, [500, 28, 24]), [16, 4, 16]);
+        assert_eq!(run(WindowSizes::FINE, [500, 28, 23]), [16, 4, 4]);
+    }
+
+    #[test]
+    fn what_is_missing_of_a_dense_granule_comes_at_once() {
+        let sizes = WindowSizes::FINE;
+        let pattern = Pattern::new();
+        pattern.record(pattern.window(500, 0, sizes), PageRange::stripe_of(500));
+        assert_eq!(pattern.window(37, 7, sizes).pages, PageRange::new(36, 40));
+        assert_eq!(pattern.window(37, 8, sizes).pages, PageRange::new(32, 48));
+        let sizes = WindowSizes::from_pages(1, 2);
+        assert_eq!(pattern.window(37, 8, sizes).pages, PageRange::new(36, 38));
     }
 
     #[test]
     fn sizes_are_kept_to() {
         let sizes = WindowSizes::from_pages(STRIPE_PAGES / 8, STRIPE_PAGES / 2);
         assert_eq!(WindowSizes::from_bits(sizes.to_bits()), sizes);
-        assert_eq!(run_with(sizes, 0..STRIPE_PAGES * 2), [4, 8, 16, 4, 16, 16]);
-        assert_eq!(run_with(sizes, [63, 1000]), [4, 4], "aligned, so that the page is inside");
-        assert_eq!(WindowSizes::from_pages(0, usize::MAX), WindowSizes::WIDEST);
+        assert_eq!(run(sizes, 0..STRIPE_PAGES * 2), [64, 128, 256, 64, 256, 256]);
+        assert_eq!(run(sizes, [63, 1000]), [64, 64], "aligned, so that the page is inside");
+        assert_eq!(
+            WindowSizes::from_pages(0, usize::MAX),
+            WindowSizes::from_pages(1, STRIPE_PAGES)
+        );
         assert_eq!(WindowSizes::from_pages(512, 1), WindowSizes::from_pages(512, 512));
+        assert_eq!(run(WindowSizes::from_pages(1, 1), 5..8), [1, 1, 1]);
     }
 
     #[test]
-    fn a_sparse_touch_brings_one_granule_each() {
-        assert!(run((0..1000).map(|n| n * 97 * GRANULE_PAGES)).iter().all(|&size| size == 1));
+    fn a_sparse_touch_brings_the_smallest_window_each() {
+        let sizes = run(WindowSizes::FINE, (0..1000).map(|n| n * 97));
+        assert!(sizes[1..].iter().all(|&size| size == 4), "{sizes:?}");
     }
 }

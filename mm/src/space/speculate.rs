@@ -90,7 +90,7 @@ impl Space {
         let map = geometry.map().ok_or(Abort::StructureChanged)?;
         // 6, 7: the window, claimed. Who has the page already is at work for us, too.
         let lane = self.lane();
-        let window = lane.pattern.window(page, self.window_sizes());
+        let window = lane.pattern.window(page, map.density(page), self.window_sizes());
         let claim = match map.claim(page, window.pages.intersect(extent.range)) {
             Ok(claim) => claim,
             Err(Lost::Stale) => return Err(Abort::StructureChanged),

@@ -86,7 +86,7 @@ fn with_space(limit: usize, body: impl FnOnce(&Space, &Pool)) {
             total: 64,
             limit,
             shards: 64,
-            windows: WindowSizes::WIDEST,
+            windows: WindowSizes::COARSE,
             speculation: true,
         },
         &pool,

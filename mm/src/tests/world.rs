@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::pager::{Eager, Pager, Protect, Uffd};
-use crate::space::{Blueprint, Outcome, PAGE, PageRange, Pool, Space, WindowSizes};
+use crate::space::{Blueprint, Outcome, PAGE, PageRange, Pool, Space};
 use crate::sys::{Fake, IMAGE_VALUE, IMAGE_VIEW, ImagePart};
 use crate::{FaultKind, PagerKind, Protection};
 
@@ -59,7 +59,7 @@ impl<'a> World<'a> {
                 total: TOTAL,
                 limit,
                 shards,
-                windows: WindowSizes::WIDEST,
+                windows: kind.windows(),
                 speculation: true,
             },
             &pool,

@@ -22,7 +22,7 @@ const BLUEPRINT: Blueprint = Blueprint {
     total: PAGES,
     limit: usize::MAX,
     shards: 1,
-    windows: WindowSizes::WIDEST,
+    windows: WindowSizes::COARSE,
     speculation: true,
 };
 
