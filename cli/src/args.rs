@@ -42,6 +42,10 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "SIZE")]
     resident_limit: Option<Size>,
 
+    /// How much of a store's heap the objects of the GC proposal may take up, at most 2G [default: 2G]
+    #[arg(long, value_name = "SIZE")]
+    gc_heap_limit: Option<Size>,
+
     /// Resolve every page fault under the region's lock
     #[arg(long)]
     no_speculation: bool,
@@ -71,6 +75,7 @@ impl EngineArgs {
             config.pager(kind);
         }
         config.memory_resident_limit(self.resident_limit.map(|Size(bytes)| bytes));
+        config.gc_heap_limit(self.gc_heap_limit.map(|Size(bytes)| bytes));
         config.speculation(!self.no_speculation);
         self.switch_features(&mut config);
         config

@@ -14,7 +14,8 @@ use seqfault::{
 use seqfault_wasi::{
     BuildError, DirAccess, InterruptHandle, Interrupted, WasiCtx, WasiCtxBuilder, WasiThreads,
 };
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -47,13 +48,11 @@ pub(crate) struct RunCommand {
     #[arg(long, value_name = "SIZE")]
     memory_limit: Option<Size>,
 
-    /// The program: .wasm or .wat, or `-` for standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-
-    /// Arguments for the program: everything behind FILE is its own
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
+    /// The program, .wasm or .wat, or `-` for standard input, and its arguments: everything behind
+    /// FILE is its own
+    // One list, so that clap looks for no option of ours behind FILE.
+    #[arg(value_names = ["FILE", "ARGS"], trailing_var_arg = true, required = true, num_args = 1..)]
+    program: Vec<OsString>,
 
     #[command(flatten)]
     engine: EngineArgs,
@@ -83,6 +82,21 @@ impl RunCommand {
         Some(stack.saturating_add(HOST_STACK))
     }
 
+    fn file(&self) -> &Path {
+        Path::new(&self.program[0])
+    }
+
+    /// What is behind FILE.
+    fn args(&self) -> Result<Vec<String>> {
+        let text = |arg: &OsString| {
+            arg.clone().into_string().map_err(|arg| {
+                let arg = arg.display();
+                Error::msg(format!("the argument `{arg}` is not UTF-8, which programs expect"))
+            })
+        };
+        self.program[1..].iter().map(text).collect()
+    }
+
     fn run(&self) -> Result<ExitCode> {
         let module = self.module()?;
         let engine = module.engine();
@@ -94,7 +108,8 @@ impl RunCommand {
         if let Some(Span(timeout)) = self.timeout {
             stop_after(timeout, engine.clone(), wasi.interrupt_handle()?)?;
         }
-        let main = |store: &mut Store<Host>, instance| entry.call(store, instance, &self.args);
+        let args = self.args()?;
+        let main = |store: &mut Store<Host>, instance| entry.call(store, instance, &args);
         let fresh = self.stores(engine, wasi);
         threads.add_to_linker(&mut linker, &fresh()?, &module)?;
         let outcome = if WasiThreads::<Host>::are_needed(&module) {
@@ -109,7 +124,7 @@ impl RunCommand {
 
     /// The program, compiled so that it can be interrupted where that may be needed.
     fn module(&self) -> Result<Module> {
-        let source = Source::read(&self.file)?;
+        let source = Source::read(self.file())?;
         let mut config = self.engine.config();
         config.epoch_interruption(self.timeout.is_some());
         let module = source.compile(&Engine::new(&config)?)?;
@@ -148,8 +163,8 @@ impl RunCommand {
     fn wasi(&self) -> Result<WasiCtx> {
         let mut wasi = WasiCtxBuilder::new()
             .inherit_stdio()
-            .arg(load::program_name(&self.file))
-            .args(self.args.iter().cloned());
+            .arg(load::program_name(self.file()))
+            .args(self.args()?);
         for EnvVar { name, value } in &self.env {
             if let Some(value) = value {
                 wasi = wasi.env(name, value);
@@ -207,7 +222,7 @@ impl<'a> Entry<'a> {
     /// What `command` asks for, if `module` has it.
     fn of(command: &'a RunCommand, module: &Module) -> Result<Entry<'a>> {
         let is_function = |name| matches!(module.get_export(name), Some(ExternType::Func(_)));
-        let file = load::display_name(&command.file);
+        let file = load::display_name(command.file());
         match &command.invoke {
             Some(name) if is_function(name) => Ok(Entry::Function(name)),
             Some(name) => Err(Error::msg(format!(

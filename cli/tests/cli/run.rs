@@ -131,6 +131,30 @@ fn everything_behind_the_file_belongs_to_the_program() {
         "last one",
     ]);
     outcome.succeeds_with("args.wat\none\n--two\n-3\n--timeout\n--help\n--\nlast one\n");
+    // Our own options are before the file, even those that every command has.
+    let outcome = bench.run(&["run", "folder/args.wat", "--help"]);
+    outcome.succeeds_with("args.wat\n--help\n");
+}
+
+#[test]
+fn what_objects_take_up_can_be_limited() {
+    let bench = Bench::with(
+        "list.wat",
+        r#"(module
+            (rec (type $node (struct (field (ref null $node)))))
+            (global $list (mut (ref null $node)) (ref.null $node))
+            (func (export "_start") (local $left i32)
+                (local.set $left (i32.const 200000))
+                (loop $again
+                    (global.set $list (struct.new $node (global.get $list)))
+                    (br_if $again
+                        (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"#,
+    );
+    bench.run(&["run", "list.wat"]).succeeds_with("");
+    bench.run(&["run", "--gc-heap-limit", "64M", "list.wat"]).succeeds_with("");
+    let outcome = bench.run(&["run", "--gc-heap-limit", "1M", "list.wat"]);
+    assert_eq!(outcome.code, Some(134), "{outcome:?}");
+    outcome.complains_of(&["GC heap out of memory"]);
 }
 
 #[test]
