@@ -71,7 +71,8 @@ impl Wasmi {
     }
 
     fn try_instantiate(&mut self, module: &Module) -> Result<Vec<Extern>, Error> {
-        let compiled = wasmi::Module::new(self.store.engine(), &module.rephrased)?;
+        let rephrased = module.rephrased.as_deref().expect("plans that suit wasmi have it");
+        let compiled = wasmi::Module::new(self.store.engine(), rephrased)?;
         let instance = self.linker.instantiate_and_start(&mut self.store, &compiled)?;
         // A second instance of a module offers nothing to others.
         let _ = self.linker.instance(&mut self.store, module.name, instance);

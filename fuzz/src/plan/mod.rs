@@ -4,6 +4,7 @@ mod exports;
 mod features;
 mod imports;
 mod modules;
+mod rephrase;
 mod rewrite;
 mod script;
 mod settings;
@@ -37,8 +38,8 @@ pub struct Module {
     pub wasm: Vec<u8>,
     /// The same without compact imports, for engines that do not know them.
     pub plain: Vec<u8>,
-    /// The same in words that wasmi gets right.
-    pub rephrased: Vec<u8>,
+    /// The same in words that wasmi gets right, if there are any.
+    pub rephrased: Option<Vec<u8>>,
     /// Its exports, in order.
     pub exports: Vec<Export>,
 }
@@ -78,6 +79,8 @@ impl Plan {
 
     /// Whether wasmi can take part.
     pub fn suits_wasmi(&self) -> bool {
-        self.nans == NanBits::InModules && features::suit_wasmi(&self.features)
+        self.nans == NanBits::InModules
+            && features::suit_wasmi(&self.features)
+            && self.modules.iter().all(|module| module.rephrased.is_some())
     }
 }

@@ -1,7 +1,7 @@
 //! The modules of a plan: one written by hand that everybody may import from, one generated, and
 //! sometimes another that imports from both.
 
-use super::{Module, NanBits, exports, features, imports, rewrite};
+use super::{Module, NanBits, exports, features, imports, rephrase, rewrite};
 use arbitrary::Unstructured;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore};
@@ -93,7 +93,7 @@ pub(super) fn generate(
 fn module(name: &'static str, wasm: Vec<u8>) -> Result<Module, Barren> {
     let exports = exports::of(&wasm).ok_or(Barren::Invalid)?;
     let plain = rewrite::expand_imports(&wasm).ok_or(Barren::Invalid)?;
-    let rephrased = rewrite::suit_wasmi(&plain).ok_or(Barren::Invalid)?;
+    let rephrased = rephrase::for_wasmi(&plain);
     Ok(Module { name, wasm, plain, rephrased, exports })
 }
 
