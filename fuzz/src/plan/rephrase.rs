@@ -4,9 +4,9 @@
 //! * It fuses `select` with an `i32.eqz` before it by leaving the latter away and choosing by what
 //!   is in the accumulator, which is wrong where the operand of `i32.eqz` is a local. A rotated
 //!   condition is zero exactly when it was, and not fused.
-//! * A local that lies on the stack under the parameters of an `if` is copied from its variable by
-//!   the first block inside, and is lost where the `if` is not taken; what a `loop` finds in the
-//!   accumulator under its parameters is lost always. A block before them has all of it copied.
+//! * It loses what lies on the stack under the parameters of a block: a local under those of an
+//!   `if`, if another block is inside and the `if` is not taken; under those of a `loop`, what is in
+//!   the accumulator. A block without parameters, before the other, has all of it copied.
 //! * A function that tail-calls one of the host loses its caller's stack, and the process dies. A
 //!   call and a return take the place of tail calls that may lead there.
 //! * Growing a memory that is imported twice leaves the other import with the bytes that were given
@@ -16,6 +16,7 @@ use super::rewrite::{Phrase, reencode};
 use std::convert::Infallible;
 use wasm_encoder::reencode::{Error, Reencode};
 use wasm_encoder::{BlockType, CodeSection, Instruction};
+use wasmparser::BlockType::FuncType;
 use wasmparser::{FunctionBody, Operator, Parser, Payload, TypeRef};
 
 /// `plain`, a module without compact imports, in words that wasmi gets right. None if there are
@@ -64,7 +65,9 @@ impl Reencode for Rephraser {
             Operator::Select | Operator::TypedSelect { .. } => {
                 Phrase::After(&[Instruction::I32Const(1), Instruction::I32Rotl])
             }
-            Operator::If { .. } | Operator::Loop { .. } => {
+            Operator::Block { blockty: FuncType(_) }
+            | Operator::Loop { blockty: FuncType(_) }
+            | Operator::If { blockty: FuncType(_) } => {
                 Phrase::After(&[Instruction::Block(BlockType::Empty), Instruction::End])
             }
             Operator::ReturnCall { function_index } if function_index < imported => {
