@@ -1,5 +1,5 @@
 //! Puts modules in words that wasmi 2.0.0 gets right: what it is known to get wrong would hide the
-//! rest. The tests hold that each is still needed.
+//! rest. The tests hold that it still gets them wrong where it can be seen without harm.
 //!
 //! * It fuses `select` with an `i32.eqz` before it by leaving the latter away and choosing by what
 //!   is in the accumulator, which is wrong where the operand of `i32.eqz` is a local. A rotated
