@@ -17,7 +17,6 @@
 use super::host_data::HostData;
 use crate::config::Config;
 use crate::error::Result;
-use crate::trap::{TrapCode, TrapReason};
 use crate::vm::trap_of;
 use seqfault_jit::gc::{HEADER_SIZE, LENGTH_OFFSET, NULL_GUARD, OBJECT_ALIGN, TYPE_OFFSET};
 use seqfault_jit::vm::VMStoreContext;
@@ -48,6 +47,8 @@ pub(crate) struct GcHeap {
     second: bool,
     /// Bytes of the active half that may be used before the next collection.
     capacity: u32,
+    /// The most bytes of a half that the embedder has allowed so far.
+    granted: u32,
     /// How far each half has been used since its memory was given back.
     reach: [u32; 2],
     /// Collect at every allocation.
@@ -57,7 +58,7 @@ pub(crate) struct GcHeap {
 }
 
 impl GcHeap {
-    /// Reserves the address space; nothing is resident yet.
+    /// Reserves the address space; nothing is resident, and nothing granted yet.
     pub(crate) fn new(config: &Config) -> Result<GcHeap> {
         let wanted = config.gc_heap_limit.unwrap_or(usize::MAX).min(LARGEST as usize);
         // At most `LARGEST`, which is a multiple of the granule.
@@ -74,7 +75,8 @@ impl GcHeap {
             region,
             half,
             second: false,
-            capacity: half.min(SMALLEST),
+            capacity: 0,
+            granted: 0,
             reach: [0; 2],
             stress: config.gc_stress,
             collections: 0,
@@ -155,20 +157,37 @@ impl GcHeap {
         unsafe { self.at(place, offset).write_bytes(0, len as usize) };
     }
 
-    /// Makes room for an allocation of `size` bytes: lets more of the half be used.
-    ///
-    /// # Errors
-    ///
-    /// The trap for a heap that is full.
-    pub(crate) fn make_room(&mut self, vm: &mut VMStoreContext, size: u32) -> Result<()> {
-        let used = vm.gc_next as u32 - self.start();
-        let needed = used.checked_add(size).filter(|&needed| needed <= self.half);
-        let needed = needed.ok_or(TrapReason(TrapCode::GcHeapOutOfMemory))?;
-        if needed > self.capacity {
-            self.capacity = capacity_for(needed).min(self.half);
-        }
+    /// Bytes that a half has room for.
+    pub(super) fn half(&self) -> u32 {
+        self.half
+    }
+
+    /// Bytes of the active half that are in use.
+    pub(super) fn used(&self, vm: &VMStoreContext) -> u32 {
+        vm.gc_next as u32 - self.start()
+    }
+
+    /// The most bytes of a half that the embedder has allowed so far.
+    pub(super) fn granted(&self) -> u32 {
+        self.granted
+    }
+
+    /// What of a half to ask the embedder for when `needed` bytes are: so much that collections are worth it, or as
+    /// little as will do.
+    pub(super) fn wishes(&self, needed: u32) -> [u32; 2] {
+        let least = needed.max(1).checked_next_multiple_of(GRANULE_SIZE as u32).unwrap_or(LARGEST);
+        [capacity_for(needed).min(self.half), least.min(self.half)]
+    }
+
+    /// The embedder allows `bytes` of a half.
+    pub(super) fn grant(&mut self, bytes: u32) {
+        self.granted = bytes;
+    }
+
+    /// Lets as much of the half be used as `needed` bytes suggest, and is granted.
+    pub(super) fn make_room(&mut self, vm: &mut VMStoreContext, needed: u32) {
+        self.capacity = capacity_for(needed).min(self.granted).max(self.capacity);
         self.publish(vm, vm.gc_next as u32);
-        Ok(())
     }
 
     /// Makes sure of the memory that the survivors of `used` bytes may need; where they go.
@@ -192,7 +211,7 @@ impl GcHeap {
         self.second = !self.second;
         let live = next - self.start();
         self.reached(prepared);
-        self.capacity = capacity_for(live).min(self.half);
+        self.capacity = capacity_for(live).min(self.granted);
         self.publish(vm, next);
         if release {
             self.give_back(!self.second, 0);

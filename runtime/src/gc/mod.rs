@@ -53,6 +53,9 @@ pub(crate) unsafe fn allocate(
     // SAFETY: the caller's promise; each borrow ends with its line.
     unsafe {
         (*store).make_gc_heap()?;
+        if (*store).gc_heap_mut().granted() == 0 {
+            make_room(store, 0)?;
+        }
         let size = u32::try_from(size).map_err(|_| TrapReason(TrapCode::GcHeapOutOfMemory))?;
         let vm = (*store).vm();
         let heap = (*store).gc_heap().expect("made above");
@@ -62,17 +65,47 @@ pub(crate) unsafe fn allocate(
         };
         if place.is_none() {
             collect(store, false)?;
+            make_room(store, size)?;
             place = (*store).gc_heap().and_then(|heap| heap.bump(&mut *vm, size));
         }
-        let place = match place {
-            Some(place) => place,
-            None => {
-                let heap = (*store).gc_heap_mut();
-                heap.make_room(&mut *vm, size)?;
-                heap.bump(&mut *vm, size).expect("there is room now")
-            }
-        };
+        let place = place.ok_or(TrapReason(TrapCode::GcHeapOutOfMemory))?;
         (*store).gc_heap().expect("made above").write_header(place, size, ty, len)?;
         Ok(place)
+    }
+}
+
+/// Lets as much of the heap be used as is good for `size` bytes more, if the embedder agrees; as
+/// much as they need if it does not agree to that.
+///
+/// # Safety
+///
+/// `store` must be a live store that nothing else borrows, and have a heap.
+///
+/// # Errors
+///
+/// The limiter's, when there is no room for `size` bytes.
+unsafe fn make_room(store: *mut StoreOpaque, size: u32) -> Result<()> {
+    // SAFETY: the caller's promise; no borrow of the heap is alive while the embedder is asked.
+    unsafe {
+        let vm = (*store).vm();
+        let heap = (*store).gc_heap_mut();
+        let (granted, half) = (heap.granted(), heap.half());
+        let needed = match heap.used(&*vm).checked_add(size) {
+            Some(needed) if needed <= half => needed,
+            _ => return Ok(()),
+        };
+        let mut answer = Ok(false);
+        for wish in heap.wishes(needed).into_iter().take_while(|&wish| wish > granted) {
+            let (current, desired) = (granted as usize, wish as usize);
+            answer =
+                StoreOpaque::whole(store).memory_growing(current, desired, Some(half as usize));
+            if let Ok(true) = answer {
+                (*store).gc_heap_mut().grant(wish);
+                break;
+            }
+        }
+        let heap = (*store).gc_heap_mut();
+        heap.make_room(&mut *vm, needed);
+        if needed > heap.granted() { answer.map(drop) } else { Ok(()) }
     }
 }

@@ -10,6 +10,11 @@ pub trait ResourceLimiter {
     /// `Ok(false)` makes `memory.grow` return -1, and instantiation fail; an error unwinds the
     /// guest.
     ///
+    /// The heap that the store's objects lie in asks, too: before the first object, and when it is to
+    /// have more room; for a moment, while it collects, twice as much may be resident. What is refused
+    /// it asks for once more, as little as it needs; without that, the guest traps with
+    /// [`TrapCode::GcHeapOutOfMemory`](crate::TrapCode::GcHeapOutOfMemory).
+    ///
     /// # Errors
     ///
     /// Whatever the embedder likes.
@@ -65,7 +70,7 @@ impl StoreLimitsBuilder {
         StoreLimitsBuilder::default()
     }
 
-    /// The most bytes that a memory may have.
+    /// The most bytes that a memory may have, and the store's objects together.
     pub fn memory_size(mut self, bytes: usize) -> StoreLimitsBuilder {
         self.0.memory_size = Some(bytes);
         self
