@@ -41,10 +41,20 @@ impl fmt::Display for LinkError {
             LinkError::UnknownImport { module, name, ty } => {
                 write!(f, "unknown import: `{module}::{name}`, which must be {ty}")
             }
-            LinkError::IncompatibleImport { module, name, expected, found } => write!(
-                f,
-                "incompatible import type for `{module}::{name}`: expected {expected}, found {found}"
-            ),
+            LinkError::IncompatibleImport { module, name, expected, found } => {
+                let (expected, found) = (expected.to_string(), found.to_string());
+                write!(
+                    f,
+                    "incompatible import type for `{module}::{name}`: expected {expected}, found {found}"
+                )?;
+                if expected == found {
+                    f.write_str(
+                        " of another declaration: one is final and the other is not, or their supertypes or \
+                         recursion groups differ",
+                    )?;
+                }
+                Ok(())
+            }
         }
     }
 }
