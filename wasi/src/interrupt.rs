@@ -23,8 +23,9 @@ impl InterruptHandle {
     /// Makes every WASI call of the guest that waits, now or later, fail with
     /// [`Interrupted`], which ends the guest.
     ///
-    /// It reaches waits in `poll_oneoff`, and reads and accepts on the kernel's descriptors; not a
-    /// reader the embedder gave, and not what waited already when the handle was made.
+    /// It reaches waits in `poll_oneoff`, and reads, writes, accepts, receives and sends on the kernel's
+    /// descriptors; not a reader or writer the embedder gave, and not what waited already when the
+    /// handle was made.
     pub fn interrupt(&self) {
         // It can only fail when the count is full, and then the eventfd is readable already.
         let _ = rustix::io::write(&*self.event, &1_u64.to_ne_bytes());

@@ -11,7 +11,7 @@
 //!
 //! # References
 //!
-//! readv(2), writev(2), preadv(2), pwritev(2).
+//! readv(2), writev(2), preadv(2), pwritev(2), preadv2(2), pwritev2(2).
 
 #![allow(unsafe_code)]
 
@@ -92,6 +92,24 @@ pub(crate) fn writev(fd: BorrowedFd<'_>, from: &LentList<'_>) -> io::Result<usiz
     // SAFETY: as in `readv`; the kernel only reads from the ranges.
     retry(|| unsafe { libc::writev(fd.as_raw_fd(), list, count) })
 }
+
+/// As [`readv`], but fails with EAGAIN in place of waiting, and with EOPNOTSUPP where the kernel
+/// cannot promise that.
+pub(crate) fn readv_now(fd: BorrowedFd<'_>, into: &LentList<'_>) -> io::Result<usize> {
+    let (list, count) = raw_list(into);
+    // SAFETY: as in `readv`.
+    retry(|| unsafe { libc::preadv2(fd.as_raw_fd(), list, count, OWN_POSITION, libc::RWF_NOWAIT) })
+}
+
+/// As [`writev`], but writes only what goes without waiting; fails as [`readv_now`] does.
+pub(crate) fn writev_now(fd: BorrowedFd<'_>, from: &LentList<'_>) -> io::Result<usize> {
+    let (list, count) = raw_list(from);
+    // SAFETY: as in `readv`.
+    retry(|| unsafe { libc::pwritev2(fd.as_raw_fd(), list, count, OWN_POSITION, libc::RWF_NOWAIT) })
+}
+
+/// The offset that stands for the descriptor's own position, which moves.
+const OWN_POSITION: libc::off_t = -1;
 
 /// Fills the ranges from `offset`, without moving the descriptor's position.
 pub(crate) fn preadv(fd: BorrowedFd<'_>, into: &LentList<'_>, offset: u64) -> io::Result<usize> {

@@ -32,6 +32,9 @@ const BOUNCE: usize = 64 * 1024;
 pub(crate) enum Position {
     /// At the descriptor's own position, which moves.
     Current,
+    /// There, too, but only what goes without waiting: it fails with [`Errno::Again`] where nothing
+    /// does, and with [`Errno::NotSup`] where the kernel cannot tell.
+    CurrentNow,
     /// At this offset; the descriptor's position stays.
     At(u64),
 }
@@ -51,6 +54,7 @@ pub(crate) fn read_fd(
         let step =
             transfer(memory, iovecs, done..done + window, Access::Write, |list| match position {
                 Position::Current => kernel::readv(fd, list),
+                Position::CurrentNow => kernel::readv_now(fd, list),
                 Position::At(offset) => kernel::preadv(fd, list, offset.saturating_add(done)),
             });
         match step {
@@ -76,6 +80,7 @@ pub(crate) fn write_fd(
 ) -> Result<u32> {
     let moved = transfer(memory, iovecs, 0..MAX_TRANSFER, Access::Read, |list| match position {
         Position::Current => kernel::writev(fd, list),
+        Position::CurrentNow => kernel::writev_now(fd, list),
         Position::At(offset) => kernel::pwritev(fd, list, offset),
     })?;
     Ok(transferred(moved))

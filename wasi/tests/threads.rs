@@ -17,6 +17,7 @@ const PRELUDE: &str = r#"
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
     (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
     (export "memory" (memory 0))
     (func $wait_for_ever (drop (memory.atomic.wait32 (i32.const 4) (i32.const 0) (i64.const -1))))
     (func $spin (loop $again (br $again)))
@@ -24,12 +25,24 @@ const PRELUDE: &str = r#"
       (i32.store (i32.const 64) (i32.const 128))
       (i32.store (i32.const 68) (i32.const 16))
       (drop (call $fd_read (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 72))))
+    (func $write_for_ever
+      (i32.store (i32.const 80) (i32.const 0))
+      (i32.store (i32.const 84) (i32.const 131072))
+      (loop $again
+        (drop (call $fd_write (i32.const 1) (i32.const 80) (i32.const 1) (i32.const 88)))
+        (br $again)))
+    (func $sleep_for_ever
+      (i32.store (i32.const 272) (i32.const 1))
+      (i64.store (i32.const 280) (i64.const -1))
+      (drop (call $poll (i32.const 256) (i32.const 512) (i32.const 1) (i32.const 92))))
 "#;
 
-/// Runs a program with a standard input on which nothing ever comes.
+/// Runs a program with a standard input on which nothing ever comes, and an output that nobody reads.
 fn run(config: &Config, program: &str) -> Result<()> {
-    let (reader, _writer) = rustix::pipe::pipe().unwrap();
-    run_with(config, program, WasiCtxBuilder::new().stdin_fd(reader).build().unwrap(), 1024)
+    let ((reader, _writer), (_reader, writer)) =
+        (rustix::pipe::pipe().unwrap(), rustix::pipe::pipe().unwrap());
+    let ctx = WasiCtxBuilder::new().stdin_fd(reader).stdout_fd(writer);
+    run_with(config, program, ctx.build().unwrap(), 1024)
 }
 
 fn run_with(config: &Config, program: &str, ctx: WasiCtx, maximum: usize) -> Result<()> {
@@ -118,7 +131,13 @@ fn program(first: &str, others: &[&str]) -> String {
 }
 
 /// All the places where a thread can be when another one ends the process.
-const PLACES: [&str; 3] = ["(call $wait_for_ever)", "(call $spin)", "(call $read_for_ever)"];
+const PLACES: [&str; 5] = [
+    "(call $wait_for_ever)",
+    "(call $spin)",
+    "(call $read_for_ever)",
+    "(call $write_for_ever)",
+    "(call $sleep_for_ever)",
+];
 
 #[test]
 fn the_first_thread_s_return_ends_all() {
@@ -131,7 +150,7 @@ fn the_first_thread_s_return_ends_all() {
 fn an_exit_of_any_thread_ends_all_wherever_they_are() {
     for config in configs() {
         for first in PLACES {
-            let others = [PLACES[0], PLACES[1], PLACES[2], "(call $exit (i32.const 42))"];
+            let others = [&PLACES[..], &["(call $exit (i32.const 42))"]].concat();
             let error = run(&config, &program(first, &others)).unwrap_err();
             assert_eq!(error.downcast_ref(), Some(&I32Exit(42)), "{error}");
         }
@@ -141,11 +160,44 @@ fn an_exit_of_any_thread_ends_all_wherever_they_are() {
 #[test]
 fn a_trap_of_any_thread_ends_all_and_is_the_outcome() {
     for first in PLACES {
-        let others = [PLACES[0], PLACES[1], PLACES[2], "(i32.store (i32.const -1) (i32.const 0))"];
+        let others = [&PLACES[..], &["(i32.store (i32.const -1) (i32.const 0))"]].concat();
         let error = run(&Config::new(), &program(first, &others)).unwrap_err();
         let trap = error.trap().unwrap_or_else(|| panic!("no trap: {error}"));
         assert_eq!(trap.code(), TrapCode::MemoryOutOfBounds);
     }
+}
+
+#[test]
+fn of_many_ends_at_once_one_is_the_outcome() {
+    // Eight threads meet, then each ends the process in its own way; the first thread spins.
+    let meet = r#"(drop (i32.atomic.rmw.add (i32.const 16) (i32.const 1)))
+        (loop $l (br_if $l (i32.lt_u (i32.atomic.load (i32.const 16)) (i32.const 8))))"#;
+    let ends: Vec<String> = (0..8)
+        .map(|at| match at % 2 {
+            0 => format!("{meet} unreachable"),
+            _ => format!("{meet} (call $exit (i32.const {}))", 40 + at),
+        })
+        .collect();
+    let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
+    for _ in 0..20 {
+        let error = run(&Config::new(), &program("(call $spin)", &ends)).unwrap_err();
+        let code = error.trap().map(|trap| trap.code());
+        let exit = error.downcast_ref::<I32Exit>().map(|exit| exit.0);
+        assert!(
+            code == Some(TrapCode::Unreachable) || matches!(exit, Some(41 | 43 | 45 | 47)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_stack_that_a_thread_exhausts_is_a_trap_like_any_other() {
+    let text = r#"(func $deep (param i64) (result i64)
+            (i64.add (call $deep (i64.add (local.get 0) (i64.const 1))) (i64.const 1)))
+        (func (export "wasi_thread_start") (param i32 i32) (drop (call $deep (i64.const 0))))
+        (func (export "_start") (drop (call $spawn (i32.const 0))) (call $spin))"#;
+    let error = run(&Config::new(), text).unwrap_err();
+    assert_eq!(error.trap().map(|trap| trap.code()), Some(TrapCode::StackOverflow));
 }
 
 #[test]

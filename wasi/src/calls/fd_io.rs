@@ -9,7 +9,7 @@ use super::get;
 use crate::abi::{Errno, FdFlags, Rights};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, File, Object};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memory::{GuestMemory, Iovecs};
 use crate::sync::lock;
 use crate::transfer::{self, Position};
@@ -37,9 +37,10 @@ fn read(
 ) -> Result<u32> {
     match &descriptor.object {
         Object::File(file) => {
-            ready(ctx, file, PollFlags::IN)?;
             let regular = !file.can_block();
-            transfer::read_fd(memory, list, file.as_fd(), Position::Current, regular)
+            when_ready(ctx, file, PollFlags::IN, |waiting| {
+                transfer::read_fd(memory, list, file.as_fd(), waiting.position(), regular)
+            })
         }
         Object::Input(stream) => transfer::read_stream(memory, list, &mut **lock(stream)),
         Object::Output(_) => Err(Errno::BadF.into()),
@@ -59,12 +60,9 @@ pub(crate) fn fd_write(
     let descriptor = get(ctx, fd, Rights::FD_WRITE)?;
     let list = memory.read_iovecs(iovs, iovs_len)?;
     let written = match &descriptor.object {
-        Object::File(file) => {
-            if file.emulates_nonblock() {
-                ready_now(file, PollFlags::OUT)?;
-            }
-            transfer::write_fd(memory, &list, file.as_fd(), Position::Current)?
-        }
+        Object::File(file) => when_ready(ctx, file, PollFlags::OUT, |waiting| {
+            transfer::write_fd(memory, &list, file.as_fd(), waiting.position())
+        })?,
         Object::Output(stream) => transfer::write_stream(memory, &list, &mut **lock(stream))?,
         Object::Input(_) | Object::Directory(_) => return Err(Errno::BadF.into()),
     };
@@ -145,16 +143,66 @@ pub(crate) fn fd_tell(
     memory.write_u64(offset, position)
 }
 
-/// Gets `file` to where a read either has something to do or may block in the system call: waits
+/// What a system call does when there is nothing to transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// It waits.
+    InTheCall,
+    /// It fails with EAGAIN, or with EOPNOTSUPP where it cannot tell.
+    Never,
+}
+
+impl Waiting {
+    fn position(self) -> Position {
+        match self {
+            Waiting::InTheCall => Position::Current,
+            Waiting::Never => Position::CurrentNow,
+        }
+    }
+}
+
+/// Makes a call that transfers something. A guest that can be interrupted waits for `events` here and
+/// not in the call: however ready `file` was, another thread may have been faster.
+pub(super) fn when_ready<R>(
+    ctx: &State,
+    file: &File,
+    events: PollFlags,
+    mut call: impl FnMut(Waiting) -> Result<R>,
+) -> Result<R> {
+    if !waits_here(ctx, file, events)? {
+        return call(Waiting::InTheCall);
+    }
+    loop {
+        match call(Waiting::Never) {
+            Err(Error::Errno(Errno::Again)) => ctx.interrupt.wait(file.as_fd(), events)?,
+            Err(Error::Errno(Errno::NotSup)) => {
+                ctx.interrupt.wait(file.as_fd(), events)?;
+                return call(Waiting::InTheCall);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Gets `file` to where a call either has something to do or may block in the system: waits
 /// here when the guest can be interrupted, fails with EAGAIN when it does not want to wait.
 pub(super) fn ready(ctx: &State, file: &File, events: PollFlags) -> Result<()> {
-    if file.emulates_nonblock() {
-        return ready_now(file, events);
+    match waits_here(ctx, file, events)? {
+        true => ctx.interrupt.wait(file.as_fd(), events),
+        false => Ok(()),
     }
-    let waits = file.can_block()
+}
+
+/// Whether a call on `file` that would block must not do so in the system, because the guest can be
+/// interrupted. Fails with EAGAIN when it does not want to wait at all.
+fn waits_here(ctx: &State, file: &File, events: PollFlags) -> Result<bool> {
+    if file.emulates_nonblock() {
+        ready_now(file, events)?;
+        return Ok(false);
+    }
+    Ok(file.can_block()
         && ctx.interrupt.event().is_some()
-        && !file.flags()?.contains(FdFlags::NONBLOCK);
-    if waits { ctx.interrupt.wait(file.as_fd(), events) } else { Ok(()) }
+        && !file.flags()?.contains(FdFlags::NONBLOCK))
 }
 
 /// Fails with EAGAIN when `file` would have to be waited for.

@@ -9,11 +9,11 @@ use rustix::event::PollFlags;
 use rustix::io::Errno as Host;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
 
-use super::fd_io::ready;
+use super::fd_io::{Waiting, ready, when_ready};
 use crate::abi::{Errno, FdFlags, FileType, RiFlags, Rights, SdFlags};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, File};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memory::GuestMemory;
 use crate::transfer::{gather, scatter};
 
@@ -65,15 +65,39 @@ pub(crate) fn sock_recv(
     let descriptor = socket(ctx, fd, Rights::FD_READ)?;
     let list = memory.read_iovecs(ri_data, ri_data_len)?;
     let file = descriptor.as_file()?;
-    ready(ctx, file, PollFlags::IN)?;
     let wanted: u64 = list.iter().map(|iovec| u64::from(iovec.len)).sum();
     let mut buffer = vec![0; RECV_BUFFER.min(wanted) as usize];
-    let host = receive_flags(file, flags);
-    let (got, whole) = retry(|| recv(file, &mut *buffer, host))?;
+    let (got, whole) = receive(ctx, file, &mut buffer, flags)?;
     scatter(memory, &list, &buffer[..got])?;
     memory.write_u32(ro_datalen, got as u32)?;
     let truncated = if whole > got { RECV_DATA_TRUNCATED } else { 0 };
     memory.write_record(ro_flags, 2, &truncated.to_le_bytes())
+}
+
+/// Receives into `buffer`: how many bytes are there now, and how many the message had.
+fn receive(ctx: &State, file: &File, buffer: &mut [u8], flags: RiFlags) -> Result<(usize, usize)> {
+    let host = receive_flags(file, flags);
+    // A call that must not wait returns what there is, whatever it was asked for.
+    let goes_on = host.contains(RecvFlags::WAITALL) && !host.contains(RecvFlags::PEEK);
+    let mut filled = 0;
+    loop {
+        let step = when_ready(ctx, file, PollFlags::IN, |waiting| {
+            let mut host = host;
+            host.set(RecvFlags::DONTWAIT, waiting == Waiting::Never);
+            Ok(retry(|| recv(file, &mut buffer[filled..], host))?)
+        });
+        match step {
+            Ok((got, whole)) => {
+                filled += got;
+                if !goes_on || got == 0 || filled == buffer.len() {
+                    return Ok((filled, filled - got + whole));
+                }
+            }
+            // What has been received has been received; the next call meets the error.
+            Err(Error::Errno(_)) if filled > 0 => return Ok((filled, filled)),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn receive_flags(file: &File, flags: RiFlags) -> RecvFlags {
@@ -111,8 +135,12 @@ pub(crate) fn sock_send(
     if file.filetype == FileType::SocketDgram && wanted > bytes.len() as u64 {
         return Err(Errno::MsgSize.into());
     }
-    // The embedder may have SIGPIPE on.
-    let sent = retry(|| send(file, &bytes, SendFlags::NOSIGNAL))?;
+    let sent = when_ready(ctx, file, PollFlags::OUT, |waiting| {
+        // The embedder may have SIGPIPE on.
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::DONTWAIT, waiting == Waiting::Never);
+        Ok(retry(|| send(file, &bytes, flags))?)
+    })?;
     memory.write_u32(so_datalen, sent as u32)
 }
 

@@ -212,6 +212,92 @@ fn a_guest_that_can_be_interrupted_still_reads_and_sleeps() {
 }
 
 #[test]
+fn an_interruption_ends_a_write_to_a_full_pipe_and_a_send_to_a_full_socket() {
+    let (_reader, writer) = rustix::pipe::pipe().unwrap();
+    let (socket, _other) = UnixStream::pair().unwrap();
+    let ctx = WasiCtxBuilder::new().stdout_fd(writer).preopened_socket(socket).build().unwrap();
+    let handle = ctx.interrupt_handle().unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
+    let interrupter = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        handle.interrupt();
+    });
+    let interrupted = Error::Abort(Abort::Interrupted(Interrupted));
+    // Nobody reads: the pipe takes a part, and then nothing.
+    let bytes = vec![b'x'; 100_000];
+    let mut written = 0;
+    let error = loop {
+        match guest.write(1, &bytes) {
+            Ok(some) => written += some,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, interrupted);
+    assert!(written > 0, "the pipe takes something first");
+    interrupter.join().unwrap();
+    let list = guest.list(&[(DATA, 50_000)]);
+    let error = loop {
+        match sock::sock_send(&guest.ctx, &mut guest.memory, 3, list, 0, RESULT) {
+            Ok(()) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, interrupted);
+}
+
+#[test]
+fn who_was_slower_than_another_thread_waits_on_and_is_interrupted() {
+    // Both wait for the one byte: who does not get it must not be left in the system call.
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let ctx = WasiCtxBuilder::new().stdin_fd(reader).build().unwrap();
+    let handle = ctx.interrupt_handle().unwrap();
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let ctx = ctx.clone();
+            std::thread::spawn(move || {
+                let temp = tempfile::tempdir().unwrap();
+                let memory = FakeMemory::new(MEMORY as usize);
+                Guest { ctx: ctx.pin(), memory, temp }.read(0, 1)
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(20));
+    rustix::io::write(&writer, b"x").unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    handle.interrupt();
+    let mut results: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+    results.sort_by_key(|result| result.is_err());
+    assert_eq!(results[0].as_deref(), Ok(&b"x"[..]));
+    assert_eq!(results[1], Err(Error::Abort(Abort::Interrupted(Interrupted))));
+}
+
+#[test]
+fn a_guest_that_can_be_interrupted_receives_all_it_asks_for() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let ctx = WasiCtxBuilder::new().preopened_socket(theirs).build().unwrap();
+    let _handle = ctx.interrupt_handle().unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
+    let sender = std::thread::spawn(move || {
+        for part in [b"abc", b"def", b"ghi"] {
+            (&ours).write_all(part).unwrap();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let list = guest.list(&[(DATA, 8)]);
+    let waitall = 2;
+    let results = (RESULT, RESULT + 4);
+    sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, results).unwrap();
+    assert_eq!(guest.memory.u32_at(RESULT), 8);
+    assert_eq!(guest.memory.get(DATA, 8), b"abcdefgh");
+    // At the end there is less.
+    sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, results).unwrap();
+    assert_eq!(guest.memory.u32_at(RESULT), 1);
+    sender.join().unwrap();
+}
+
+#[test]
 fn a_server_accepts_receives_and_sends() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
