@@ -1,9 +1,10 @@
 //! Exceptions and the collector: what they carry is alive as long as they are, and no longer.
 
 use seqfault::{
-    Caller, Config, Engine, Error, ExternRef, Instance, Linker, Module, Result, Rooted, Store,
-    ThrownException,
+    Caller, Config, Engine, Error, ExternRef, Instance, Linker, Module, Result, RootScope, Rooted,
+    Store, ThrownException, TrapCode,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Throws objects around; every throw allocates, and so does every catch.
 const OBJECTS: &str = r#"(module
@@ -122,4 +123,58 @@ fn exceptions_that_nobody_holds_are_given_back() -> Result<()> {
     assert!(store.gc_collections() > 0);
     assert!(store.gc_heap_resident() <= 2 * LIMIT, "{}", store.gc_heap_resident());
     Ok(())
+}
+
+/// Throws what is caught by reference, which makes an object for it.
+const HOLDER: &str = r#"(module
+    (type $node (struct (field (ref null $node)) (field i64)))
+    (tag $e (param i64))
+    (global $kept (mut (ref null $node)) (ref.null $node))
+    (func (export "fill")
+      (loop $more (global.set $kept (struct.new $node (global.get $kept) (i64.const 0))) (br $more)))
+    (func (export "clear") (global.set $kept (ref.null $node)))
+    (func $throw (throw $e (i64.const 1)))
+    (func (export "hold")
+      (block $caught (result exnref)
+        (try_table (catch_all_ref $caught) (call $throw))
+        (unreachable))
+      (drop)))"#;
+
+#[test]
+fn an_exception_for_which_there_is_no_room_becomes_the_trap_of_a_full_heap() -> Result<()> {
+    let engine = Engine::new(Config::new().gc_heap_limit(Some(64 << 10)))?;
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &Module::new(&engine, HOLDER)?, &[])?;
+    let call = |store: &mut Store<()>, name| {
+        instance.get_typed_func::<(), ()>(&mut *store, name)?.call(store, ())
+    };
+    let full = |result: Result<()>| {
+        let error = result.unwrap_err();
+        let trap = error.trap().unwrap_or_else(|| panic!("no trap: {error}"));
+        assert_eq!(trap.code(), TrapCode::GcHeapOutOfMemory);
+        trap.frames().len()
+    };
+    full(call(&mut store, "fill"));
+    // What is alive fills the heap but for less than an object.
+    assert_eq!(full(call(&mut store, "hold")), 2, "thrown in one function, held in another");
+    call(&mut store, "clear")?;
+    call(&mut store, "hold")
+}
+
+#[test]
+fn a_panic_of_a_host_value_that_a_throw_lets_go_of_goes_on_in_the_host() -> Result<()> {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let engine = Engine::new(Config::new().gc_stress(true))?;
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &Module::new(&engine, HOLDER)?, &[])?;
+    let hold = instance.get_typed_func::<(), ()>(&mut store, "hold")?;
+    ExternRef::new(&mut RootScope::new(&mut store), Panics)?;
+    let caught = catch_unwind(AssertUnwindSafe(|| hold.call(&mut store, ())));
+    assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"dropped"));
+    hold.call(&mut store, ())
 }

@@ -178,13 +178,8 @@ unsafe fn go_on(
     // is between here and there.
     unsafe {
         let exception = match target.by_reference && exception == 0 {
-            true => match gc::hold_thrown(store, tag) {
-                Ok(exception) => exception,
-                Err(error) => {
-                    (*store).set_pending(Pending::Error(error));
-                    unwind::unwind(store)
-                }
-            },
+            // The heap may be full, and a collection drops values of the host's.
+            true => unwind::catch_or_unwind(store, || gc::hold_thrown(store, tag)),
             false => exception,
         };
         let values = (*store).exceptions_mut().hand_over() as usize;
