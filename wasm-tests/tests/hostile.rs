@@ -290,6 +290,23 @@ fn a_large_recursion_group_is_canonical_in_time() {
 }
 
 #[test]
+fn messages_about_wide_types_that_refer_to_themselves_stay_short() {
+    let engine = engine(Compilation::Lazy);
+    let fields = "(field (ref null $wide))".repeat(10_000);
+    let params = "(param (ref null $deep))".repeat(500);
+    let text = format!(
+        "(module (rec (type $wide (struct {fields})) (type $deep (func {params})))
+            (import \"\" \"wide\" (global (ref null $wide)))
+            (import \"\" \"deep\" (func (type $deep))))"
+    );
+    let module = Module::new(&engine, text).expect("a module");
+    for import in module.imports() {
+        let message = within(PATIENCE, "a message", || import.ty().to_string());
+        assert!(message.len() < 1 << 20, "{}: {} bytes", import.name(), message.len());
+    }
+}
+
+#[test]
 fn deep_expressions_are_compiled_or_refused() {
     let sum_of = |terms: usize| {
         let mut function = Function::new([]);

@@ -168,7 +168,8 @@ impl fmt::Debug for FuncType {
 
 impl fmt::Display for FuncType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::nested(f, "func", |f| {
+        let parts = self.params().len() + self.results().len();
+        super::nested(f, "func", parts, |f| {
             for (keyword, types) in [("param", self.params()), ("result", self.results())] {
                 if types.is_empty() {
                     continue;

@@ -51,18 +51,21 @@ fn intern(engine: &Engine, ty: &SubType, others: Vec<RegisteredType>) -> Registe
     })
 }
 
-/// Prints `(keyword ...)`. Types may refer to themselves: deep inside only the keyword is printed.
+/// Prints `(keyword ...)`. Types may refer to themselves, from each of their `parts`: inside of
+/// others only the keyword of those with many parts is printed, and deep inside that of all.
 fn nested(
     f: &mut fmt::Formatter<'_>,
     keyword: &str,
+    parts: usize,
     rest: impl FnOnce(&mut fmt::Formatter<'_>) -> fmt::Result,
 ) -> fmt::Result {
     const DEPTH: u32 = 2;
+    const PARTS_INSIDE: usize = 8;
     thread_local! {
         static NESTING: Cell<u32> = const { Cell::new(0) };
     }
     let depth = NESTING.get();
-    if depth >= DEPTH {
+    if depth >= DEPTH || depth > 0 && parts > PARTS_INSIDE {
         return write!(f, "({keyword} ...)");
     }
     write!(f, "({keyword}")?;

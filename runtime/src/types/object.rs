@@ -253,7 +253,7 @@ impl StructType {
 
 impl fmt::Display for StructType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::nested(f, "struct", |f| {
+        super::nested(f, "struct", self.fields().len(), |f| {
             for field in self.fields() {
                 write!(f, " (field {field})")?;
             }
@@ -315,6 +315,6 @@ impl ArrayType {
 
 impl fmt::Display for ArrayType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::nested(f, "array", |f| write!(f, " {}", self.field_type()))
+        super::nested(f, "array", 1, |f| write!(f, " {}", self.field_type()))
     }
 }
