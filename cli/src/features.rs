@@ -2,7 +2,7 @@
 
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Arg, Command, Error};
-use seqfault::Feature;
+use seqfault::{Config, Engine, Feature, Module};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -56,6 +56,29 @@ impl TypedValueParser for FeatureSwitchParser {
     }
 }
 
+/// The names of the features that a module needs beside those of `config`, which has refused it; none
+/// when that was for another reason.
+pub(crate) fn missing(config: &Config, module: &[u8]) -> Vec<&'static str> {
+    let is_accepted_with = |features: &[Feature]| {
+        let mut config = config.clone();
+        for &feature in features {
+            config.wasm_feature(feature, true);
+        }
+        Engine::new(&config).and_then(|engine| Module::new(&engine, module)).is_ok()
+    };
+    let mut needed = Feature::ALL.to_vec();
+    if !is_accepted_with(&needed) {
+        return Vec::new();
+    }
+    for &feature in Feature::ALL {
+        let others: Vec<_> = needed.iter().copied().filter(|&other| other != feature).collect();
+        if is_accepted_with(&others) {
+            needed = others;
+        }
+    }
+    needed.into_iter().map(Feature::name).collect()
+}
+
 /// The features and their defaults, one a line.
 fn list() -> String {
     let mut list = String::from("Features of WebAssembly, and whether they are on by default:\n");
@@ -79,6 +102,20 @@ mod tests {
         assert_eq!(switch("multi-memory=n"), Ok((Feature::MultiMemory, false)));
         assert!(switch("simd=2").unwrap_err().contains("simd=n"));
         assert!(switch("sind").unwrap_err().contains("simd"));
+    }
+
+    #[test]
+    fn what_a_module_lacks_is_named_and_nothing_else() {
+        let config = Config::new();
+        let discard = "(module (memory 1) (func (memory.discard (i32.const 0) (i32.const 0))))";
+        assert_eq!(missing(&config, discard.as_bytes()), ["memory-control"]);
+        let small = b"(module (memory 1 (pagesize 1)) (func (param i64) local.get 0 local.get 0 i64.mul_wide_s drop drop))";
+        assert_eq!(missing(&config, small), ["wide-arithmetic", "custom-page-sizes"]);
+        let mut without = Config::new();
+        without.wasm_feature(Feature::Simd, false).wasm_feature(Feature::Gc, false);
+        assert_eq!(missing(&without, b"(module (func (param v128)))"), ["simd"]);
+        assert!(missing(&config, b"(module (func (result i32)))").is_empty());
+        assert!(missing(&config, b"(modul)").is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a file, or standard input, to a module.
 
-use seqfault::{Engine, Error, Module, Result};
+use crate::features;
+use seqfault::{Config, Engine, Error, Module, Result};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
@@ -32,10 +33,16 @@ impl Source {
         Ok(Source { name, bytes })
     }
 
-    /// Compiles it.
-    pub(crate) fn compile(&self, engine: &Engine) -> Result<Module> {
-        Module::new(engine, &self.bytes)
-            .map_err(|error| error.context(format!("cannot compile {}", self.name)))
+    /// Compiles it, for an engine of its own.
+    pub(crate) fn compile(&self, config: &Config) -> Result<Module> {
+        let compiled = Module::new(&Engine::new(config)?, &self.bytes);
+        compiled.map_err(|error| {
+            let error = error.context(format!("cannot compile {}", self.name));
+            match features::missing(config, &self.bytes).as_slice() {
+                [] => error,
+                missing => Error::msg(format!("{error}: switch on with -W {}", missing.join(","))),
+            }
+        })
     }
 }
 

@@ -120,7 +120,7 @@ fn features_are_switched_by_name() {
     let bench = Bench::with("m.wat", r#"(module (memory 1) (memory 1) (func (export "_start")))"#);
     bench.run(&["run", "m.wat"]).succeeds_with("");
     let refused = bench.run(&["run", "-W", "simd=y,multi-memory=n", "m.wat"]);
-    refused.is_refused_with(&["cannot compile `m.wat`", "multi"]);
+    refused.is_refused_with(&["cannot compile `m.wat`", "multi", "-W multi-memory"]);
     bench.run(&["run", "-W", "multi-memory=n", "-W", "multi-memory", "m.wat"]).succeeds_with("");
     let unknown = bench.run(&["run", "-W", "multi-memry", "m.wat"]);
     assert_eq!(unknown.code, Some(2), "{unknown:?}");
