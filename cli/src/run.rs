@@ -108,6 +108,7 @@ impl RunCommand {
         if let Some(Span(timeout)) = self.timeout {
             stop_after(timeout, engine.clone(), wasi.interrupt_handle()?)?;
         }
+        self.check_shared_memories(&module)?;
         let args = self.args()?;
         let main = |store: &mut Store<Host>, instance| entry.call(store, instance, &args);
         let fresh = self.stores(engine, wasi);
@@ -122,18 +123,37 @@ impl RunCommand {
         outcome.map(|()| ExitCode::SUCCESS).map_err(|error| self.explain(error))
     }
 
+    /// An error if a shared memory begins with more than it may have: no store's limiter is asked for
+    /// what belongs to no store.
+    fn check_shared_memories(&self, module: &Module) -> Result<()> {
+        let Some(Size(limit)) = self.memory_limit else { return Ok(()) };
+        for import in module.imports() {
+            let ExternType::Memory(ty) = import.ty() else { continue };
+            let bytes = ty.minimum.saturating_mul(ty.page_size());
+            if ty.shared && bytes > limit as u64 {
+                return Err(Error::msg(format!(
+                    "the shared memory `{}::{}` begins with {bytes} bytes: allow it so many with \
+                     --memory-limit",
+                    import.module(),
+                    import.name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The program, compiled so that it can be interrupted where that may be needed.
     fn module(&self) -> Result<Module> {
         let source = Source::read(self.file())?;
         let mut config = self.engine.config();
         config.epoch_interruption(self.timeout.is_some());
-        let module = source.compile(&Engine::new(&config)?)?;
+        let module = source.compile(&config)?;
         if self.timeout.is_some() || !WasiThreads::<Host>::are_needed(&module) {
             return Ok(module);
         }
         // The exit of one thread ends the others, wherever they are.
         config.epoch_interruption(true);
-        source.compile(&Engine::new(&config)?)
+        source.compile(&config)
     }
 
     /// What makes the stores: one for a program, or one for each of its threads.
@@ -197,11 +217,17 @@ impl RunCommand {
 
 /// Interrupts the engine's guest after `timeout`, in its code or in a call that waits. The thread
 /// ends with the process.
+///
+/// The epoch goes on after that: a store that is made just then has the next tick as its deadline.
 fn stop_after(timeout: Duration, engine: Engine, waiting: InterruptHandle) -> Result<()> {
+    const TICK: Duration = Duration::from_millis(10);
     let clock = move || {
         thread::sleep(timeout);
-        engine.increment_epoch();
         waiting.interrupt();
+        loop {
+            engine.increment_epoch();
+            thread::sleep(TICK);
+        }
     };
     thread::Builder::new()
         .name("timeout".to_owned())

@@ -237,6 +237,38 @@ fn a_timeout_stops_a_program_that_computes() {
 }
 
 #[test]
+fn a_timeout_that_is_over_at_once_stops_a_program_that_computes() {
+    let bench = Bench::with("p.wat", r#"(module (func (export "_start") (loop $l (br $l))))"#);
+    // It may be over before the program begins, or just when it does.
+    for timeout in ["0ms", "1ms"].repeat(20) {
+        let outcome = bench.run(&["run", "--timeout", timeout, "p.wat"]);
+        assert_eq!(outcome.code, Some(134), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_timeout_stops_a_program_whose_output_nobody_reads() {
+    let program = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\10\00\00\00\00\ff\00\00")
+        (func (export "_start")
+            (loop $l
+                (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (br $l))))"#;
+    let bench = Bench::with("p.wat", program);
+    let mut command = bench.command(&["run", "--timeout", "300ms", "p.wat"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    // Held open, and not read.
+    let output = child.stdout.take();
+    let outcome = Outcome::of(child.wait_with_output().expect("the program ends"));
+    drop(output);
+    assert_eq!(outcome.code, Some(134), "{outcome:?}");
+    outcome.complains_of(&["--timeout of 300ms"]);
+}
+
+#[test]
 fn a_timeout_stops_a_program_that_waits() {
     times_out(CAT);
 }
@@ -267,6 +299,21 @@ fn a_memory_limit_keeps_a_program_from_growing() {
     };
     run("128K", "1").succeeds_with("1\n");
     run("128K", "2").succeeds_with("-1\n");
+}
+
+#[test]
+fn a_memory_limit_holds_for_shared_memories_from_the_start() {
+    let threaded = r#"(module (import "env" "memory" (memory 2 9 shared))
+        (import "wasi" "thread-spawn" (func (param i32) (result i32)))
+        (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"#;
+    let bench = Bench::with("p.wat", threaded);
+    let run = |limit: &str, pages: &str| {
+        bench.run(&["run", "--memory-limit", limit, "--invoke", "grow", "p.wat", pages])
+    };
+    run("64K", "0").is_refused_with(&["`env::memory`", "131072 bytes", "--memory-limit"]);
+    run("128K", "0").succeeds_with("2\n");
+    run("128K", "1").succeeds_with("-1\n");
+    run("192K", "1").succeeds_with("2\n");
 }
 
 #[test]
