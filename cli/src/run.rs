@@ -70,9 +70,10 @@ impl RunCommand {
         let Some(stack) = self.thread_stack() else { return self.run() };
         // The main thread's stack is as large as the system made it.
         let thread = thread::Builder::new().stack_size(stack);
-        let running = thread
-            .spawn(move || self.run())
-            .map_err(|error| Error::from(error).context("cannot have a stack of that size"))?;
+        let running = thread.spawn(move || self.run()).map_err(|error| {
+            let what = "--max-wasm-stack: cannot have a stack of that size, give less";
+            Error::from(error).context(what)
+        })?;
         running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 

@@ -6,5 +6,6 @@ mod errors;
 mod invoke;
 mod run;
 mod support;
+mod threads;
 mod traps;
 mod wast;
