@@ -22,7 +22,7 @@ fn run(store: &mut Store<()>, instance: Instance, name: &str, count: i64) -> i64
 }
 
 #[test]
-fn direct_and_indirect_calls_use_no_stack() {
+fn direct_and_indirect_calls_and_calls_by_reference_use_no_stack() {
     let mut store = Store::new(&engine(), ());
     let wat = r#"(module
         (type $step (func (param i64 i64) (result i64)))
@@ -42,6 +42,19 @@ fn direct_and_indirect_calls_use_no_stack() {
           (return_call_indirect (type $step)
             (i64.sub (local.get 0) (i64.const 1)) (i64.add (local.get 1) (i64.const 1))
             (i32.const 0)))
+        (elem declare func $this $that)
+        (func $this (type $step)
+          (if (i64.eqz (local.get 0)) (then (return (local.get 1))))
+          (return_call_ref $step
+            (i64.sub (local.get 0) (i64.const 1)) (i64.add (local.get 1) (i64.const 2))
+            (ref.func $that)))
+        (func $that (type $step)
+          (if (i64.eqz (local.get 0)) (then (return (i64.const -1))))
+          (return_call_ref $step
+            (i64.sub (local.get 0) (i64.const 1)) (i64.add (local.get 1) (i64.const 2))
+            (ref.func $this)))
+        (func (export "by reference") (param i64) (result i64)
+          (return_call_ref $step (local.get 0) (i64.const 0) (ref.func $this)))
         (func (export "direct") (param i64) (result i64)
           (return_call $direct (local.get 0) (i64.const 0)))
         (func (export "indirect") (param i64) (result i64)
@@ -49,6 +62,7 @@ fn direct_and_indirect_calls_use_no_stack() {
     let instance = instance(&mut store, wat, &[]);
     assert_eq!(run(&mut store, instance, "direct", CALLS), 3 * CALLS);
     assert_eq!(run(&mut store, instance, "indirect", CALLS), CALLS);
+    assert_eq!(run(&mut store, instance, "by reference", CALLS), 2 * CALLS);
 }
 
 #[test]
