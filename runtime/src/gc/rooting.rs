@@ -104,13 +104,27 @@ impl RootSet {
         self.stack[place].reference
     }
 
+    /// Knows a cell from now on, as long as its handle exists.
+    fn own(&mut self, cell: Arc<AtomicU32>) {
+        if self.owned.len() == self.owned.capacity() {
+            self.forget_unused();
+            // Not again before as many more have come: so it costs little for each.
+            self.owned.reserve(self.owned.len() + 1);
+        }
+        self.owned.push(cell);
+    }
+
+    /// Lets go of cells that only this knows: they belong to handles that are gone.
+    fn forget_unused(&mut self) {
+        self.owned.retain(|cell| Arc::strong_count(cell) > 1);
+    }
+
     /// Calls `visit` with each reference.
     pub(crate) fn visit(&mut self, visit: &mut dyn FnMut(*mut RawRef)) {
         for entry in &mut self.stack {
             visit(&mut entry.reference);
         }
-        // Cells that only this knows belong to handles that are gone.
-        self.owned.retain(|cell| Arc::strong_count(cell) > 1);
+        self.forget_unused();
         for cell in &self.owned {
             let mut reference = cell.load(Ordering::Relaxed);
             visit(&mut reference);
@@ -128,7 +142,7 @@ impl HeldRef {
     /// Holds a reference.
     pub(crate) fn new(store: &mut StoreOpaque, reference: RawRef) -> HeldRef {
         let cell = Arc::new(AtomicU32::new(reference));
-        store.roots_mut().owned.push(Arc::clone(&cell));
+        store.roots_mut().own(Arc::clone(&cell));
         HeldRef(cell)
     }
 
@@ -179,8 +193,7 @@ impl<T: GcRef> Rooted<T> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let cell = Arc::new(AtomicU32::new(self.raw(store)?));
-        let roots = store.roots_mut();
-        roots.owned.push(Arc::clone(&cell));
+        store.roots_mut().own(Arc::clone(&cell));
         Ok(OwnedRooted { store: store.id(), cell, kind: PhantomData })
     }
 
@@ -247,5 +260,31 @@ impl<C: AsContextMut> AsContextMut for RootScope<C> {
 impl<C: AsContextMut> Drop for RootScope<C> {
     fn drop(&mut self) {
         self.store.as_context_mut().opaque().roots_mut().truncate(self.height);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Engine, ExternRef, Store};
+
+    #[test]
+    fn handles_that_are_gone_take_no_room_until_the_next_collection() -> Result<()> {
+        let mut store = Store::new(&Engine::default(), ());
+        let reference = ExternRef::new(&mut store, 7u8)?;
+        let kept: Vec<_> =
+            (0..100).map(|_| reference.to_owned_rooted(&mut store)).collect::<Result<_>>()?;
+        for _ in 0..100_000 {
+            reference.to_owned_rooted(&mut store)?;
+        }
+        let room = store.as_context_mut().opaque().roots().owned.capacity();
+        assert!((kept.len()..1000).contains(&room), "{room}");
+        assert_eq!(store.gc_collections(), 0);
+        store.gc()?;
+        for handle in kept {
+            let handle = handle.to_rooted(&mut store)?;
+            assert!(Rooted::ref_eq(&store, &handle, &reference)?);
+        }
+        Ok(())
     }
 }
