@@ -119,6 +119,56 @@ mod tests {
     }
 
     #[test]
+    fn each_feature_can_be_switched_off_and_is_then_named() {
+        let uses = |feature| match feature {
+            Feature::MutableGlobal => "(global (export \"g\") (mut i32) (i32.const 0))",
+            Feature::SaturatingFloatToInt => {
+                "(func (param f32) (drop (i32.trunc_sat_f32_s (local.get 0))))"
+            }
+            Feature::SignExtension => "(func (param i32) (drop (i32.extend8_s (local.get 0))))",
+            Feature::ReferenceTypes => "(func (param externref))",
+            Feature::MultiValue => "(func (result i32 i32) (i32.const 0) (i32.const 0))",
+            Feature::BulkMemory => {
+                "(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))"
+            }
+            Feature::Simd => "(func (param v128))",
+            Feature::RelaxedSimd => {
+                "(func (param v128) (result v128)
+                    (i8x16.relaxed_swizzle (local.get 0) (local.get 0)))"
+            }
+            Feature::ExtendedConst => "(global i32 (i32.add (i32.const 1) (i32.const 1)))",
+            Feature::MultiMemory => "(memory 1) (memory 1)",
+            Feature::Memory64 => "(memory i64 1)",
+            Feature::TailCall => "(func $f (return_call $f))",
+            Feature::Exceptions => "(tag)",
+            // The types alone come with the garbage collection, too.
+            Feature::FunctionReferences => {
+                "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))"
+            }
+            Feature::Gc => "(type (struct))",
+            Feature::Threads => "(memory 1 1 shared)",
+            Feature::MemoryControl => {
+                "(memory 1) (func (memory.discard (i32.const 0) (i32.const 0)))"
+            }
+            Feature::WideArithmetic => {
+                "(func (param i64) (result i64 i64) (i64.mul_wide_u (local.get 0) (local.get 0)))"
+            }
+            Feature::CustomPageSizes => "(memory 1 (pagesize 1))",
+            Feature::CompactImports => "(import \"m\" (item \"a\" (func)) (item \"b\" (func)))",
+            Feature::LegacyExceptions => "(func try catch_all end)",
+            other => panic!("a module that needs {other}"),
+        };
+        for &feature in Feature::ALL {
+            let mut config = Config::new();
+            for &other in Feature::ALL {
+                config.wasm_feature(other, other != feature);
+            }
+            let module = format!("(module {})", uses(feature));
+            assert_eq!(missing(&config, module.as_bytes()), [feature.name()], "{module}");
+        }
+    }
+
+    #[test]
     fn the_list_has_a_line_for_each() {
         let list = list();
         for feature in Feature::ALL {
