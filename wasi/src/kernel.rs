@@ -93,8 +93,8 @@ pub(crate) fn writev(fd: BorrowedFd<'_>, from: &LentList<'_>) -> io::Result<usiz
     retry(|| unsafe { libc::writev(fd.as_raw_fd(), list, count) })
 }
 
-/// As [`readv`], but fails with EAGAIN in place of waiting, and with EOPNOTSUPP where the kernel
-/// cannot promise that.
+/// As [`readv`], but fails with EAGAIN in place of waiting, and with EOPNOTSUPP or ENOSYS where the
+/// kernel cannot promise that.
 pub(crate) fn readv_now(fd: BorrowedFd<'_>, into: &LentList<'_>) -> io::Result<usize> {
     let (list, count) = raw_list(into);
     // SAFETY: as in `readv`.

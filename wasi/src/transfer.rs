@@ -33,7 +33,7 @@ pub(crate) enum Position {
     /// At the descriptor's own position, which moves.
     Current,
     /// There, too, but only what goes without waiting: it fails with [`Errno::Again`] where nothing
-    /// does, and with [`Errno::NotSup`] where the kernel cannot tell.
+    /// does, and with [`Errno::NotSup`] or [`Errno::NoSys`] where the kernel cannot tell.
     CurrentNow,
     /// At this offset; the descriptor's position stays.
     At(u64),

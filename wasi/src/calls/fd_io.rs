@@ -148,7 +148,7 @@ pub(crate) fn fd_tell(
 pub(super) enum Waiting {
     /// It waits.
     InTheCall,
-    /// It fails with EAGAIN, or with EOPNOTSUPP where it cannot tell.
+    /// It fails with EAGAIN, or with EOPNOTSUPP or ENOSYS where it cannot tell.
     Never,
 }
 
@@ -175,7 +175,7 @@ pub(super) fn when_ready<R>(
     loop {
         match call(Waiting::Never) {
             Err(Error::Errno(Errno::Again)) => ctx.interrupt.wait(file.as_fd(), events)?,
-            Err(Error::Errno(Errno::NotSup)) => {
+            Err(Error::Errno(Errno::NotSup | Errno::NoSys)) => {
                 ctx.interrupt.wait(file.as_fd(), events)?;
                 return call(Waiting::InTheCall);
             }
