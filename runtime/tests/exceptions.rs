@@ -558,3 +558,37 @@ fn tags_are_checked_when_they_are_made_and_linked() -> Result<()> {
     assert!(error.contains("incompatible import type"), "{error}");
     Ok(())
 }
+
+#[test]
+fn handlers_are_found_while_other_code_comes_and_goes() {
+    const TURNS: i32 = 60;
+    let engine = engine();
+    let wat = |number: i32| {
+        format!(
+            r#"(module (tag $t (param i32))
+            (func $deep (param i32) (result i32)
+              (if (i32.eqz (local.get 0)) (then (throw $t (i32.const {number}))))
+              (i32.add (call $deep (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+            (func (export "run") (param i32) (result i32)
+              (block $caught (result i32)
+                (try_table (result i32) (catch $t $caught) (call $deep (local.get 0))))))"#
+        )
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (engine, wat) = (&engine, &wat);
+            scope.spawn(move || {
+                for number in (0..TURNS).map(|turn| turn * 4 + thread) {
+                    let mut store = Store::new(engine, ());
+                    let run = instance(&mut store, &wat(number), &[])
+                        .get_typed_func::<i32, i32>(&mut store, "run")
+                        .expect("it is exported");
+                    for depth in 0..20 {
+                        let caught = run.call(&mut store, depth).expect("it is caught");
+                        assert_eq!(caught, number);
+                    }
+                }
+            });
+        }
+    });
+}

@@ -1,8 +1,9 @@
 //! Exceptions and the collector: what they carry is alive as long as they are, and no longer.
 
 use seqfault::{
-    Caller, Config, Engine, Error, ExternRef, Instance, Linker, Module, Result, RootScope, Rooted,
-    Store, ThrownException, TrapCode,
+    Caller, Config, Engine, Error, ExternRef, FuncType, Global, GlobalType, Instance, Linker,
+    Module, Mutability, RefType, Result, RootScope, Rooted, Store, Table, TableType, Tag, TagType,
+    ThrownException, TrapCode, Val, ValType,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -177,4 +178,53 @@ fn a_panic_of_a_host_value_that_a_throw_lets_go_of_goes_on_in_the_host() -> Resu
     let caught = catch_unwind(AssertUnwindSafe(|| hold.call(&mut store, ())));
     assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"dropped"));
     hold.call(&mut store, ())
+}
+
+#[test]
+fn an_exception_that_a_start_function_leaves_behind_outlives_its_module() -> Result<()> {
+    let engine = Engine::new(Config::new().gc_stress(true))?;
+    let mut store = Store::new(&engine, ());
+    let ty = FuncType::new([ValType::EXTERNREF, ValType::I32], []);
+    let tag = Tag::new(&mut store, &TagType::new(ty))?;
+    let kept = TableType::new(RefType::EXNREF, 1, None);
+    let kept = Table::new(&mut store, kept, Val::ExnRef(None))?;
+    let host = ExternRef::new(&mut store, 9u8)?;
+    let ty = GlobalType::new(ValType::EXTERNREF, Mutability::Const);
+    let host = Global::new(&mut store, ty, host.into())?;
+    let throwing = r#"(module
+        (import "" "tag" (tag $tag (param externref i32)))
+        (import "" "kept" (table $kept 1 exnref))
+        (import "" "host" (global $host externref))
+        (func $main (local $exception exnref)
+          (block $caught (result exnref)
+            (try_table (catch_all_ref $caught) (throw $tag (global.get $host) (i32.const 5)))
+            (unreachable))
+          (local.set $exception)
+          (table.set $kept (i32.const 0) (local.get $exception))
+          (throw $tag (global.get $host) (i32.const 6)))
+        (start $main))"#;
+    let module = Module::new(&engine, throwing)?;
+    let error = Instance::new(&mut store, &module, &[tag.into(), kept.into(), host.into()]);
+    drop(module);
+    let error = error.unwrap_err();
+    let thrown = error.downcast_ref::<ThrownException>().expect("the exception");
+    assert_eq!(thrown.fields()[1].unwrap_i32(), 6);
+    assert_eq!(error.backtrace().map(|frames| frames.len()), Some(1));
+    store.gc()?;
+
+    let again = r#"(module
+        (import "" "tag" (tag $tag (param externref i32)))
+        (import "" "kept" (table $kept 1 exnref))
+        (func (export "again") (result externref i32)
+          (block $caught (result externref i32)
+            (try_table (catch $tag $caught) (throw_ref (table.get $kept (i32.const 0))))
+            (unreachable))))"#;
+    let module = Module::new(&engine, again)?;
+    let instance = Instance::new(&mut store, &module, &[tag.into(), kept.into()])?;
+    type Fields = (Option<Rooted<ExternRef>>, i32);
+    let again = instance.get_typed_func::<(), Fields>(&mut store, "again")?;
+    let (host, number) = again.call(&mut store, ())?;
+    let host = host.expect("not null").data(&store)?.expect("the host's");
+    assert_eq!((host.downcast_ref(), number), (Some(&9u8), 5));
+    Ok(())
 }
