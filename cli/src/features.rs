@@ -2,7 +2,7 @@
 
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Arg, Command, Error};
-use seqfault::{Config, Engine, Feature, Module};
+use seqfault::{Compilation, Config, Engine, Feature, Module};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -61,6 +61,8 @@ impl TypedValueParser for FeatureSwitchParser {
 pub(crate) fn missing(config: &Config, module: &[u8]) -> Vec<&'static str> {
     let is_accepted_with = |features: &[Feature]| {
         let mut config = config.clone();
+        // Checked, and not compiled over and over.
+        config.compilation(Compilation::Lazy);
         for &feature in features {
             config.wasm_feature(feature, true);
         }
