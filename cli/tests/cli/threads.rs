@@ -19,7 +19,10 @@ fn threaded(thread: &str, first: &str) -> String {
             (drop (memory.atomic.notify (i32.const 0) (i32.const -1))))
         (func $wait (result i32)
             (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))
-        (func $begin (export "begin") (result i32) (call $spawn (i32.const 7)) (drop) (call $wait))
+        (func $begin (export "begin") (result i32)
+            (drop (call $spawn (i32.const 7)))
+            (drop (call $wait))
+            (i32.atomic.load (i32.const 0)))
         (func $thread (export "wasi_thread_start") (param $id i32) (param $argument i32) {thread})
         (func $main (export "_start") (drop (call $spawn (i32.const 7))) {first}))"#
     )
@@ -57,7 +60,7 @@ fn a_thread_s_trap_or_exception_is_shown_with_its_frames() {
 fn a_thread_prints_while_the_first_waits_also_for_one_function() {
     let prints = "(call $print) (call $done)";
     run(prints, WAIT, &[]).succeeds_with("from a thread.\n");
-    run(prints, "", &["--invoke", "begin"]).succeeds_with("from a thread.\n0\n");
+    run(prints, "", &["--invoke", "begin"]).succeeds_with("from a thread.\n1\n");
 }
 
 #[test]

@@ -264,7 +264,9 @@ fn who_was_slower_than_another_thread_waits_on_and_is_interrupted() {
         .collect();
     std::thread::sleep(Duration::from_millis(20));
     rustix::io::write(&writer, b"x").unwrap();
-    std::thread::sleep(Duration::from_millis(20));
+    while rustix::io::ioctl_fionread(&writer).unwrap() > 0 {
+        std::thread::yield_now();
+    }
     handle.interrupt();
     let mut results: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
     results.sort_by_key(|result| result.is_err());
