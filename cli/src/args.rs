@@ -166,7 +166,7 @@ fn inherited(name: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// A number of bytes: digits, then nothing or one of `K`, `M`, `G` (of 1024).
+/// A number of bytes: digits, then nothing or one of `K`, `M`, `G`, `T` (of 1024).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) usize);
 
@@ -180,7 +180,8 @@ impl FromStr for Size {
             "K" | "KB" | "KIB" => 10,
             "M" | "MB" | "MIB" => 20,
             "G" | "GB" | "GIB" => 30,
-            _ => return Err(format!("unknown unit `{unit}`: write K, M or G, as in 64M")),
+            "T" | "TB" | "TIB" => 40,
+            _ => return Err(format!("unknown unit `{unit}`: write K, M, G or T, as in 64M")),
         };
         let number: usize =
             digits.parse().map_err(|_| "write a number of bytes, as in 65536 or 64M".to_owned())?;
@@ -255,6 +256,7 @@ mod tests {
         assert_eq!(size("64K"), Ok(65536));
         assert_eq!(size("8m"), Ok(8 << 20));
         assert_eq!(size("1GiB"), Ok(1 << 30));
+        assert_eq!(size("4T"), Ok(4 << 40));
         for bad in ["", "K", "1X", "-1", "1.5M", "99999999999G"] {
             assert!(size(bad).is_err(), "{bad}");
         }

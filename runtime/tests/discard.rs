@@ -8,6 +8,7 @@ use seqfault::{
     SharedMemory, Store, TrapCode, TypedFunc,
 };
 use std::fs;
+use std::time::{Duration, Instant};
 
 const PAGE: usize = 64 << 10;
 
@@ -204,6 +205,55 @@ fn the_host_may_refuse() -> Result<()> {
         let error = guest.discard(0, 101 * PAGE).unwrap_err();
         assert_eq!(error.to_string(), "that is too much at once");
         assert_eq!(guest.store.data().0, 0);
+    }
+    Ok(())
+}
+
+/// Lets so many bytes be given back in each period, and makes the guest wait for the next one.
+struct Rate {
+    bytes: usize,
+    period: Duration,
+    /// When the guest may go on, and what it may give back until the period after that.
+    next: Instant,
+    left: usize,
+}
+
+impl ResourceLimiter for Rate {
+    fn memory_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn memory_discarding(&mut self, bytes: usize) -> Result<bool> {
+        if bytes > self.left {
+            std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
+            self.next = Instant::now() + self.period;
+            self.left = self.bytes;
+        }
+        self.left -= bytes;
+        Ok(true)
+    }
+}
+
+#[test]
+fn the_host_may_slow_it_down() -> Result<()> {
+    let engine = Engine::new(Config::new().wasm_feature(Feature::MemoryControl, true))?;
+    for kind in KINDS {
+        let period = Duration::from_millis(20);
+        let rate = Rate { bytes: 2 * PAGE, period, next: Instant::now(), left: 0 };
+        let mut guest = Guest::new(&engine, kind, rate)?;
+        guest.store.limiter(|rate| rate);
+        guest.fill(4 * PAGE)?;
+        let begun = Instant::now();
+        for round in 0..8 {
+            guest.discard((round % 4) * PAGE, PAGE)?;
+        }
+        // Eight pages, two at a time: three waits between them.
+        assert!(begun.elapsed() >= 3 * period, "{:?}", begun.elapsed());
+        assert_eq!(guest.load(3 * PAGE)?, 0);
     }
     Ok(())
 }
