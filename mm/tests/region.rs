@@ -364,3 +364,18 @@ fn a_word_is_loaded_at_once_or_the_fault_comes_back(setup: Setup) {
     assert_eq!(region.load_u32(8).unwrap_err().kind, FaultKind::Protection);
     assert_eq!(region.load_u64(8).unwrap_err().kind, FaultKind::Protection);
 }
+
+#[test]
+fn what_a_region_holds_is_not_taken_for_its_neighbours() {
+    if !common::available(PagerKind::Uffd) {
+        return;
+    }
+    // The second is laid out below the first. A change of protection makes the first like the guard between them.
+    let options = RegionOptions::new(MIB).guard(MIB).accessible(MIB);
+    let above = options.clone().pager(PagerKind::Protect).build().unwrap();
+    let below = options.pager(PagerKind::Uffd).build().unwrap();
+    above.write(0, &[1; MIB]).unwrap();
+    above.protect(0..MIB, Protection::ReadWrite).unwrap();
+    let real = |region: &Region| common::rss(region.base().addr(), region.reserved());
+    assert_eq!((real(&above), real(&below)), (MIB, 0));
+}
