@@ -3,10 +3,10 @@
 //! Most tests run twice: as usual, and with a collection at every allocation.
 
 use seqfault::{
-    AnyRef, ArrayRef, ArrayRefPre, ArrayType, AsContextMut, Caller, Config, Engine, Error, ExnRef,
+    AnyRef, ArrayRef, ArrayRefPre, ArrayType, AsContextMut, Caller, Config, Engine, ExnRef,
     ExternRef, FieldType, Finality, Func, HeapType, I31, Instance, Linker, Module, Mutability,
-    PagerKind, ResourceLimiter, Result, RootScope, Rooted, StorageType, Store, StoreLimitsBuilder,
-    StructRef, StructRefPre, StructType, Tag, TagType, ThrownException, TrapCode, Val, ValType,
+    PagerKind, Result, RootScope, Rooted, StorageType, Store, StructRef, StructRefPre, StructType,
+    Tag, TagType, ThrownException, TrapCode, Val, ValType,
 };
 use std::sync::Arc;
 
@@ -19,18 +19,13 @@ fn both(test: impl Fn(&Engine) -> Result<()>) -> Result<()> {
     test(&Engine::new(Config::new().gc_stress(true))?)
 }
 
-fn instantiate<T: 'static>(store: &mut Store<T>, wat: &str, host: &[Func]) -> Instance {
+fn instantiate(store: &mut Store<()>, wat: &str, host: &[Func]) -> Instance {
     let module = Module::new(store.engine(), wat).unwrap();
     let imports: Vec<_> = host.iter().map(|&func| func.into()).collect();
     Instance::new(store, &module, &imports).unwrap()
 }
 
-fn call<T: 'static>(
-    store: &mut Store<T>,
-    instance: Instance,
-    name: &str,
-    argument: i32,
-) -> Result<i32> {
+fn call(store: &mut Store<()>, instance: Instance, name: &str, argument: i32) -> Result<i32> {
     instance.get_typed_func::<i32, i32>(&mut *store, name)?.call(store, argument)
 }
 
@@ -125,62 +120,6 @@ fn a_full_heap_traps_and_works_again_when_there_is_room() -> Result<()> {
         call(&mut store, instance, "list", 4_000)?;
         assert_eq!(call(&mut store, instance, "sum", 0)?, 4_000 * 4_001 / 2);
     }
-    Ok(())
-}
-
-#[test]
-fn the_limiter_of_the_store_decides_how_much_objects_may_take_up() -> Result<()> {
-    for (bytes, fits, does_not_fit) in [(4 << 20, 250_000, 270_000), (100 << 10, 4_000, 10_000)] {
-        let limits = StoreLimitsBuilder::new().memory_size(bytes).build();
-        let mut store = Store::new(&Engine::default(), limits);
-        store.limiter(|limits| limits);
-        let instance = instantiate(&mut store, NODES, &[]);
-        call(&mut store, instance, "list", fits)?;
-        let refused = call(&mut store, instance, "list", does_not_fit);
-        assert_eq!(trap(refused), TrapCode::GcHeapOutOfMemory, "{bytes}");
-        // Where they are and where they are copied to, and what a fault brings beyond.
-        let most = 2 * bytes + (2 << 20);
-        assert!(store.gc_heap_resident() <= most, "{}", store.gc_heap_resident());
-        call(&mut store, instance, "forget", 0)?;
-        call(&mut store, instance, "list", fits)?;
-    }
-    Ok(())
-}
-
-/// Says yes so often, then fails; notes what was asked.
-struct Grumpy {
-    patience: usize,
-    asked: Vec<(usize, usize)>,
-}
-
-impl ResourceLimiter for Grumpy {
-    fn memory_growing(&mut self, from: usize, to: usize, most: Option<usize>) -> Result<bool> {
-        assert!(from < to && to <= most.expect("objects have a limit"));
-        self.asked.push((from, to));
-        match self.asked.len() <= self.patience {
-            true => Ok(true),
-            false => Err(Error::msg("enough is enough")),
-        }
-    }
-
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
-        Ok(true)
-    }
-}
-
-#[test]
-fn an_error_of_the_limiter_counts_when_there_is_no_room_without_it() -> Result<()> {
-    let mut store = Store::new(&Engine::default(), Grumpy { patience: 2, asked: Vec::new() });
-    store.limiter(|limiter| limiter);
-    let instance = instantiate(&mut store, NODES, &[]);
-    assert_eq!(call(&mut store, instance, "cycles", 1_000_000)?, 3);
-    assert_eq!(store.data().asked, [(0, 1 << 20)], "garbage needs no room");
-    let error = call(&mut store, instance, "list", 2_000_000).unwrap_err();
-    assert_eq!(error.to_string(), "enough is enough");
-    let asked = &store.data().asked;
-    assert_eq!(asked[1].0, 1 << 20, "{asked:?}");
-    // What was not needed yet was refused in vain.
-    assert!(asked.len() > 3 && asked[2..].iter().all(|(from, _)| *from == asked[1].1), "{asked:?}");
     Ok(())
 }
 

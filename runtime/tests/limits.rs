@@ -86,6 +86,83 @@ fn an_error_of_the_limiter_unwinds_the_guest() -> Result<()> {
     Ok(())
 }
 
+/// Lists of 16 bytes a node, and garbage.
+const OBJECTS: &str = r#"(module
+    (type $node (struct (field i32) (field (ref null $node))))
+    (global $kept (mut (ref null $node)) (ref.null $node))
+    (func (export "list") (param $n i32)
+      (global.set $kept (ref.null $node))
+      (loop $more
+        (global.set $kept (struct.new $node (local.get $n) (global.get $kept)))
+        (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+    (func (export "garbage") (param $n i32)
+      (loop $more
+        (drop (struct.new $node (local.get $n) (ref.null $node)))
+        (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+    (func (export "forget") (param i32) (global.set $kept (ref.null $node))))"#;
+
+fn call<T: 'static>(store: &mut Store<T>, instance: Instance, name: &str, n: i32) -> Result<()> {
+    instance.get_typed_func::<i32, ()>(&mut *store, name)?.call(store, n)
+}
+
+#[test]
+fn the_limiter_of_the_store_decides_how_much_objects_may_take_up() -> Result<()> {
+    for (bytes, fits, does_not_fit) in [(4 << 20, 250_000, 270_000), (100 << 10, 4_000, 10_000)] {
+        let limits = StoreLimitsBuilder::new().memory_size(bytes).build();
+        let mut store = Store::new(&Engine::default(), limits);
+        store.limiter(|limits| limits);
+        let module = Module::new(store.engine(), OBJECTS)?;
+        let instance = Instance::new(&mut store, &module, &[])?;
+        call(&mut store, instance, "list", fits)?;
+        let refused = call(&mut store, instance, "list", does_not_fit).unwrap_err();
+        assert_eq!(refused.trap().unwrap().code(), TrapCode::GcHeapOutOfMemory, "{bytes}");
+        // Where they are and where they are copied to, and what a fault brings beyond.
+        let most = 2 * bytes + (2 << 20);
+        assert!(store.gc_heap_resident() <= most, "{}", store.gc_heap_resident());
+        call(&mut store, instance, "forget", 0)?;
+        call(&mut store, instance, "list", fits)?;
+    }
+    Ok(())
+}
+
+/// Says yes so often, then fails; notes what was asked.
+struct Grumpy {
+    patience: usize,
+    asked: Vec<(usize, usize)>,
+}
+
+impl ResourceLimiter for Grumpy {
+    fn memory_growing(&mut self, from: usize, to: usize, most: Option<usize>) -> Result<bool> {
+        assert!(from < to && to <= most.expect("objects have a limit"));
+        self.asked.push((from, to));
+        match self.asked.len() <= self.patience {
+            true => Ok(true),
+            false => Err(Error::msg("enough is enough")),
+        }
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+#[test]
+fn an_error_of_the_limiter_counts_when_there_is_no_room_without_it() -> Result<()> {
+    let mut store = Store::new(&Engine::default(), Grumpy { patience: 2, asked: Vec::new() });
+    store.limiter(|limiter| limiter);
+    let module = Module::new(store.engine(), OBJECTS)?;
+    let instance = Instance::new(&mut store, &module, &[])?;
+    call(&mut store, instance, "garbage", 1_000_000)?;
+    assert_eq!(store.data().asked, [(0, 1 << 20)], "garbage needs no room");
+    let error = call(&mut store, instance, "list", 2_000_000).unwrap_err();
+    assert_eq!(error.to_string(), "enough is enough");
+    let asked = &store.data().asked;
+    assert_eq!(asked[1].0, 1 << 20, "{asked:?}");
+    // What was not needed yet was refused in vain.
+    assert!(asked.len() > 3 && asked[2..].iter().all(|(from, _)| *from == asked[1].1), "{asked:?}");
+    Ok(())
+}
+
 fn interruptible() -> (Engine, Module) {
     let engine = Engine::new(Config::new().epoch_interruption(true)).unwrap();
     let module = Module::new(
