@@ -3,10 +3,11 @@
 use super::*;
 use crate::calls::{poll, sock};
 use crate::error::{Abort, Interrupted};
-use crate::{ClockId, DeterministicClocks};
+use crate::{ClockId, DeterministicClocks, WasiCtx};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const MONOTONIC: u32 = 1;
@@ -176,18 +177,24 @@ fn a_wait_longer_than_the_host_can_express_is_a_wait() {
     assert_eq!(events.len(), 1);
 }
 
+/// A guest of `ctx`, and the thread that interrupts it in a moment.
+fn interrupted_soon(ctx: WasiCtx) -> (Guest, JoinHandle<()>) {
+    let handle = ctx.interrupt_handle().unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
+    let interrupter = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        handle.interrupt();
+    });
+    (guest, interrupter)
+}
+
 #[test]
 fn an_interruption_ends_waits_of_every_kind() {
     let (reader, _writer) = rustix::pipe::pipe().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ctx = WasiCtxBuilder::new().stdin_fd(reader).preopened_socket(listener).build().unwrap();
-    let handle = ctx.interrupt_handle().unwrap();
-    let temp = tempfile::tempdir().unwrap();
-    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
-    let interrupter = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(20));
-        handle.interrupt();
-    });
+    let (mut guest, interrupter) = interrupted_soon(ctx);
     let interrupted = Error::Abort(Abort::Interrupted(Interrupted));
     assert_eq!(guest.poll(&[after(u64::MAX)]).unwrap_err(), interrupted);
     interrupter.join().unwrap();
@@ -216,13 +223,7 @@ fn an_interruption_ends_a_write_to_a_full_pipe_and_a_send_to_a_full_socket() {
     let (_reader, writer) = rustix::pipe::pipe().unwrap();
     let (socket, _other) = UnixStream::pair().unwrap();
     let ctx = WasiCtxBuilder::new().stdout_fd(writer).preopened_socket(socket).build().unwrap();
-    let handle = ctx.interrupt_handle().unwrap();
-    let temp = tempfile::tempdir().unwrap();
-    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
-    let interrupter = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(20));
-        handle.interrupt();
-    });
+    let (mut guest, interrupter) = interrupted_soon(ctx);
     let interrupted = Error::Abort(Abort::Interrupted(Interrupted));
     // Nobody reads: the pipe takes a part, and then nothing.
     let bytes = vec![b'x'; 100_000];
