@@ -77,7 +77,8 @@ impl RegionOptions {
     /// allows the system to, and up to 2 MiB).
     #[must_use]
     pub fn fault_around(self, bytes: RangeInclusive<usize>) -> Self {
-        let windows = WindowSizes::from_pages(bytes.start() / PAGE, bytes.end() / PAGE);
+        let windows =
+            WindowSizes::from_pages(bytes.start().div_ceil(PAGE), bytes.end().div_ceil(PAGE));
         Self { windows: Some(windows), ..self }
     }
 

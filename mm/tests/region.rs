@@ -105,6 +105,10 @@ fn fault_around_sets_the_size_of_windows(setup: Setup) {
     assert_eq!(region.resident(), MIB);
     region.write(6 * MIB, &[1]).unwrap();
     assert_eq!(region.resident(), 2 * MIB, "what follows does not double");
+    // Sizes are rounded up.
+    let region = options.clone().fault_around(PAGE_SIZE + 1..=PAGE_SIZE + 1).build().unwrap();
+    region.write(5 * MIB, &[1]).unwrap();
+    assert_eq!(region.resident(), 2 * PAGE_SIZE);
     // What is not to be had becomes the nearest size that is.
     let region = options.fault_around(64 * MIB..=128 * MIB).build().unwrap();
     region.write(0, &[1]).unwrap();
