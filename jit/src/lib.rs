@@ -6,7 +6,6 @@ mod compile;
 mod error;
 pub mod gc;
 mod libcalls;
-mod memory_type;
 pub mod module;
 mod trampoline;
 mod translate;

@@ -5,12 +5,12 @@
 //! parser does. `Display` prints the text format.
 
 mod composite;
+mod memory;
 
 pub use composite::{ArrayType, CompositeType, FieldType, StorageType, StructType, SubType};
+pub use memory::{InvalidMemoryType, MemoryType, MemoryTypeBuilder, WASM_PAGE_SIZE};
 
 use std::fmt;
-
-pub use crate::memory_type::{InvalidMemoryType, MemoryType, MemoryTypeBuilder, WASM_PAGE_SIZE};
 
 /// A heap type: what a reference can point to.
 ///
