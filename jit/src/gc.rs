@@ -33,10 +33,6 @@ pub const I31_TAG: u32 = 1;
 /// Byte offset of the address of the tag (a `*mut VMTag`) in an exception; its values follow.
 pub const EXCEPTION_TAG_OFFSET: u32 = HEADER_SIZE;
 
-/// Where the heap's first bytes end, which no object lies in and no access may touch: an access
-/// through a null reference, at an offset below this, faults.
-pub const NULL_GUARD: u32 = 64 << 10;
-
 /// How objects of one type look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GcLayout {

@@ -17,5 +17,5 @@ pub mod vm;
 pub use compile::{CompileScratch, CompiledFunction, Compiler, ModuleSource};
 pub use error::CompileError;
 pub use trap::TrapCode;
-pub use tunables::{MEMORY64_GUARD, OptLevel, Tunables};
+pub use tunables::{OptLevel, Tunables};
 pub use wasmparser::WasmFeatures;

@@ -15,14 +15,10 @@ pub struct Tunables {
     pub verifier: bool,
     /// Produce unwind tables for native tools.
     pub unwind_info: bool,
-    /// Bytes that no 64-bit memory grows beyond. Each has so much address space, and behind it
-    /// [`MEMORY64_GUARD`] where nothing is ever accessible.
+    /// Bytes that no 64-bit memory grows beyond. Each has so much address space, and behind it the
+    /// guard that [`MemoryReach`](crate::vm::MemoryReach) tells.
     pub memory64_reservation: u64,
 }
-
-/// Bytes of address space behind the largest 64-bit memory that accesses may reach: the furthest
-/// that an offset of 31 bits and the widest access lead.
-pub const MEMORY64_GUARD: u64 = (2 << 30) + (64 << 10);
 
 /// How much the code generator optimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -15,7 +15,7 @@
 
 use super::function::FuncTranslator;
 use crate::abi;
-use crate::tunables::MEMORY64_GUARD;
+use crate::vm::MemoryReach;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, Value, ValueDef, types};
 
@@ -24,9 +24,6 @@ pub(super) struct Target {
     pub(super) index: Value,
     pub(super) offset: u64,
 }
-
-/// The end of what a 32-bit memory can have; what lies behind is never accessible.
-const MEMORY32_END: u64 = 1 << 32;
 
 /// How many instructions are looked through for what bounds an index.
 const LOOK_BACK: u32 = 4;
@@ -41,19 +38,24 @@ impl FuncTranslator<'_, '_> {
             return self.compared(memory, index, offset, size);
         }
         match ty.memory64 {
-            true => self.clamped(index, offset),
+            true => self.clamped(memory, index, offset),
             false => Target { index, offset },
         }
     }
 
-    fn clamped(&mut self, index: Value, offset: u64) -> Target {
-        let end = self.env.tunables.memory64_reservation;
+    /// How far accesses to a memory reach.
+    fn reach(&self, memory: u32) -> MemoryReach {
+        MemoryReach::of(self.env.module.memories[memory as usize].memory64, self.env.tunables)
+    }
+
+    fn clamped(&mut self, memory: u32, index: Value, offset: u64) -> Target {
+        let reach = self.reach(memory);
         // What the guard does not cover counts against the index.
-        let covered = offset < MEMORY64_GUARD && i32::try_from(offset).is_ok();
-        let greatest = if covered { Some(end) } else { end.checked_sub(offset) };
+        let covered = reach.covers(offset);
+        let greatest = if covered { Some(reach.end()) } else { reach.end().checked_sub(offset) };
         match greatest {
             Some(greatest) => Target { index: self.clamp(index, greatest), offset },
-            None => self.nowhere(end),
+            None => self.nowhere(memory),
         }
     }
 
@@ -67,8 +69,7 @@ impl FuncTranslator<'_, '_> {
 
     fn compared(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Target {
         let memory64 = self.env.module.memories[memory as usize].memory64;
-        let outside = if memory64 { self.env.tunables.memory64_reservation } else { MEMORY32_END };
-        let Some(reach) = offset.checked_add(size) else { return self.nowhere(outside) };
+        let Some(reach) = offset.checked_add(size) else { return self.nowhere(memory) };
         let len = self.memory_len(memory);
         let reach = self.builder.ins().iconst(types::I64, reach as i64);
         let is_outside = if memory64 {
@@ -79,15 +80,16 @@ impl FuncTranslator<'_, '_> {
             let end = self.builder.ins().iadd(index, reach);
             self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, len)
         };
-        let Target { index: outside, .. } = self.nowhere(outside);
+        let Target { index: outside, .. } = self.nowhere(memory);
         let inside = self.builder.ins().iadd_imm_u(index, offset as i64);
         let index = self.builder.ins().select_spectre_guard(is_outside, outside, inside);
         Target { index, offset: 0 }
     }
 
     /// The place behind all that can be accessible.
-    fn nowhere(&mut self, end: u64) -> Target {
-        Target { index: self.builder.ins().iconst(types::I64, end as i64), offset: 0 }
+    fn nowhere(&mut self, memory: u32) -> Target {
+        let end = self.reach(memory).end() as i64;
+        Target { index: self.builder.ins().iconst(types::I64, end), offset: 0 }
     }
 
     /// An index or length, 32 or 64 bits wide, with 64 bits.

@@ -2,7 +2,8 @@
 //!
 //! They are defined once, here, `#[repr(C)]`; the translator takes every offset from
 //! `offset_of!` or [`VMOffsets`]. Names begin with `VM` only for what compiled code touches.
-//! The runtime allocates and fills them; this crate only knows their layout.
+//! The runtime allocates and fills them; this crate only knows their layout. How far accesses reach,
+//! and what they meet there, is in [`MemoryReach`] and its module.
 //!
 //! ```text
 //! vmctx ─► VMContext header ── store_context ─► VMStoreContext (one per store)
@@ -24,6 +25,7 @@ mod catch;
 mod context;
 mod entities;
 mod offsets;
+mod reach;
 mod types;
 
 pub use builtins::{BuiltinSignature, BuiltinType, VMBuiltins};
@@ -33,6 +35,7 @@ pub use entities::{
     VMFuncRef, VMFunctionImport, VMGlobal, VMMemory, VMMemoryRef, VMSlot, VMTable, VMTag, ValRaw,
 };
 pub use offsets::VMOffsets;
+pub use reach::{MemoryReach, NULL_OBJECT, NULL_PAGE};
 pub use types::{
     FORWARDED, HOST_OBJECT, MIN_DISPLAY, TYPE_KIND_BITS, TYPE_KIND_MASK, VMType, VMTypeKind,
     VMTypes,

@@ -5,7 +5,7 @@
 //! idle half and makes that the active one ([`collect`](super::collect)).
 //!
 //! ```text
-//! 0        NULL_GUARD                                        maximum
+//! 0        NULL_OBJECT                                       maximum
 //! │ guard  │ first half: objects ── next ──► limit ┆         │ second half: idle ┆          │
 //! ```
 //!
@@ -18,8 +18,8 @@ use super::host_data::HostData;
 use crate::config::Config;
 use crate::error::Result;
 use crate::vm::trap_of;
-use seqfault_jit::gc::{HEADER_SIZE, LENGTH_OFFSET, NULL_GUARD, OBJECT_ALIGN, TYPE_OFFSET};
-use seqfault_jit::vm::VMStoreContext;
+use seqfault_jit::gc::{HEADER_SIZE, LENGTH_OFFSET, OBJECT_ALIGN, TYPE_OFFSET};
+use seqfault_jit::vm::{NULL_OBJECT, VMStoreContext};
 use seqfault_mm::{Access, GRANULE_SIZE, Protection, Region, RegionOptions};
 
 /// A reference into the heap, as compiled code has it: 0 is null.
@@ -35,7 +35,7 @@ pub(super) const RETAINED: u32 = 32 << 20;
 const PREFETCHED: u32 = 4 << 20;
 
 /// The most bytes that a half can have: references are 32 bits wide.
-const LARGEST: u32 = ((u32::MAX - NULL_GUARD) / 2) & !(GRANULE_SIZE as u32 - 1);
+const LARGEST: u32 = ((u32::MAX - NULL_OBJECT) / 2) & !(GRANULE_SIZE as u32 - 1);
 
 /// The memory that objects lie in.
 #[derive(Debug)]
@@ -63,14 +63,14 @@ impl GcHeap {
         let wanted = config.gc_heap_limit.unwrap_or(usize::MAX).min(LARGEST as usize);
         // At most `LARGEST`, which is a multiple of the granule.
         let half = wanted.next_multiple_of(GRANULE_SIZE).max(GRANULE_SIZE) as u32;
-        let maximum = NULL_GUARD as usize + 2 * half as usize;
+        let maximum = NULL_OBJECT as usize + 2 * half as usize;
         let mut options =
             RegionOptions::new(maximum).accessible(maximum).speculation(config.speculation);
         if let Some(pager) = config.pager {
             options = options.pager(pager);
         }
         let region = options.build()?;
-        region.protect(0..NULL_GUARD as usize, Protection::NoAccess)?;
+        region.protect(0..NULL_OBJECT as usize, Protection::NoAccess)?;
         Ok(GcHeap {
             region,
             half,
@@ -111,7 +111,7 @@ impl GcHeap {
     }
 
     fn half_start(&self, second: bool) -> u32 {
-        NULL_GUARD + if second { self.half } else { 0 }
+        NULL_OBJECT + if second { self.half } else { 0 }
     }
 
     /// Bytes that are resident.

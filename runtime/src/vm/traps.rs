@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::store::Pending;
 use crate::trap::{Trap, TrapCode};
 use seqfault_jit::code;
+use seqfault_jit::vm::NULL_PAGE;
 use seqfault_mm::FaultKind;
 use seqfault_mm::signal::{self, Disposition, Signal};
 
@@ -13,10 +14,6 @@ use seqfault_mm::signal::{self, Disposition, Signal};
 pub(crate) fn install_signal_handlers() -> Result<()> {
     Ok(signal::install(on_signal)?)
 }
-
-/// Below this lie no objects: an access here went through a null pointer, which is also what an index
-/// outside its table becomes.
-const NULL_PAGE: usize = 4096;
 
 /// What `seqfault-mm` could not resolve: a trap if compiled code did it at an instruction that may
 /// trap, for a reason that fits.

@@ -1,11 +1,12 @@
 //! Fields and elements: addresses, loads and stores.
 
 use crate::abi;
-use crate::gc::{HEADER_SIZE, LENGTH_OFFSET, NULL_GUARD};
+use crate::gc::{HEADER_SIZE, LENGTH_OFFSET};
 use crate::translate::function::FuncTranslator;
 use crate::translate::region::Region;
 use crate::trap::TrapCode;
 use crate::types::{StorageType, ValType};
+use crate::vm::NULL_OBJECT;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, condcodes::IntCC, types};
 
 /// How a packed field becomes an `i32`.
@@ -59,7 +60,7 @@ impl FuncTranslator<'_, '_> {
         offset: u32,
         storage: StorageType,
     ) -> Place {
-        if offset + storage.size() > NULL_GUARD {
+        if offset + storage.size() > NULL_OBJECT {
             // Too far from the start of the heap to fault.
             self.builder.ins().trapz(reference, TrapCode::NullStruct.to_clif());
         }

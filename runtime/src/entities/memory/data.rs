@@ -8,42 +8,28 @@ use super::MemoryAccessError;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::types::{MemoryType, WASM_PAGE_SIZE};
-use seqfault_jit::MEMORY64_GUARD;
-use seqfault_jit::vm::VMMemory;
-use seqfault_mm::{Access, Region, RegionOptions};
+use seqfault_jit::vm::{MemoryReach, VMMemory};
+use seqfault_mm::{Access, PAGE_SIZE, Region, RegionOptions};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-/// Address space for a 32-bit memory: the furthest that a 32-bit index, a 32-bit offset and the
-/// widest access reach, so that compiled code needs no bounds checks.
-const REACH32: usize = (8 << 30) + WASM_PAGE_SIZE;
-
-/// The unit of what regions make accessible.
-const HOST_PAGE: usize = 4096;
 
 /// The address space of a memory, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct AddressSpace {
     /// What the memory can ever have.
     capacity: usize,
-    /// What compiled code may reach, by whatever index. It is the same for all 64-bit memories of
-    /// an engine: code compares with a constant.
+    /// What compiled code may reach, by whatever index.
     reach: usize,
 }
 
 impl AddressSpace {
     fn of(config: &Config, ty: MemoryType) -> AddressSpace {
-        let (most, reach) = match ty.memory64 {
-            true => {
-                let reservation = config.tunables.memory64_reservation;
-                (reservation, reservation.saturating_add(MEMORY64_GUARD) as usize)
-            }
-            false => (1 << 32, REACH32),
-        };
+        let reach = MemoryReach::of(ty.memory64, &config.tunables);
         let pages = ty.maximum.unwrap_or(ty.addressable_pages()).min(ty.addressable_pages());
-        let pages = pages.min(most >> ty.page_size_log2);
-        AddressSpace { capacity: (pages << ty.page_size_log2) as usize, reach }
+        let pages = pages.min(reach.end() >> ty.page_size_log2);
+        let capacity = (pages << ty.page_size_log2) as usize;
+        AddressSpace { capacity, reach: reach.total() as usize }
     }
 }
 
@@ -98,7 +84,7 @@ impl MemoryData {
         let maximum = capacity.next_multiple_of(WASM_PAGE_SIZE);
         let mut options = RegionOptions::new(maximum)
             .guard(reach - maximum)
-            .accessible(len.next_multiple_of(HOST_PAGE))
+            .accessible(len.next_multiple_of(PAGE_SIZE))
             .speculation(config.speculation)
             .resident_limit(config.memory_resident_limit);
         if let Some(pager) = config.pager {
@@ -180,7 +166,7 @@ impl MemoryData {
         if self.vm.len.load(Ordering::Relaxed) != current {
             return None;
         }
-        if let Err(error) = self.region.grow(desired.next_multiple_of(HOST_PAGE)) {
+        if let Err(error) = self.region.grow(desired.next_multiple_of(PAGE_SIZE)) {
             return Some(Err(error));
         }
         // SeqCst: see `len`. Whoever sees the new length finds the region grown.

@@ -1,0 +1,93 @@
+//! How far accesses of compiled code reach, and what they meet there.
+//!
+//! Compiled code leaves a check out where an access that must not happen is certain to fault. The
+//! translator takes from here which checks it may leave out, the runtime what address space to keep,
+//! and the signal handler which faults are traps.
+//!
+//! | access | reaches | there |
+//! |---|---|---|
+//! | linear memory | [`MemoryReach::total`] bytes from its base | the memory's own region, the guard included |
+//! | object, through a null reference | [`NULL_OBJECT`] bytes from the heap's base | a part of the heap that nothing may touch |
+//! | table, outside of it; function reference that is null; object, where no heap was made | [`NULL_PAGE`] bytes from address 0 | nothing is mapped |
+//!
+//! ```text
+//! base         length          end                       total
+//! │ accessible │ may be grown  │ guard: never accessible │
+//!              └ faults are the trap ────────────────────┘
+//! ```
+
+use super::VMFuncRef;
+use crate::gc::HEADER_SIZE;
+use crate::tunables::Tunables;
+
+/// Bytes from address 0 on where the system maps nothing: an access here went through a null
+/// pointer, which is also what an index outside of its table becomes.
+pub const NULL_PAGE: usize = 4096;
+
+/// Bytes at the start of the heap that no object lies in and no access may touch: an access through
+/// a null reference, at an offset below this, faults.
+pub const NULL_OBJECT: u32 = 64 << 10;
+
+/// More than the widest access has bytes, in pages of WebAssembly.
+const WIDEST: u64 = 64 << 10;
+
+// What is accessed through null pointers without a check.
+const _: () = {
+    assert!(size_of::<VMFuncRef>() <= NULL_PAGE);
+    assert!(HEADER_SIZE as usize <= NULL_PAGE);
+    assert!(NULL_PAGE <= NULL_OBJECT as usize);
+};
+
+/// How far accesses to a linear memory reach, in bytes from its base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryReach {
+    end: u64,
+    greatest_offset: u64,
+}
+
+impl MemoryReach {
+    /// Of a memory with 64-bit or 32-bit addresses. It is the same for all such memories of an
+    /// engine, whatever their maximum: code compares with constants.
+    pub fn of(memory64: bool, tunables: &Tunables) -> MemoryReach {
+        match memory64 {
+            true => {
+                MemoryReach { end: tunables.memory64_reservation, greatest_offset: i32::MAX as u64 }
+            }
+            // No index and offset of 32 bits lead out of it: nothing is checked.
+            false => MemoryReach { end: 1 << 32, greatest_offset: u32::MAX.into() },
+        }
+    }
+
+    /// What no memory grows beyond, and no index that is accessed may exceed.
+    pub fn end(self) -> u64 {
+        self.end
+    }
+
+    /// Whether an access at an index up to [`end`](Self::end) and at this offset stays inside.
+    pub(crate) fn covers(self, offset: u64) -> bool {
+        offset <= self.greatest_offset
+    }
+
+    /// The address space to keep, of which what is behind the end is never accessible.
+    pub fn total(self) -> u64 {
+        self.end.saturating_add(self.greatest_offset + 1).saturating_add(WIDEST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_covered_is_reserved() {
+        for memory64 in [false, true] {
+            let reach = MemoryReach::of(memory64, &Tunables::default());
+            let furthest = (0..64).map(|bit| u64::MAX >> bit).find(|&offset| reach.covers(offset));
+            let furthest = furthest.expect("some offset is covered");
+            assert!(!reach.covers(furthest + 1));
+            assert!(reach.end() + furthest + 16 <= reach.total());
+        }
+        let all = MemoryReach::of(false, &Tunables::default());
+        assert!(all.covers(u32::MAX.into()) && all.end() > u32::MAX.into());
+    }
+}
