@@ -26,6 +26,12 @@ pub(crate) fn call(
     Ok(())
 }
 
+/// Calls the entry of a program, `func`, and drops its results.
+pub(crate) fn call_entry(mut store: impl AsContextMut, func: Func) -> Result<()> {
+    let mut results = vec![Val::I32(0); func.ty(&store).results().len()];
+    func.call(&mut store, &[], &mut results)
+}
+
 fn parse_all(name: &str, ty: &FuncType, arguments: &[String]) -> Result<Vec<Val>> {
     let params = ty.params();
     if params.len() != arguments.len() {

@@ -1,14 +1,15 @@
 //! The `seqfault` program: WebAssembly from the command line.
 //!
 //! `seqfault run` runs a program under WASI (`run`), `seqfault wast` runs test scripts (`wast`).
-//! What the options mean is in `args` and `features`, how a file becomes a module in `load`, how exported functions
-//! are called by name in `invoke`. Everything that goes wrong arrives in `report`, which prints it
+//! What the options mean is in `args` and `features`, how a file becomes a module in `load`, which
+//! of its functions is called in `entry`, and how by its name in `invoke`. Everything that goes wrong arrives in `report`, which prints it
 //! and chooses the exit code. Nothing here prints with `println!`: a closed pipe is no reason to
 //! panic.
 
 #![deny(unsafe_code)]
 
 mod args;
+mod entry;
 mod features;
 mod invoke;
 mod load;

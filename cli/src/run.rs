@@ -1,15 +1,16 @@
 //! `seqfault run`: a program under WASI, or one function of a module.
 //!
-//! A module is a *command* when it exports `_start`, which is its whole life, and a *reactor* when
-//! it exports `_initialize`, after which any of its functions may be called.
+//! A module is a *command* when it exports an entry, which is its whole life, and a *reactor* when
+//! it exports `_initialize`, after which any of its functions may be called. Which function is called is
+//! decided in `entry`.
 
 use crate::args::{Dir, EngineArgs, EnvVar, Size, Span};
-use crate::invoke;
+use crate::entry::Entry;
 use crate::load::{self, Source};
 use clap::Args;
 use seqfault::{
-    Engine, Error, Extern, ExternType, Instance, Linker, Module, Result, Store, StoreLimits,
-    StoreLimitsBuilder, TrapCode,
+    Engine, Error, ExternType, Linker, Module, Result, Store, StoreLimits, StoreLimitsBuilder,
+    TrapCode,
 };
 use seqfault_wasi::{
     BuildError, DirAccess, InterruptHandle, Interrupted, WasiCtx, WasiCtxBuilder, WasiThreads,
@@ -35,6 +36,10 @@ pub(crate) struct RunCommand {
     /// Give the program a variable of the environment; without a value, your own
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<EnvVar>,
+
+    /// What the program finds as its own name, its first argument [default: the name of FILE]
+    #[arg(long, value_name = "NAME")]
+    argv0: Option<String>,
 
     /// Call this exported function and print its results; the arguments are read by its type
     #[arg(long, value_name = "NAME")]
@@ -101,7 +106,7 @@ impl RunCommand {
     fn run(&self) -> Result<ExitCode> {
         let module = self.module()?;
         let engine = module.engine();
-        let entry = Entry::of(self, &module)?;
+        let entry = Entry::of(&module, self.invoke.as_deref(), &load::display_name(self.file()))?;
         let mut linker = Linker::new(engine);
         seqfault_wasi::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
         let threads = WasiThreads::with_limits(MAX_THREADS, self.thread_stack());
@@ -182,10 +187,8 @@ impl RunCommand {
     }
 
     fn wasi(&self) -> Result<WasiCtx> {
-        let mut wasi = WasiCtxBuilder::new()
-            .inherit_stdio()
-            .arg(load::program_name(self.file()))
-            .args(self.args()?);
+        let argv0 = self.argv0.clone().unwrap_or_else(|| load::program_name(self.file()));
+        let mut wasi = WasiCtxBuilder::new().inherit_stdio().arg(argv0).args(self.args()?);
         for EnvVar { name, value } in &self.env {
             if let Some(value) = value {
                 wasi = wasi.env(name, value);
@@ -235,65 +238,4 @@ fn stop_after(timeout: Duration, engine: Engine, waiting: InterruptHandle) -> Re
         .spawn(clock)
         .map_err(|error| Error::from(error).context("cannot watch the --timeout"))?;
     Ok(())
-}
-
-/// What of a module is to be run.
-enum Entry<'a> {
-    /// The whole program.
-    Command,
-    /// One function.
-    Function(&'a str),
-}
-
-impl<'a> Entry<'a> {
-    /// What `command` asks for, if `module` has it.
-    fn of(command: &'a RunCommand, module: &Module) -> Result<Entry<'a>> {
-        let is_function = |name| matches!(module.get_export(name), Some(ExternType::Func(_)));
-        let file = load::display_name(command.file());
-        match &command.invoke {
-            Some(name) if is_function(name) => Ok(Entry::Function(name)),
-            Some(name) => Err(Error::msg(format!(
-                "{file} exports no function `{name}`: {}",
-                functions_of(module)
-            ))),
-            None if is_function("_start") => Ok(Entry::Command),
-            None => Err(Error::msg(format!(
-                "{file} is no program, it exports no function `_start`: {}, choose with --invoke",
-                functions_of(module)
-            ))),
-        }
-    }
-
-    fn call(self, store: &mut Store<Host>, instance: Instance, arguments: &[String]) -> Result<()> {
-        match self {
-            Entry::Command => {
-                instance.get_typed_func::<(), ()>(&mut *store, "_start")?.call(store, ())
-            }
-            Entry::Function(name) => {
-                if instance.get_func(&mut *store, "_initialize").is_some() && name != "_initialize"
-                {
-                    let initialize =
-                        instance.get_typed_func::<(), ()>(&mut *store, "_initialize")?;
-                    initialize.call(&mut *store, ())?;
-                }
-                let Some(Extern::Func(func)) = instance.get_export(&mut *store, name) else {
-                    return Err(Error::msg(format!("`{name}` is gone")));
-                };
-                invoke::call(store, name, func, arguments, &mut std::io::stdout().lock())
-            }
-        }
-    }
-}
-
-/// The functions that a module exports, for a message.
-fn functions_of(module: &Module) -> String {
-    let names: Vec<String> = module
-        .exports()
-        .filter(|export| matches!(export.ty(), ExternType::Func(_)))
-        .map(|export| format!("`{}`", export.name()))
-        .collect();
-    match names.is_empty() {
-        true => "it exports no function at all".to_owned(),
-        false => format!("it exports {}", names.join(", ")),
-    }
 }

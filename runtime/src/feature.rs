@@ -107,8 +107,8 @@ features! {
     CustomPageSizes = "custom-page-sizes", CUSTOM_PAGE_SIZES, OFF;
     /// Import sections that name each module once.
     CompactImports = "compact-imports", COMPACT_IMPORTS, OFF;
-    /// The first form of exceptions, with `try` and `catch`.
-    LegacyExceptions = "legacy-exceptions", LEGACY_EXCEPTIONS, OFF;
+    /// The legacy form of exceptions, with `try` and `catch`, which compilers still emit.
+    LegacyExceptions = "legacy-exceptions", LEGACY_EXCEPTIONS, ON;
 }
 
 impl Feature {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_there_is_the_third_version_and_threads() {
-        assert_eq!(default_flags(), WasmFeatures::WASM3);
+    fn by_default_there_is_the_third_version_with_threads_and_legacy_exceptions() {
+        assert_eq!(default_flags(), WasmFeatures::WASM3.union(WasmFeatures::LEGACY_EXCEPTIONS));
     }
 }

@@ -1,11 +1,12 @@
-//! The first form of exceptions: `try`, `catch`, `catch_all`, `rethrow` and `delegate`.
+//! The legacy form of exceptions: `try`, `catch`, `catch_all`, `rethrow` and `delegate`.
 
 use seqfault::{
     Config, Engine, Feature, Instance, Module, Result, Store, ThrownException, TrapCode,
+    WasmVersion,
 };
 
 fn instance(wat: &str) -> (Store<()>, Instance) {
-    let engine = Engine::new(Config::new().wasm_feature(Feature::LegacyExceptions, true)).unwrap();
+    let engine = Engine::default();
     let module = Module::new(&engine, wat).unwrap_or_else(|error| panic!("{error}"));
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[]).unwrap();
@@ -34,10 +35,21 @@ const THROW: &str = r#"
       (throw $c))"#;
 
 #[test]
-fn it_is_off_unless_it_is_switched_on() {
-    let engine = Engine::default();
-    assert!(!Feature::LegacyExceptions.is_default());
-    assert!(Module::new(&engine, "(module (func try end))").is_err());
+fn it_is_on_unless_it_is_switched_off_or_a_version_is_chosen() {
+    const USE: &str = "(module (func try end))";
+    assert!(Feature::LegacyExceptions.is_default());
+    assert!(Module::new(&Engine::default(), USE).is_ok());
+    let mut off = Config::new();
+    off.wasm_feature(Feature::LegacyExceptions, false);
+    let mut configs = vec![off];
+    for version in [WasmVersion::V1, WasmVersion::V2, WasmVersion::V3] {
+        let mut config = Config::new();
+        config.wasm_version(version);
+        configs.push(config);
+    }
+    for config in configs {
+        assert!(Module::new(&Engine::new(&config).unwrap(), USE).is_err(), "{config:?}");
+    }
 }
 
 #[test]

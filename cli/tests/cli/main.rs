@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod entries;
 mod errors;
 mod invoke;
 mod run;

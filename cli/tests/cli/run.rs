@@ -137,6 +137,16 @@ fn everything_behind_the_file_belongs_to_the_program() {
 }
 
 #[test]
+fn a_program_can_be_given_another_name() {
+    let bench = Bench::with("folder/args.wat", listing("args_sizes_get", "args_get"));
+    for name in ["clang++", "/bin/two words", "-x", ""] {
+        let argv0 = format!("--argv0={name}");
+        let outcome = bench.run(&["run", &argv0, "folder/args.wat", "one"]);
+        outcome.succeeds_with(&format!("{name}\none\n"));
+    }
+}
+
+#[test]
 fn what_objects_take_up_can_be_limited() {
     let bench = Bench::with(
         "list.wat",
