@@ -135,7 +135,8 @@ impl Config {
         self
     }
 
-    /// Collects at every allocation, to test how a host holds its references. Default: off.
+    /// Collects at every allocation, to test how a host holds its references. What a collection has left is
+    /// overwritten, and references that lead there are panics or traps. Default: off.
     pub fn gc_stress(&mut self, on: bool) -> &mut Config {
         self.gc_stress = on;
         self

@@ -37,6 +37,6 @@ pub use entities::{
 pub use offsets::VMOffsets;
 pub use reach::{MemoryReach, NULL_OBJECT, NULL_PAGE};
 pub use types::{
-    FORWARDED, HOST_OBJECT, MIN_DISPLAY, TYPE_KIND_BITS, TYPE_KIND_MASK, VMType, VMTypeKind,
-    VMTypes,
+    FORWARDED, HOST_OBJECT, MIN_DISPLAY, POISON, POISON_PLACE, TYPE_KIND_BITS, TYPE_KIND_MASK,
+    VMType, VMTypeKind, VMTypes,
 };

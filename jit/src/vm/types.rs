@@ -35,6 +35,14 @@ pub const HOST_OBJECT: u32 = VMTypeKind::Other as u32;
 /// The number in the header of an object that has moved. No type has it.
 pub const FORWARDED: u32 = u32::MAX;
 
+/// The word that fills memory which no object lies in any more, in engines that look for references
+/// that the collector has missed. As a reference it leads to bytes that nothing may touch; as the number
+/// of an object's type it leads to a place of the table that is never given out, where a cast faults.
+pub const POISON: u32 = POISON_PLACE << TYPE_KIND_BITS | VMTypeKind::Func as u32;
+
+/// The place of the table that [`POISON`] leads to; every table has it.
+pub const POISON_PLACE: u32 = 63;
+
 /// One type, in the engine's table.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

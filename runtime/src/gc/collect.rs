@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::store::StoreOpaque;
 use seqfault_jit::gc::{GcLayout, HEADER_SIZE, I31_TAG, LENGTH_OFFSET, TYPE_OFFSET, array_size};
 use seqfault_jit::vm::{FORWARDED, HOST_OBJECT, TYPE_KIND_BITS, VMType};
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 /// Collects the store's heap, if it has one. With `release`, all memory that holds no object goes
@@ -36,7 +37,8 @@ pub(crate) unsafe fn collect(store: *mut StoreOpaque, release: bool) -> Result<(
         let types = (*(*store).engine().types().vm()).types.load(Ordering::Acquire);
         let base = heap.base();
         let host_data = std::mem::take(&mut (*store).gc_heap_mut().host_data);
-        let mut copier = Copier { base, types, next: start, host_data };
+        let checked = heap.is_stressed().then(|| heap.objects(&*(*store).vm()));
+        let mut copier = Copier { base, types, next: start, host_data, checked };
         StoreOpaque::visit_roots(store, &mut |root| copier.visit(root));
         copier.look_through(start);
         let Copier { next, mut host_data, .. } = copier;
@@ -56,6 +58,8 @@ struct Copier {
     /// Where the next copy goes.
     next: RawRef,
     host_data: HostData,
+    /// Where all references have to lead, if that is to be checked.
+    checked: Option<Range<RawRef>>,
 }
 
 impl Copier {
@@ -77,6 +81,12 @@ impl Copier {
     unsafe fn forward(&mut self, reference: RawRef) -> RawRef {
         if reference == 0 || reference & I31_TAG != 0 {
             return reference;
+        }
+        if let Some(objects) = &self.checked {
+            assert!(
+                objects.contains(&reference),
+                "{reference:#x} is not in {objects:#x?}: an earlier collection has missed this reference"
+            );
         }
         // SAFETY: a reference that is neither null nor an integer leads to an object, whose header
         // says what follows it; there is room for a copy of everything in the idle half, and the

@@ -19,8 +19,9 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::vm::trap_of;
 use seqfault_jit::gc::{HEADER_SIZE, LENGTH_OFFSET, OBJECT_ALIGN, TYPE_OFFSET};
-use seqfault_jit::vm::{NULL_OBJECT, VMStoreContext};
+use seqfault_jit::vm::{NULL_OBJECT, POISON, VMStoreContext};
 use seqfault_mm::{Access, GRANULE_SIZE, Protection, Region, RegionOptions};
+use std::ops::Range;
 
 /// A reference into the heap, as compiled code has it: 0 is null.
 pub(crate) type RawRef = u32;
@@ -51,8 +52,10 @@ pub(crate) struct GcHeap {
     granted: u32,
     /// How far each half has been used since its memory was given back.
     reach: [u32; 2],
-    /// Collect at every allocation.
+    /// Collect at every allocation, and poison the half that was left.
     stress: bool,
+    /// Bytes of the idle half that are poisoned.
+    poisoned: u32,
     collections: u64,
     pub(super) host_data: HostData,
 }
@@ -79,6 +82,7 @@ impl GcHeap {
             granted: 0,
             reach: [0; 2],
             stress: config.gc_stress,
+            poisoned: 0,
             collections: 0,
             host_data: HostData::default(),
         })
@@ -98,6 +102,11 @@ impl GcHeap {
 
     pub(crate) fn is_stressed(&self) -> bool {
         self.stress
+    }
+
+    /// What references may lead to: the part of the active half that objects lie in.
+    pub(super) fn objects(&self, vm: &VMStoreContext) -> Range<RawRef> {
+        self.start()..vm.gc_next as u32
     }
 
     /// Where the active half starts.
@@ -199,6 +208,7 @@ impl GcHeap {
         let start = self.half_start(!self.second);
         let range = start as usize..start as usize + used as usize;
         self.region.fault_in(range, Access::Write).map_err(trap_of)?;
+        self.check_poison(start);
         Ok(start)
     }
 
@@ -218,6 +228,31 @@ impl GcHeap {
             self.give_back(self.second, live.next_multiple_of(seqfault_mm::PAGE_SIZE as u32));
         } else {
             self.give_back(!self.second, RETAINED.min(self.capacity));
+        }
+        if self.stress {
+            let left = self.reach[usize::from(!self.second)].min(prepared);
+            self.poison(left);
+        }
+    }
+
+    /// Fills the first bytes of the idle half, which are present, with what shows when it is used.
+    fn poison(&mut self, bytes: u32) {
+        let start = self.half_start(!self.second);
+        for offset in (0..bytes).step_by(size_of::<u32>()) {
+            self.write(start, offset, POISON);
+        }
+        self.poisoned = bytes;
+    }
+
+    /// Makes sure that nothing was written to the idle half, which starts here, since it was left.
+    fn check_poison(&self, start: RawRef) {
+        for offset in (0..self.poisoned).step_by(size_of::<u32>()) {
+            let found = self.read::<u32>(start, offset);
+            assert!(
+                found == POISON,
+                "{found:#x} was written through a reference to {:#x}, which the last collection had missed",
+                start + offset
+            );
         }
     }
 
@@ -290,6 +325,53 @@ fn capacity_for(live: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Engine;
+    use crate::gc::{ExternRef, Rooted};
+    use crate::store::{AsContextMut, Store, StoreOpaque};
+
+    /// A store that collects at every allocation, and where an object was before it has moved.
+    fn stale() -> (Store<()>, RawRef) {
+        let engine = Engine::new(Config::new().gc_stress(true)).unwrap();
+        let mut store = Store::new(&engine, ());
+        let value = ExternRef::new(&mut store, 7).unwrap();
+        let place = value.raw(opaque(&mut store)).unwrap();
+        ExternRef::new(&mut store, 8).unwrap();
+        assert_ne!(value.raw(opaque(&mut store)).unwrap(), place);
+        (store, place)
+    }
+
+    fn opaque(store: &mut Store<()>) -> &mut StoreOpaque {
+        let store: *mut StoreOpaque = store.as_context_mut().opaque();
+        // SAFETY: borrowed from `store`.
+        unsafe { &mut *store }
+    }
+
+    #[test]
+    fn what_a_collection_has_left_is_poisoned() {
+        let (mut store, place) = stale();
+        let heap = opaque(&mut store).gc_heap_mut();
+        assert_eq!(heap.type_of(place), POISON);
+        assert_eq!(
+            heap.read::<u64>(place, HEADER_SIZE),
+            u64::from(POISON) << 32 | u64::from(POISON)
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "which the last collection had missed")]
+    fn a_write_to_what_a_collection_has_left_is_noticed() {
+        let (mut store, place) = stale();
+        opaque(&mut store).gc_heap_mut().write::<u32>(place, HEADER_SIZE, 9);
+        ExternRef::new(&mut store, 10).unwrap();
+    }
+
+    #[test]
+    #[should_panic(expected = "an earlier collection has missed this reference")]
+    fn a_reference_to_what_a_collection_has_left_is_noticed() {
+        let (mut store, place) = stale();
+        let _stale: Rooted<ExternRef> = Rooted::new(opaque(&mut store), place);
+        ExternRef::new(&mut store, 10).unwrap();
+    }
 
     #[test]
     fn capacity_follows_what_is_alive() {

@@ -8,7 +8,7 @@ use super::{Inner, TypeId};
 use seqfault_jit::gc::{FieldsLayout, GcLayout};
 use seqfault_jit::types::CompositeType;
 use seqfault_jit::vm::{
-    FORWARDED, HOST_OBJECT, MIN_DISPLAY, TYPE_KIND_BITS, VMType, VMTypeKind, VMTypes,
+    FORWARDED, HOST_OBJECT, MIN_DISPLAY, POISON_PLACE, TYPE_KIND_BITS, VMType, VMTypeKind, VMTypes,
 };
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -68,6 +68,8 @@ unsafe impl Sync for TypeTable {}
 
 /// Types that the first table has room for.
 const FIRST: usize = 64;
+
+const _: () = assert!((POISON_PLACE as usize) < FIRST, "every table has the place of the poison");
 
 impl Default for TypeTable {
     fn default() -> TypeTable {
@@ -138,6 +140,9 @@ impl Inner {
             debug_assert_eq!(self.members.len(), HOST_OBJECT_PLACE + 1);
         }
         let place = self.free.pop().unwrap_or_else(|| {
+            if self.members.len() == POISON_PLACE as usize {
+                self.members.push(None);
+            }
             self.members.push(None);
             (self.members.len() - 1) as u32
         });
