@@ -52,6 +52,14 @@ pub enum Error {
         /// Why not.
         reason: std::io::Error,
     },
+    /// The pager keeps no account of what is resident, so that it can limit nothing.
+    #[error(
+        "the pager {pager:?} cannot limit what is resident: leave the limit out, or take another pager"
+    )]
+    Unlimited {
+        /// What was asked for.
+        pager: crate::PagerKind,
+    },
     /// Another hook was installed before.
     #[error("another signal hook is installed in this process")]
     HookTaken,

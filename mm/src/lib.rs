@@ -27,6 +27,7 @@
 )]
 
 mod abort;
+mod admit;
 mod arch;
 mod copy;
 mod error;

@@ -53,7 +53,8 @@ impl RegionOptions {
         Self { pager, ..self }
     }
 
-    /// At most so many bytes are ever resident; a touch beyond is denied (default: no limit).
+    /// At most so many bytes are ever resident; a touch beyond is denied (default: no limit). Not with
+    /// [`PagerKind::Demand`].
     #[must_use]
     pub fn resident_limit(self, bytes: Option<usize>) -> Self {
         Self { resident_limit: bytes, ..self }
@@ -86,20 +87,24 @@ impl RegionOptions {
     ///
     /// # Errors
     /// When the sizes fit no address space, the accessible length exceeds the maximum or is not a multiple of the page
-    /// size, the pager is not to be had, or the system refuses the reservation.
+    /// size, the pager is not to be had or cannot limit what is resident though it is to, or the system refuses the reservation.
     pub fn build(&self) -> Result<Region> {
         let host = region::page::size();
         if host != PAGE {
             return Err(Error::PageSize { bytes: host });
         }
-        signal::ensure_installed()?;
+        let kind = self.pager.resolve()?;
+        if kind.pager().faults() {
+            signal::ensure_installed()?;
+        } else if self.resident_limit.is_some() {
+            return Err(Error::Unlimited { pager: kind });
+        }
         let too_large = || Error::TooLarge { bytes: self.maximum };
         let maximum = self.maximum.checked_next_multiple_of(GRANULE_SIZE).ok_or_else(too_large)?;
         let total = maximum
             .checked_add(self.guard)
             .and_then(|bytes| bytes.max(1).checked_next_multiple_of(registry::SLOT))
             .ok_or_else(too_large)?;
-        let kind = self.pager.resolve()?;
 
         let base = LINUX.reserve(total, registry::SLOT)?;
         if !registry::covers(base, total) {

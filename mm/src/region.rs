@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::error::{Error, Fault, FaultKind, Result};
 use crate::record::{self, POOL, Record};
@@ -16,14 +16,16 @@ use crate::{Access, Image, PagerKind, Protection, copy, registry};
 /// Dropping it gives everything back; nothing may touch the memory then.
 #[derive(Debug)]
 pub struct Region {
-    record: &'static Record,
-    base: usize,
+    pub(crate) record: &'static Record,
+    pub(crate) base: usize,
     maximum: usize,
     total: usize,
     /// What the record had counted in earlier lives.
     before: Counters,
     /// What the address space refers to; only ever added to, until a reset or the end.
     images: Mutex<Vec<Image>>,
+    /// Shared by accesses of the host's that rely on protections to stay as they are: see `admit`.
+    pub(crate) admitting: RwLock<()>,
 }
 
 impl std::fmt::Debug for Record {
@@ -59,6 +61,7 @@ impl Region {
             total,
             before: record.space.counters(),
             images: Mutex::default(),
+            admitting: RwLock::default(),
         }
     }
 
@@ -88,8 +91,14 @@ impl Region {
     }
 
     /// Bytes that are committed: what may be touched without asking, prefetched pages included. O(1).
+    ///
+    /// With [`PagerKind::Demand`] the kernel is asked (`mincore`), which takes time in proportion to what is accessible;
+    /// pages of an image count when they are in memory for whomever. If it does not say, all that is accessible counts.
     pub fn resident(&self) -> usize {
-        self.record.space.resident() * PAGE
+        match self.record.pager.faults() {
+            true => self.record.space.resident() * PAGE,
+            false => LINUX.resident(self.base, self.accessible()),
+        }
     }
 
     /// What happened in this region so far.
@@ -131,6 +140,7 @@ impl Region {
         if !accessible.is_multiple_of(PAGE) {
             return Err(Error::Misaligned { offset: accessible });
         }
+        let _alone = self.exclude_admitted();
         // Held throughout, so that an image attached meanwhile is not forgotten.
         let mut images = self.images();
         self.record.space.reset(accessible / PAGE, &POOL, self.record.pager)?;
@@ -168,6 +178,7 @@ impl Region {
     /// # Errors
     /// When the range is not aligned or not accessible, there are too many pieces, or the system refuses.
     pub fn protect(&self, range: Range<usize>, to: Protection) -> Result<()> {
+        let _alone = self.exclude_admitted();
         self.record.space.protect(whole_pages(&range)?, to, &POOL, self.record.pager)
     }
 
@@ -195,6 +206,7 @@ impl Region {
     /// When a byte may not be read; `dst` may hold a part of the bytes then.
     pub fn read(&self, offset: usize, dst: &mut [u8]) -> std::result::Result<(), Fault> {
         self.check(offset, dst.len())?;
+        let _admitted = self.admit(offset, dst.len(), Access::Read)?;
         // SAFETY: `dst` is exclusive, the source lies inside the reservation, and they cannot overlap.
         unsafe { copy::forward(dst.as_mut_ptr(), self.at(offset), dst.len()) }
             .map_err(|stop| self.stopped(stop))
@@ -206,6 +218,7 @@ impl Region {
     /// When a byte may not be written; a part may have been written then, unless the range is out of bounds.
     pub fn write(&self, offset: usize, src: &[u8]) -> std::result::Result<(), Fault> {
         self.check(offset, src.len())?;
+        let _admitted = self.admit(offset, src.len(), Access::Write)?;
         // SAFETY: the destination lies inside the reservation, outside of every Rust object.
         unsafe { copy::forward(self.at(offset), src.as_ptr(), src.len()) }
             .map_err(|stop| self.stopped(stop))
@@ -220,6 +233,7 @@ impl Region {
     /// When `offset` is no multiple of 4.
     pub fn load_u32(&self, offset: usize) -> std::result::Result<u32, Fault> {
         self.check(offset, size_of::<u32>())?;
+        let _admitted = self.admit(offset, size_of::<u32>(), Access::Read)?;
         assert!(offset.is_multiple_of(size_of::<u32>()));
         // SAFETY: inside the reservation, whose base is aligned to a page.
         let value = unsafe { copy::load_u32(self.at(offset).cast()) };
@@ -235,6 +249,7 @@ impl Region {
     /// When `offset` is no multiple of 8.
     pub fn load_u64(&self, offset: usize) -> std::result::Result<u64, Fault> {
         self.check(offset, size_of::<u64>())?;
+        let _admitted = self.admit(offset, size_of::<u64>(), Access::Read)?;
         assert!(offset.is_multiple_of(size_of::<u64>()));
         // SAFETY: inside the reservation, whose base is aligned to a page.
         let value = unsafe { copy::load_u64(self.at(offset).cast()) };
@@ -247,6 +262,7 @@ impl Region {
     /// As for [`write`](Self::write).
     pub fn fill(&self, offset: usize, byte: u8, len: usize) -> std::result::Result<(), Fault> {
         self.check(offset, len)?;
+        let _admitted = self.admit(offset, len, Access::Write)?;
         // SAFETY: as in `write`.
         unsafe { copy::fill(self.at(offset), byte, len) }.map_err(|stop| self.stopped(stop))
     }
@@ -262,6 +278,7 @@ impl Region {
     ) -> std::result::Result<(), Fault> {
         dst.0.check(dst.1, len)?;
         src.0.check(src.1, len)?;
+        let _admitted = Self::admit_copy(dst, src, len)?;
         let (to, from) = (dst.0.at(dst.1), src.0.at(src.1));
         // Regions never overlap, so an overlap is one of offsets.
         let backward = from.addr() < to.addr() && to.addr() < from.addr() + len;
@@ -288,7 +305,7 @@ impl Region {
         self.base().wrapping_add(offset)
     }
 
-    fn fault(&self, kind: FaultKind, offset: usize) -> Fault {
+    pub(crate) fn fault(&self, kind: FaultKind, offset: usize) -> Fault {
         Fault { kind, offset, addr: self.base.wrapping_add(offset) }
     }
 

@@ -18,11 +18,15 @@ struct Setup {
 
 /// Every test, once for each pager, and once more without speculation.
 macro_rules! suite {
-    (everywhere: $everywhere:tt, lazily: $lazily:tt) => {
+    (everywhere: $everywhere:tt, limited: $limited:tt, lazily: $lazily:tt) => {
         suite!(@both Protect, protect, protect_classic: $everywhere $lazily);
         suite!(@both Uffd, uffd, uffd_classic: $everywhere $lazily);
         // What is committed at the grow is not there to be touched first.
         suite!(@both Eager, eager, eager_classic: $everywhere []);
+        suite!(@both Demand, demand, demand_classic: $everywhere []);
+        suite!(@both Protect, protect_limited, protect_limited_classic: $limited []);
+        suite!(@both Uffd, uffd_limited, uffd_limited_classic: $limited []);
+        suite!(@both Eager, eager_limited, eager_limited_classic: $limited []);
     };
     (@both $pager:ident, $on:ident, $off:ident: $everywhere:tt $lazily:tt) => {
         suite!(@one $pager, true, $on: $everywhere $lazily);
@@ -50,7 +54,6 @@ suite! {
         written_bytes_stay_until_they_are_discarded
         accesses_beyond_the_accessible_length_are_out_of_bounds
         a_protected_range_keeps_its_contents_and_denies_what_it_should
-        the_resident_limit_denies_the_same_page_every_time
         overlapping_copies_move_like_memmove
         fill_sets_every_byte
         reset_gives_a_fresh_region_of_any_length
@@ -61,6 +64,9 @@ suite! {
         a_word_is_loaded_at_once_or_the_fault_comes_back
         what_is_resident_is_what_is_counted
         kernel_accesses_work_after_fault_in
+    ],
+    limited: [
+        the_resident_limit_denies_the_same_page_every_time
     ],
     lazily: [
         a_first_touch_brings_zeroes_and_is_counted

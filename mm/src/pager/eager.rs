@@ -32,12 +32,18 @@ impl<S: Sys> Pager for Eager<S> {
         self.inner.zap(addr, len)
     }
 
-    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
-        self.inner.replace(addr, len)
+    fn replace(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
+        self.inner.replace(addr, len, to)
     }
 
-    fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
-        self.inner.attach_image(addr, len, image)
+    fn attach_image(
+        &self,
+        addr: usize,
+        len: usize,
+        image: ImagePart,
+        to: Protection,
+    ) -> Result<(), SysError> {
+        self.inner.attach_image(addr, len, image, to)
     }
 
     fn commits_at_grow(&self) -> bool {

@@ -1,6 +1,6 @@
 //! `PagerKind`: choosing a pager, by probe or by name.
 
-use super::{Eager, Pager, Protect, Uffd};
+use super::{Demand, Eager, Pager, Protect, Uffd};
 use crate::error::{Error, Result};
 use crate::space::WindowSizes;
 use crate::sys::{self, Linux};
@@ -18,11 +18,16 @@ pub enum PagerKind {
     Uffd,
     /// Everything is committed when the region grows; no fault but for what was discarded or protected.
     Eager,
+    /// Demand paging by the kernel alone: what is accessible is mapped so at the grow and stays so, also after a discard
+    /// or a change of protection. No access that is allowed raises a signal, so no handler is installed; the resident
+    /// size cannot be limited, and running out of memory kills the process.
+    Demand,
 }
 
 static PROTECT: Protect<Linux> = Protect::new(Linux);
 static UFFD: Uffd<Linux> = Uffd::new(Linux);
 static EAGER: Eager<Linux> = Eager::new(Linux);
+static DEMAND: Demand<Linux> = Demand::new(Linux);
 
 impl PagerKind {
     /// What `Auto` means here; the others mean themselves.
@@ -50,6 +55,7 @@ impl PagerKind {
             Self::Auto | Self::Protect => &PROTECT,
             Self::Uffd => &UFFD,
             Self::Eager => &EAGER,
+            Self::Demand => &DEMAND,
         }
     }
 }

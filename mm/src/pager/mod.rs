@@ -8,12 +8,15 @@
 //! | [`Protect`] | `PROT_NONE` | SIGSEGV | `mprotect` | `madvise` + `mprotect` |
 //! | [`Uffd`] | missing, registered | SIGBUS | `UFFDIO_COPY` | `madvise` |
 //! | [`Eager`] | present since the grow | - | `mprotect` at the grow | as `Protect` |
+//! | [`Demand`] | the kernel's | nothing, ever | the kernel | `madvise`, still accessible |
 
+mod demand;
 mod eager;
 mod kind;
 mod protect;
 mod uffd;
 
+pub(crate) use demand::Demand;
 pub(crate) use eager::Eager;
 pub use kind::PagerKind;
 pub(crate) use protect::Protect;
@@ -61,14 +64,26 @@ pub(crate) trait Pager: Sync {
     /// Makes sure that nobody accesses the range in a way that `to` does not allow. Contents stay.
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<Mapped, SysError>;
 
-    /// Drops what is in the range; the next touch faults.
+    /// Drops what is in the range; the next touch faults, if accesses do.
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError>;
 
-    /// Like `zap`, and whatever image was mapped there is gone, too.
-    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError>;
+    /// Like `zap`, and whatever image was mapped there is gone, too. The VMA of the range allows `to`.
+    fn replace(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
 
     /// Like `replace`, and pages are about to come from `image`.
-    fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError>;
+    fn attach_image(
+        &self,
+        addr: usize,
+        len: usize,
+        image: ImagePart,
+        to: Protection,
+    ) -> Result<(), SysError>;
+
+    /// Whether accesses that a VMA allows may fault. Where they do not, the system maps everything as its VMA says, at
+    /// any time, and page states are not kept: only the kernel knows which pages there are.
+    fn faults(&self) -> bool {
+        true
+    }
 
     /// Whether a `populate` that fails has changed nothing at all, however many mappings the range is in.
     fn refuses_exactly(&self) -> bool {

@@ -44,11 +44,17 @@ impl<S: Sys> Pager for Protect<S> {
         self.sys.zap(addr, len)
     }
 
-    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
-        self.sys.map_zero(addr, len)
+    fn replace(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
+        self.sys.map_zero(addr, len, Protection::NoAccess)
     }
 
-    fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
-        self.sys.map_image(addr, len, image)
+    fn attach_image(
+        &self,
+        addr: usize,
+        len: usize,
+        image: ImagePart,
+        _to: Protection,
+    ) -> Result<(), SysError> {
+        self.sys.map_image(addr, len, image, Protection::NoAccess)
     }
 }

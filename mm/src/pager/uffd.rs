@@ -61,11 +61,17 @@ impl<S: Sys> Pager for Uffd<S> {
         self.sys.zap(addr, len)
     }
 
-    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
+    fn replace(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
         self.sys.zap(addr, len)
     }
 
-    fn attach_image(&self, addr: usize, len: usize, _image: ImagePart) -> Result<(), SysError> {
+    fn attach_image(
+        &self,
+        addr: usize,
+        len: usize,
+        _image: ImagePart,
+        _to: Protection,
+    ) -> Result<(), SysError> {
         // Contents come with each commit.
         self.sys.zap(addr, len)
     }

@@ -37,6 +37,7 @@ impl Space {
         self.lane().counters.classic();
         let decided = match extent.denies(access) {
             Some(kind) => Err(kind),
+            None if !pager.faults() => self.handle_odd_fault(page, &extent, geometry.base, pager),
             None => self.commit_patiently(page, map, &extent, geometry.base, pager),
         };
         decided.unwrap_or_else(|kind| {

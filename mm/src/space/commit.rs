@@ -105,6 +105,9 @@ impl Space {
         access: Access,
         pager: &dyn Pager,
     ) -> Result<(), (FaultKind, usize)> {
+        if !pager.faults() {
+            return self.admits(range, access);
+        }
         if self.is_ready(range, access) {
             return Ok(());
         }
@@ -128,17 +131,10 @@ impl Space {
         if !cfg!(feature = "speculation") {
             return false;
         }
-        let mut page = range.start;
-        while page < range.end {
-            let Ok((vma, bounds, extent)) = self.find_vma(page) else { return false };
-            if extent.denies(access).is_some() || vma.bounds.retry(bounds) {
-                return false;
-            }
-            page = extent.range.end;
-        }
         // The caller owns the region, so the space is where it was. What a discard takes away from now on, it would also
         // take away after a look under the lock.
-        self.geometry().map().is_some_and(|map| map.are_present(range))
+        self.admits_for_sure(range, access)
+            && self.geometry().map().is_some_and(|map| map.are_present(range))
     }
 
     /// Whether `access` is allowed to all of `range`; the caller holds the lock.

@@ -69,10 +69,13 @@ impl Space {
             self.adjust(&held, pool, all, layout, || {
                 self.unmap_page_range(&held, old, Unmap::Zap, pager)?;
                 if protected {
-                    self.make_protection_true(old, Protection::ReadWrite, pager)
-                } else {
-                    Ok(())
+                    self.make_protection_true(old, Protection::ReadWrite, pager)?;
                 }
+                let closed = PageRange::new(pages, old.end);
+                let opened = PageRange::new(old.end, pages);
+                self.map_at_once(&held, closed, Protection::NoAccess, pager)
+                    .and_then(|()| self.map_at_once(&held, opened, Protection::ReadWrite, pager))
+                    .inspect_err(|_| self.restore_mappings(old, pager))
             })?;
         }
         self.accessible.store(pages, Ordering::Release);

@@ -4,6 +4,7 @@ use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, PageRange};
 use super::unmap::Unmap;
 use super::{Pool, Space, plan};
+use crate::Protection;
 use crate::error::{Error, Result};
 use crate::pager::Pager;
 
@@ -19,6 +20,7 @@ impl Space {
             return Err(Error::BeyondMaximum);
         }
         let added = PageRange::new(old, pages);
+        self.map_at_once(&held, added, Protection::ReadWrite, pager)?;
         let done = self.commit_ahead(added, pager).and_then(|()| {
             if self.extend_last(&held, old, pages) {
                 return Ok(());
@@ -34,6 +36,7 @@ impl Space {
         if let Err(error) = done {
             // What was committed ahead goes back. Should that fail, too, the pages stay counted, until they are reset.
             let _ = self.unmap_page_range(&held, added, Unmap::Zap, pager);
+            self.restore_mappings(added, pager);
             return Err(error);
         }
         // Release pairs with the Acquire in `accessible()`.

@@ -20,6 +20,7 @@ mod classic;
 mod commit;
 mod counters;
 mod discard;
+mod faultless;
 mod grow;
 mod life;
 mod pagemap;
@@ -147,7 +148,10 @@ impl Space {
         access: crate::Access,
         pager: &dyn Pager,
     ) -> Outcome {
-        if cfg!(feature = "speculation") && self.speculation.load(Ordering::Relaxed) {
+        if cfg!(feature = "speculation")
+            && self.speculation.load(Ordering::Relaxed)
+            && pager.faults()
+        {
             match self.handle_speculative_fault(addr, access, pager) {
                 Ok(outcome) => return outcome,
                 Err(reason) => self.lane().counters.abort(reason),

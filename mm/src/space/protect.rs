@@ -55,6 +55,7 @@ impl Space {
                 // A part may have been done. Faults put it right by the old layout.
                 self.doubtful.store(true, Ordering::Relaxed);
                 map.park(range);
+                self.restore_mappings(range, pager);
                 Err(error.into())
             }
         }

@@ -4,6 +4,7 @@ use super::Space;
 use super::pagemap::PageMap;
 use super::primitive::{self, Fence, Level, LockGuard, Ordering};
 use super::types::{PAGE, PageRange};
+use crate::Protection;
 use crate::error::Result;
 use crate::pager::Pager;
 use crate::sys::ImagePart;
@@ -73,16 +74,28 @@ impl Space {
     ) -> Result<()> {
         Self::mark_then_look();
         map.wait_for_claims(piece);
-        let whole = !matches!(how, Unmap::Zap) || self.doubtful.load(Ordering::Relaxed);
+        let doubtful = self.doubtful.load(Ordering::Relaxed);
+        let whole = !matches!(how, Unmap::Zap) || doubtful || !pager.faults();
         let part = if whole { piece } else { map.resident_hull(piece) };
         if part.is_empty() {
             return Ok(());
         }
         let (addr, len) = (base + part.start * PAGE, part.len() * PAGE);
         let result = match how {
+            // An image whose attaching failed may be mapped where the VMA knows of none.
+            Unmap::Zap if doubtful && !pager.faults() => {
+                self.each_piece(part, |addr, len, to| pager.replace(addr, len, to))
+            }
             Unmap::Zap => pager.zap(addr, len),
-            Unmap::Replace => pager.replace(addr, len),
-            Unmap::Attach(image) => pager.attach_image(addr, len, image),
+            Unmap::Replace if pager.faults() => pager.replace(addr, len, Protection::NoAccess),
+            Unmap::Attach(image) if pager.faults() => {
+                pager.attach_image(addr, len, image, Protection::NoAccess)
+            }
+            Unmap::Replace => self.each_piece(part, |addr, len, to| pager.replace(addr, len, to)),
+            Unmap::Attach(image) => self.each_piece(part, |at, len, to| {
+                let image = ImagePart { offset: image.offset + (at - addr), ..image };
+                pager.attach_image(at, len, image, to)
+            }),
         };
         match result {
             Ok(()) => {

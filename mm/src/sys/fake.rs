@@ -128,14 +128,20 @@ impl Sys for Fake {
         self.call("madvise", addr, len, |_, pte| pte.present = false)
     }
 
-    fn map_zero(&self, addr: usize, len: usize) -> Result<(), SysError> {
-        self.call("mmap", addr, len, |_, pte| *pte = EMPTY)
+    fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
+        self.call("mmap", addr, len, |_, pte| *pte = Pte { allowed: to, ..EMPTY })
     }
 
-    fn map_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
+    fn map_image(
+        &self,
+        addr: usize,
+        len: usize,
+        image: ImagePart,
+        to: Protection,
+    ) -> Result<(), SysError> {
         let first = IMAGE_VALUE + (image.offset / PAGE) as u64;
         self.call("mmap", addr, len, |index, pte| {
-            *pte = Pte { initial: first + index as u64, ..EMPTY }
+            *pte = Pte { allowed: to, initial: first + index as u64, ..EMPTY }
         })
     }
 

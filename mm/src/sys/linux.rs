@@ -12,6 +12,7 @@ use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 use super::{ImagePart, Sys, SysError, may, uffd};
 use crate::Protection;
+use crate::space::PAGE;
 
 /// The host's kernel.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,10 @@ fn at(addr: usize) -> *mut c_void {
     ptr::with_exposed_provenance_mut(addr)
 }
 
+fn mmap_flags(to: Protection) -> ProtFlags {
+    ProtFlags::from_bits_retain(mprotect_flags(to).bits())
+}
+
 fn mprotect_flags(to: Protection) -> MprotectFlags {
     match to {
         Protection::NoAccess => MprotectFlags::empty(),
@@ -62,27 +67,29 @@ impl Sys for Linux {
             .map_err(named("madvise"))
     }
 
-    fn map_zero(&self, addr: usize, len: usize) -> Result<(), SysError> {
+    fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
         may("mmap")?;
         // SAFETY: MAP_FIXED replaces a range of our own reservation; no Rust reference points into it.
-        unsafe {
-            rustix::mm::mmap_anonymous(at(addr), len, ProtFlags::empty(), LAZY | MapFlags::FIXED)
-        }
-        .map(drop)
-        .map_err(named("mmap"))
+        unsafe { rustix::mm::mmap_anonymous(at(addr), len, mmap_flags(to), LAZY | MapFlags::FIXED) }
+            .map(drop)
+            .map_err(named("mmap"))
     }
 
-    fn map_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
+    fn map_image(
+        &self,
+        addr: usize,
+        len: usize,
+        image: ImagePart,
+        to: Protection,
+    ) -> Result<(), SysError> {
         may("mmap")?;
         // SAFETY: the image owns the descriptor, and its owner keeps it open while it is attached.
         let fd = unsafe { BorrowedFd::borrow_raw(image.fd) };
         let flags = LAZY | MapFlags::FIXED;
         // SAFETY: as in `map_zero`; the file is sealed, so the mapping stays what it is.
-        unsafe {
-            rustix::mm::mmap(at(addr), len, ProtFlags::empty(), flags, fd, image.offset as u64)
-        }
-        .map(drop)
-        .map_err(named("mmap"))
+        unsafe { rustix::mm::mmap(at(addr), len, mmap_flags(to), flags, fd, image.offset as u64) }
+            .map(drop)
+            .map_err(named("mmap"))
     }
 
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {
@@ -125,6 +132,23 @@ impl Linux {
         } else {
             HINT.store(addr, Ordering::Relaxed);
         }
+    }
+
+    /// Bytes of a reservation's part that are in memory; all of them if the kernel does not say.
+    pub(crate) fn resident(&self, addr: usize, len: usize) -> usize {
+        let mut states = [0u8; 4096];
+        let mut resident = 0;
+        for start in (0..len).step_by(states.len() * PAGE) {
+            let part = (len - start).min(states.len() * PAGE);
+            // SAFETY: one byte a page is written to `states`, which has room for so many.
+            if unsafe { libc::mincore(at(addr + start), part, states.as_mut_ptr()) } != 0 {
+                return len;
+            }
+            // mincore(2): the other bits are undefined.
+            let present = states[..part / PAGE].iter().filter(|&&state| state & 1 != 0);
+            resident += present.count() * PAGE;
+        }
+        resident
     }
 
     fn retry_parked(&self) {

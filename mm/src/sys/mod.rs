@@ -50,10 +50,16 @@ pub(crate) trait Sys: Sync {
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
     /// `madvise(MADV_DONTNEED)`: private pages are dropped.
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError>;
-    /// `mmap(MAP_FIXED)`: the range becomes fresh anonymous memory without access.
-    fn map_zero(&self, addr: usize, len: usize) -> Result<(), SysError>;
-    /// `mmap(MAP_FIXED)`: the range becomes a private mapping of an image, without access.
-    fn map_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError>;
+    /// `mmap(MAP_FIXED)`: the range becomes fresh anonymous memory.
+    fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
+    /// `mmap(MAP_FIXED)`: the range becomes a private mapping of an image.
+    fn map_image(
+        &self,
+        addr: usize,
+        len: usize,
+        image: ImagePart,
+        to: Protection,
+    ) -> Result<(), SysError>;
     /// `UFFDIO_REGISTER`: missing pages of the range raise SIGBUS.
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError>;
     /// `UFFDIO_COPY`: missing pages get the bytes at `source`, or zeroes. Returns how many bytes are present now,
@@ -71,12 +77,18 @@ impl<T: Sys> Sys for &T {
         (**self).zap(addr, len)
     }
 
-    fn map_zero(&self, addr: usize, len: usize) -> Result<(), SysError> {
-        (**self).map_zero(addr, len)
+    fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
+        (**self).map_zero(addr, len, to)
     }
 
-    fn map_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
-        (**self).map_image(addr, len, image)
+    fn map_image(
+        &self,
+        addr: usize,
+        len: usize,
+        image: ImagePart,
+        to: Protection,
+    ) -> Result<(), SysError> {
+        (**self).map_image(addr, len, image, to)
     }
 
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {

@@ -6,7 +6,8 @@ use super::world::{World, system};
 use crate::space::PageRange;
 use crate::{PagerKind, Protection};
 
-const KINDS: [PagerKind; 3] = [PagerKind::Protect, PagerKind::Uffd, PagerKind::Eager];
+const KINDS: [PagerKind; 4] =
+    [PagerKind::Protect, PagerKind::Uffd, PagerKind::Eager, PagerKind::Demand];
 
 /// A world with a bit of everything in it.
 fn furnished<'a>(sys: &'a crate::sys::Fake, kind: PagerKind) -> World<'a> {

@@ -41,11 +41,17 @@ impl Pager for Meddler<'_> {
         Ok(())
     }
 
-    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
+    fn replace(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
         self.zap(addr, len)
     }
 
-    fn attach_image(&self, addr: usize, len: usize, _image: ImagePart) -> Result<(), SysError> {
+    fn attach_image(
+        &self,
+        addr: usize,
+        len: usize,
+        _image: ImagePart,
+        _to: Protection,
+    ) -> Result<(), SysError> {
         self.zap(addr, len)
     }
 }
@@ -68,11 +74,17 @@ impl Pager for Refuser {
         Err(REFUSED)
     }
 
-    fn replace(&self, _addr: usize, _len: usize) -> Result<(), SysError> {
+    fn replace(&self, _addr: usize, _len: usize, _to: Protection) -> Result<(), SysError> {
         Err(REFUSED)
     }
 
-    fn attach_image(&self, _addr: usize, _len: usize, _image: ImagePart) -> Result<(), SysError> {
+    fn attach_image(
+        &self,
+        _addr: usize,
+        _len: usize,
+        _image: ImagePart,
+        _to: Protection,
+    ) -> Result<(), SysError> {
         Err(REFUSED)
     }
 }

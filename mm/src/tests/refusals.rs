@@ -83,7 +83,7 @@ fn sweep(kind: PagerKind) {
 #[test]
 fn every_refused_call_is_an_error_and_nothing_leaks() {
     let output = in_child("every_refused_call_is_an_error_and_nothing_leaks", || {
-        for kind in [PagerKind::Protect, PagerKind::Uffd, PagerKind::Eager] {
+        for kind in [PagerKind::Protect, PagerKind::Uffd, PagerKind::Eager, PagerKind::Demand] {
             if kind.resolve().is_ok() {
                 sweep(kind);
             }

@@ -4,10 +4,10 @@
 //! processor finds, faults included.
 
 use crate::error::{Error, Result};
-use crate::pager::{Eager, Pager, Protect, Uffd};
+use crate::pager::{Demand, Eager, Pager, Protect, Uffd};
 use crate::space::{Blueprint, Outcome, PAGE, PageRange, Pool, Space};
 use crate::sys::{Fake, IMAGE_VALUE, IMAGE_VIEW, ImagePart};
-use crate::{FaultKind, PagerKind, Protection};
+use crate::{Access, FaultKind, PagerKind, Protection};
 
 /// Pages that may become accessible: more than two stripes, and no whole granule at the end of use.
 pub(super) const MAXIMUM: usize = 1104;
@@ -46,6 +46,7 @@ impl<'a> World<'a> {
         let pager: Box<dyn Pager + 'a> = match kind {
             PagerKind::Uffd => Box::new(Uffd::new(sys)),
             PagerKind::Eager => Box::new(Eager::new(sys)),
+            PagerKind::Demand => Box::new(Demand::new(sys)),
             _ => Box::new(Protect::new(sys)),
         };
         let limit = limit.unwrap_or(usize::MAX);
@@ -107,6 +108,14 @@ impl<'a> World<'a> {
     pub(super) fn touch(&mut self, page: usize, write: bool, refusals: bool) {
         let store = write.then_some(self.next_value);
         self.next_value += 1;
+        if !self.pager.faults() {
+            let access = if write { Access::Write } else { Access::Read };
+            let admitted = self.space.admits(PageRange::new(page, page + 1), access);
+            let denial = self.denial(page, write);
+            assert_eq!(admitted.err().map(|(kind, _)| kind), denial, "page {page}");
+            let faulted = self.sys.touch(page, None).is_err();
+            assert_eq!(faulted, self.denial(page, false).is_some(), "page {page}");
+        }
         let result = self.access(page, store);
         match (self.denial(page, write), result) {
             (Some(expected), result) => assert_eq!(result, Err(expected), "page {page}"),
@@ -270,7 +279,7 @@ impl<'a> World<'a> {
     /// Compares every page with the model.
     pub(super) fn compare(&mut self) {
         for page in 0..TOTAL {
-            if self.sys.is_reachable(page) {
+            if self.pager.faults() && self.sys.is_reachable(page) {
                 assert!(
                     self.space.is_resident(page),
                     "page {page} can be touched but is not counted"

@@ -78,11 +78,17 @@ impl Pager for Truth {
         Ok(())
     }
 
-    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
+    fn replace(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
         self.zap(addr, len)
     }
 
-    fn attach_image(&self, addr: usize, len: usize, _image: ImagePart) -> Result<(), SysError> {
+    fn attach_image(
+        &self,
+        addr: usize,
+        len: usize,
+        _image: ImagePart,
+        _to: Protection,
+    ) -> Result<(), SysError> {
         self.zap(addr, len)
     }
 }
