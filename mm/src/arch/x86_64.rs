@@ -3,7 +3,8 @@
 use std::ffi::c_int;
 
 use libc::{
-    REG_EFL, REG_ERR, REG_RAX, REG_RBP, REG_RDI, REG_RDX, REG_RIP, REG_RSI, REG_RSP, ucontext_t,
+    REG_EFL, REG_ERR, REG_R8, REG_R9, REG_RAX, REG_RBP, REG_RCX, REG_RDI, REG_RDX, REG_RIP,
+    REG_RSI, REG_RSP, ucontext_t,
 };
 
 use crate::Access;
@@ -73,10 +74,13 @@ pub(crate) fn set_fp(context: &mut ucontext_t, fp: usize) {
     set(context, REG_RBP, fp as u64);
 }
 
-/// Passes two integer arguments as a call by the C convention would.
-pub(crate) fn set_args(context: &mut ucontext_t, args: [u64; 2]) {
-    set(context, REG_RDI, args[0]);
-    set(context, REG_RSI, args[1]);
+/// Passes integer arguments as a call by the C convention would: up to six, in registers.
+pub(crate) fn set_args<const N: usize>(context: &mut ucontext_t, args: [u64; N]) {
+    const REGISTERS: [c_int; 6] = [REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9];
+    const { assert!(N <= REGISTERS.len()) };
+    for (register, value) in REGISTERS.into_iter().zip(args) {
+        set(context, register, value);
+    }
     // The convention wants it clear at every call.
     context.uc_mcontext.gregs[REG_EFL as usize] &= !EFLAGS_DF;
 }

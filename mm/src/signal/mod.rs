@@ -103,11 +103,11 @@ impl Signal<'_> {
         arch::set_fp(self.context, fp);
     }
 
-    /// Makes the thread continue at `pc`, on stack `sp`, with two integer arguments by the C convention.
+    /// Makes the thread continue at `pc`, on stack `sp`, with integer arguments (six at most) by the C convention.
     ///
     /// No return address is pushed and `sp` is used as it is: code that expects to be called wants
     /// `sp % 16 == 8` on x86-64.
-    pub fn redirect(&mut self, pc: usize, sp: usize, args: [u64; 2]) {
+    pub fn redirect<const N: usize>(&mut self, pc: usize, sp: usize, args: [u64; N]) {
         self.set_pc(pc);
         self.set_sp(sp);
         arch::set_args(self.context, args);
