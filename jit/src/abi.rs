@@ -11,6 +11,10 @@ use cranelift_codegen::isa::CallConv;
 /// The type of addresses. Only 64-bit targets are supported.
 pub(crate) const POINTER: ir::Type = types::I64;
 
+/// So many results certainly travel in registers, whatever their types. With more, the caller may pass
+/// the address of the others in the register of the first argument, and the context in the next one.
+pub const REGISTER_RESULTS: usize = 4;
+
 /// The CLIF type of a reference: functions are addresses, all else 32-bit places in the heap.
 pub(crate) fn reference_type(ty: RefType) -> ir::Type {
     if ty.is_gc() { types::I32 } else { POINTER }

@@ -3,7 +3,7 @@
 //! A [`Compiler`] is made once per engine and shared by all threads; what a thread reuses from one
 //! function to the next is in its [`CompileScratch`].
 
-use crate::code::{HandledCall, handled_calls};
+use crate::code::{CodeKind, HandledCall, handled_calls};
 use crate::error::CompileError;
 use crate::libcalls;
 use crate::module::{ModuleInfo, function_body};
@@ -15,7 +15,7 @@ use crate::types::FuncType;
 use crate::vm::VMOffsets;
 use cranelift_codegen::CodegenError;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::UserFuncName;
+use cranelift_codegen::ir::{StackSlot, UserFuncName};
 use cranelift_codegen::isa::unwind::UnwindInfo;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -71,6 +71,8 @@ impl std::fmt::Debug for CompileScratch {
 /// The machine code of one function; positions are byte offsets from its start.
 #[derive(Clone, Debug)]
 pub struct CompiledFunction {
+    /// What it is.
+    pub kind: CodeKind,
     /// The code; it runs at any address.
     pub code: Vec<u8>,
     /// The instructions that can trap, ascending.
@@ -142,7 +144,7 @@ impl Compiler {
         scratch.context.clear();
         let shape = translate::translate(input, &mut scratch.builder, &mut scratch.context.func)?;
         let isa = if is_ordinary(shape) { &self.isa } else { &self.plain_isa };
-        self.finish(&**isa, scratch, func)
+        self.finish(&**isa, scratch, Source::Function(func))
     }
 
     /// Compiles the way from the host into functions of type `ty`: an [`EntryTrampoline`].
@@ -154,8 +156,9 @@ impl Compiler {
         ty: &FuncType,
     ) -> Result<CompiledFunction, CompileError> {
         scratch.context.clear();
-        trampoline::build_entry(ty, &*self.isa, &mut scratch.builder, &mut scratch.context.func);
-        self.finish(&*self.isa, scratch, u32::MAX)
+        let func = &mut scratch.context.func;
+        let store = trampoline::build_entry(ty, &*self.isa, &mut scratch.builder, func);
+        self.finish(&*self.isa, scratch, Source::Entry { store })
     }
 
     /// Compiles the way from wasm to host functions of type `ty`: called like a wasm function with
@@ -169,16 +172,20 @@ impl Compiler {
     ) -> Result<CompiledFunction, CompileError> {
         scratch.context.clear();
         trampoline::build_exit(ty, &*self.isa, &mut scratch.builder, &mut scratch.context.func);
-        self.finish(&*self.isa, scratch, u32::MAX)
+        self.finish(&*self.isa, scratch, Source::Exit)
     }
 
     fn finish(
         &self,
         isa: &dyn TargetIsa,
         scratch: &mut CompileScratch,
-        func: u32,
+        source: Source,
     ) -> Result<CompiledFunction, CompileError> {
         let context = &mut scratch.context;
+        let func = match source {
+            Source::Function(func) => func,
+            Source::Entry { .. } | Source::Exit => u32::MAX,
+        };
         let failed = |message: String| CompileError::Codegen { func, message };
         debug_assert!(
             func == u32::MAX || context.func.name == UserFuncName::user(0, func),
@@ -198,6 +205,7 @@ impl Compiler {
             false => None,
         };
         Ok(CompiledFunction {
+            kind: source.kind(compiled),
             traps: traps(compiled),
             addresses: addresses(compiled),
             handled_calls: handled_calls(compiled),
@@ -205,6 +213,32 @@ impl Compiler {
             code,
             unwind,
         })
+    }
+}
+
+/// What CLIF was made from.
+#[derive(Clone, Copy)]
+enum Source {
+    Function(u32),
+    /// An entry trampoline, and the slot that holds its store.
+    Entry {
+        store: StackSlot,
+    },
+    Exit,
+}
+
+impl Source {
+    fn kind(self, compiled: &cranelift_codegen::CompiledCode) -> CodeKind {
+        match self {
+            Source::Function(func) => CodeKind::Function(func),
+            Source::Entry { store } => {
+                let frame = compiled.buffer.frame_layout().expect("every function has a frame");
+                // Slots are counted from the bottom of the frame.
+                let store_below_fp = frame.frame_to_fp_offset - frame.stackslots[store].offset;
+                CodeKind::Entry { store_below_fp }
+            }
+            Source::Exit => CodeKind::Exit,
+        }
     }
 }
 

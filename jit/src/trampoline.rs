@@ -4,7 +4,9 @@
 //! function, and puts the results back. The call is a `try_call`: before it, the trampoline tells
 //! the store its frame and the address of its exceptional edge. A trap is raised by continuing
 //! there with that stack pointer and frame pointer; the trampoline then returns 0. No register
-//! needs restoring, since Cranelift keeps none alive across an exceptional edge.
+//! needs restoring, since Cranelift keeps none alive across an exceptional edge. Its frame holds the
+//! store's context in a slot: who follows frame pointers from wasm comes here, and knows the store
+//! (a signal handler does, which must not ask its thread).
 //!
 //! **Exit** (wasm to host): a wasm function that tells the store which frame was left, puts the
 //! arguments in an array on its stack, and calls the host's C function.
@@ -14,20 +16,21 @@ use crate::types::FuncType;
 use crate::vm::{BuiltinSignature, VMHostContext, VMStoreContext, ValRaw};
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, BlockCall, ExceptionTableData, ExceptionTableItem, InstBuilder,
-    MemFlagsData, Signature, StackSlotData, StackSlotKind, UserFuncName, Value, types,
+    MemFlagsData, Signature, StackSlot, StackSlotData, StackSlotKind, UserFuncName, Value, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::mem::offset_of;
 
 /// Fills `func` with the entry trampoline of functions of type `ty`:
-/// `extern "C" fn(callee, store context, code, values) -> 1 or 0`.
+/// `extern "C" fn(callee, store context, code, values) -> 1 or 0`. Returns the slot of its frame that
+/// holds the store context.
 pub(crate) fn build_entry(
     ty: &FuncType,
     isa: &dyn TargetIsa,
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
-) {
+) -> StackSlot {
     func.name = UserFuncName::user(1, 0);
     func.signature = Signature::new(isa.default_call_conv());
     func.signature.params.extend([AbiParam::new(POINTER); 4]);
@@ -40,6 +43,9 @@ pub(crate) fn build_entry(
         unreachable!("four parameters")
     };
 
+    let own_store = StackSlotData::new(StackSlotKind::ExplicitSlot, POINTER.bytes(), 3);
+    let own_store = builder.create_sized_stack_slot(own_store);
+    builder.ins().stack_store(POINTER, store, own_store, 0);
     let fp = builder.ins().get_frame_pointer(POINTER);
     let sp = builder.ins().get_stack_pointer(POINTER);
     // The block that ends in the call may not be the function's first.
@@ -85,6 +91,7 @@ pub(crate) fn build_entry(
     builder.ins().return_(&[zero]);
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
+    own_store
 }
 
 /// Fills `func` with the exit trampoline of host functions of type `ty`: a wasm function whose

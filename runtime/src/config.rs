@@ -88,7 +88,11 @@ impl Config {
     /// Bytes of stack that wasm may use before it traps. Default: 1 MiB.
     ///
     /// On a thread whose stack is smaller, the limit is what the thread has, less a reserve of
-    /// 128 KiB for the host: with less than that, every call traps.
+    /// 128 KiB for the host: with less than that, every call traps. On a stack that the thread has not
+    /// come with, such as that of a coroutine, nobody knows how much there is: it must have room for
+    /// these bytes and the reserve.
+    ///
+    /// The entries into one store that are on the same stack share the limit.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Config {
         self.max_wasm_stack = bytes;
         self

@@ -18,4 +18,4 @@ pub(crate) use handlers::handled_calls;
 pub use handlers::{HandledCall, Handler, HandlersOfCall};
 pub use space::lookup;
 pub use thunk::{LazyEntries, lazy_entry_at};
-pub use unit::{CodeUnit, FunctionRange, PublishedUnit, UnitBuilder};
+pub use unit::{CodeKind, CodeUnit, FunctionRange, PublishedUnit, UnitBuilder};

@@ -34,8 +34,24 @@ pub struct FunctionRange {
     pub offset: u32,
     /// Bytes.
     pub len: u32,
-    /// The function's index in its module, or `None` for a trampoline.
-    pub func: Option<u32>,
+    /// What it is.
+    pub kind: CodeKind,
+}
+
+/// What the code of one function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeKind {
+    /// The function with this index in its module.
+    Function(u32),
+    /// The way into wasm for one type. While it calls, its frame holds the
+    /// [`VMStoreContext`](crate::vm::VMStoreContext) of the store that it has entered: as a pointer,
+    /// so many bytes below its frame pointer.
+    Entry {
+        /// Bytes from the pointer up to the frame pointer.
+        store_below_fp: u32,
+    },
+    /// The way out of wasm for one type.
+    Exit,
 }
 
 /// No offset of the module is known for this code.
@@ -106,7 +122,7 @@ impl CodeUnit {
 /// Collects compiled functions to publish them together.
 #[derive(Debug, Default)]
 pub struct UnitBuilder {
-    functions: Vec<(Option<u32>, CompiledFunction)>,
+    functions: Vec<CompiledFunction>,
     size: usize,
 }
 
@@ -119,10 +135,10 @@ impl UnitBuilder {
         UnitBuilder::default()
     }
 
-    /// Adds a function; `func` is its index in the module, `None` for a trampoline.
-    pub fn push(&mut self, func: Option<u32>, compiled: CompiledFunction) {
+    /// Adds a function.
+    pub fn push(&mut self, compiled: CompiledFunction) {
         self.size = self.size.next_multiple_of(FUNCTION_ALIGN) + compiled.code.len();
-        self.functions.push((func, compiled));
+        self.functions.push(compiled);
     }
 
     /// Bytes of code so far.
@@ -143,11 +159,11 @@ impl UnitBuilder {
         let mut stack_maps = Vec::new();
         let mut references: Vec<u32> = Vec::new();
         let mut at = 0;
-        for (func, compiled) in &self.functions {
+        for compiled in &self.functions {
             at = usize::next_multiple_of(at, FUNCTION_ALIGN);
             // The code space is smaller than 4 GiB, so offsets within it fit.
             let (offset, len) = (at as u32, compiled.code.len() as u32);
-            functions.push(FunctionRange { offset, len, func: *func });
+            functions.push(FunctionRange { offset, len, kind: compiled.kind });
             traps.extend(compiled.traps.iter().map(|&(site, code)| (offset + site, code)));
             for &(site, address) in &compiled.addresses {
                 addresses.push((offset + site, address.unwrap_or(NO_ADDRESS)));
@@ -160,10 +176,10 @@ impl UnitBuilder {
             at += compiled.code.len();
         }
         let handlers = HandlerTable::new(
-            functions.iter().zip(&self.functions).map(|(r, (_, f))| (r.offset, &*f.handled_calls)),
+            functions.iter().zip(&self.functions).map(|(r, f)| (r.offset, &*f.handled_calls)),
         );
         pages.fill(|memory| {
-            for ((_, compiled), range) in self.functions.iter().zip(&functions) {
+            for (compiled, range) in self.functions.iter().zip(&functions) {
                 let offset = range.offset as usize;
                 memory[offset..offset + compiled.code.len()].copy_from_slice(&compiled.code);
             }

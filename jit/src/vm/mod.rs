@@ -28,6 +28,7 @@ mod offsets;
 mod reach;
 mod types;
 
+pub use crate::abi::REGISTER_RESULTS;
 pub use builtins::{BuiltinSignature, BuiltinType, VMBuiltins};
 pub use catch::Catch;
 pub use context::{EntryTrampoline, HostFunction, VMContext, VMHostContext, VMStoreContext};

@@ -110,8 +110,11 @@ impl Engine {
     pub(crate) fn with_scratch<R>(&self, compile: impl FnOnce(&mut CompileScratch) -> R) -> R {
         let pool = || self.0.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = pool().pop().unwrap_or_default();
-        let result =
-            stacker::maybe_grow(COMPILE_STACK / 2, COMPILE_STACK, || compile(&mut scratch));
+        let compile = || compile(&mut scratch);
+        let result = match is_own_stack() {
+            true => stacker::maybe_grow(COMPILE_STACK / 2, COMPILE_STACK, compile),
+            false => stacker::grow(COMPILE_STACK, compile),
+        };
         // Not reached after a panic: then what is left of the scratch is dropped.
         let mut pool = pool();
         if scratch.is_worth_keeping() && pool.len() < SCRATCH_POOL {
@@ -119,6 +122,13 @@ impl Engine {
         }
         result
     }
+}
+
+/// Whether this runs on the stack that the thread has come with. Nobody knows how much is left of
+/// another one.
+fn is_own_stack() -> bool {
+    let marker = 0u8;
+    seqfault_mm::stack_bounds().contains(&(std::ptr::from_ref(&marker) as usize))
 }
 
 #[cfg(test)]

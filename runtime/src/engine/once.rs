@@ -45,7 +45,7 @@ mod tests {
             let mut unit = seqfault_jit::code::UnitBuilder::new();
             let ty = seqfault_jit::types::FuncType::new([], []);
             let compiler = seqfault_jit::Compiler::new(Default::default())?;
-            unit.push(None, compiler.compile_entry(&mut Default::default(), &ty)?);
+            unit.push(compiler.compile_entry(&mut Default::default(), &ty)?);
             unit.publish(0)
         };
         let code = once.get(compile).unwrap();

@@ -11,7 +11,7 @@ use crate::instance::InstanceData;
 use crate::store::{StoreContextMut, StoreInner, StoreOpaque};
 use crate::types::FuncType;
 use crate::vm;
-use seqfault_jit::vm::{HostFunction, VMFuncRef, VMHostContext, VMSlot, ValRaw};
+use seqfault_jit::vm::{HostFunction, REGISTER_RESULTS, VMFuncRef, VMHostContext, VMSlot, ValRaw};
 use smallvec::SmallVec;
 use std::any::{Any, TypeId as RustTypeId};
 use std::ptr::NonNull;
@@ -91,7 +91,9 @@ impl HostFunc {
         // rely on that alone.
         assert!(self.0.data_type == store.data_type());
         let code = match self.0.ty.results().len() {
-            0..=STUB_RESULTS => vm::lazy_exit_stub(),
+            0..=REGISTER_RESULTS => vm::lazy_exit_stub(),
+            // The first argument may be the address of the results instead of the context, by which
+            // the stub finds the store.
             _ => self.0.registered.exit(store.engine())?,
         };
         let instance = Box::new(HostFuncInstance {
@@ -120,10 +122,6 @@ impl HostFunc {
 ///
 /// Source: WebAssembly JavaScript interface, section "Implementation-defined Limits".
 const MAX_VALUES: usize = 1000;
-
-/// Results that certainly travel in registers. With more, the first argument may be the address of
-/// the others instead of the context that the stub expects, so the trampoline is compiled at once.
-const STUB_RESULTS: usize = 4;
 
 /// A host function in a store. Boxed by the store, so it does not move.
 #[repr(C)]

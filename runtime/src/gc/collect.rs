@@ -22,8 +22,8 @@ use std::sync::atomic::Ordering;
 ///
 /// # Safety
 ///
-/// `store` must be alive and not borrowed elsewhere; if its wasm is on the stack of this thread, the
-/// frame that was left must be noted. No reference may be held that is not one of the store's roots.
+/// `store` must be alive and not borrowed elsewhere; if its wasm is on a stack, of whatever thread,
+/// the frame that was left must be noted. No reference may be held that is not one of the store's roots.
 ///
 /// # Errors
 ///

@@ -64,7 +64,7 @@ impl ModuleCode {
                 compiler.compile_function(scratch, module.source(), func)
             })?;
             let mut unit = UnitBuilder::new();
-            unit.push(Some(func), compiled);
+            unit.push(compiled);
             let unit = unit.publish(owner(module))?;
             self.patch(defined, unit.start());
             Ok(unit)
@@ -95,7 +95,7 @@ impl ModuleCode {
         let mut unit = UnitBuilder::new();
         for &defined in batch {
             let func = (module.info.num_imported_functions + defined) as u32;
-            unit.push(Some(func), compiler.compile_function(scratch, module.source(), func)?);
+            unit.push(compiler.compile_function(scratch, module.source(), func)?);
         }
         let unit = unit.publish(owner(module))?;
         for (&defined, start) in batch.iter().zip(unit.function_starts()) {

@@ -193,6 +193,13 @@ impl Module {
         self.0.code.compile(&self.0, defined)
     }
 
+    /// How many results a defined function has.
+    pub(crate) fn defined_results(&self, defined: usize) -> usize {
+        let info = &self.0.info;
+        let ty = info.functions[info.num_imported_functions + defined];
+        info.types.func(ty).results().len()
+    }
+
     /// The module that a [`CodeUnit`](seqfault_jit::code::CodeUnit) says owns it.
     ///
     /// # Safety

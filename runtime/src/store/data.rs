@@ -10,7 +10,7 @@ use crate::func::HostFuncInstance;
 use crate::gc::{GcHeap, RawRef, RootSet};
 use crate::instance::InstanceData;
 use crate::interrupt::Interrupt;
-use crate::vm;
+use crate::vm::{self, Activation};
 use seqfault_jit::vm::{VMStoreContext, VMTag};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -53,6 +53,8 @@ pub struct StoreOpaque {
     data_type: TypeId,
     whole: Option<NonNull<dyn WholeStore>>,
     pending: Option<Pending>,
+    /// The innermost entry into its wasm, or null.
+    activation: *const Activation,
     instances: Arena<InstanceData>,
     /// Owned, or shared with other stores.
     memories: Vec<Arc<MemoryData>>,
@@ -112,6 +114,7 @@ impl StoreOpaque {
             data_type: TypeId::of::<T>(),
             whole: None,
             pending: None,
+            activation: std::ptr::null(),
             instances: Arena::default(),
             memories: Vec::new(),
             tables: Arena::default(),
@@ -183,6 +186,18 @@ impl StoreOpaque {
             Waits { engine: engine.clone(), interrupt: Arc::clone(interrupt) }
         });
         interrupt
+    }
+
+    /// The innermost entry into its wasm, or null.
+    pub(crate) fn activation(&self) -> *const Activation {
+        self.activation
+    }
+
+    /// # Safety
+    ///
+    /// `activation` must be null or stay where it is until another one is set.
+    pub(crate) unsafe fn set_activation(&mut self, activation: *const Activation) {
+        self.activation = activation;
     }
 
     pub(crate) fn set_pending(&mut self, pending: Pending) {
@@ -329,8 +344,8 @@ impl StoreOpaque {
     ///
     /// # Safety
     ///
-    /// `store` must be alive and not borrowed; if its wasm is on this thread's stack, the frame that
-    /// was left must be noted.
+    /// `store` must be alive and not borrowed; if its wasm is on a stack, the frame that was left must
+    /// be noted.
     pub(crate) unsafe fn visit_roots(store: *mut StoreOpaque, visit: &mut dyn FnMut(*mut RawRef)) {
         // SAFETY: the caller's promise.
         unsafe { vm::visit_references(store, visit) };

@@ -1,26 +1,21 @@
-//! Activations: the thread's stack of entries into wasm.
+//! Activations: a store's chain of entries into wasm.
 //!
-//! The innermost one is in a thread-local cell without initialisation or destructor, so a signal
-//! handler may read it.
+//! Each entry into wasm notes itself in its store, not in its thread: a store may be lent to another
+//! thread by a host function, and guests of several stores may take turns on stacks of their own.
+//! Wherever they lie, the entries of one store nest. The innermost hangs from the store, and each
+//! keeps where the store was entered and left before.
 
+use super::frames;
 use crate::store::StoreOpaque;
-use crate::trap::TrapCode;
 use seqfault_jit::vm::VMStoreContext;
-use std::cell::Cell;
-use std::ptr;
+use std::iter;
 
-thread_local! {
-    static CURRENT: Cell<*const Activation> = const { Cell::new(ptr::null()) };
-}
-
-/// One entry into wasm, on the stack of the thread that made it.
-pub(super) struct Activation {
+/// One entry into wasm, on the stack that it was made on.
+pub(crate) struct Activation {
+    /// The one around it in the same store, or null.
     previous: *const Activation,
-    store: *mut StoreOpaque,
-    /// The store's entry and exit before this one: those of the last activation in the store.
+    /// Where the store was entered and left before this one.
     saved: Frames,
-    /// Set by the signal handler for the code that runs right after it.
-    trap: Cell<Option<TrapCode>>,
 }
 
 /// Where a store was entered and left.
@@ -31,97 +26,105 @@ pub(super) struct Frames {
     pub(super) entry_fp: usize,
     entry_sp: usize,
     entry_handler: usize,
-    stack_limit: usize,
+    pub(super) stack_limit: usize,
 }
 
 impl Frames {
+    /// Those of the innermost activation.
+    ///
     /// # Safety
     ///
-    /// `vm` must be alive.
+    /// `vm` must be alive, and not be written meanwhile.
     pub(super) unsafe fn of(vm: *const VMStoreContext) -> Frames {
-        // SAFETY: the caller's promise; only this thread writes these fields.
-        let vm = unsafe { &*vm };
-        let &VMStoreContext {
-            exit_fp,
-            exit_pc,
-            entry_fp,
-            entry_sp,
-            entry_handler,
-            stack_limit,
-            ..
-        } = vm;
-        Frames { exit_fp, exit_pc, entry_fp, entry_sp, entry_handler, stack_limit }
+        // SAFETY: the caller's promise; each field is read for itself.
+        unsafe {
+            Frames {
+                exit_fp: (*vm).exit_fp,
+                exit_pc: (*vm).exit_pc,
+                entry_fp: (*vm).entry_fp,
+                entry_sp: (*vm).entry_sp,
+                entry_handler: (*vm).entry_handler,
+                stack_limit: (*vm).stack_limit,
+            }
+        }
     }
 
     /// # Safety
     ///
-    /// `vm` must be alive, and no reference to it.
+    /// `vm` must be alive, and its wasm must not run.
     unsafe fn restore(self, vm: *mut VMStoreContext) {
-        // SAFETY: the caller's promise.
-        let vm = unsafe { &mut *vm };
-        vm.exit_fp = self.exit_fp;
-        vm.exit_pc = self.exit_pc;
-        vm.entry_fp = self.entry_fp;
-        vm.entry_sp = self.entry_sp;
-        vm.entry_handler = self.entry_handler;
-        vm.stack_limit = self.stack_limit;
+        // SAFETY: the caller's promise; each field is written for itself.
+        unsafe {
+            (*vm).exit_fp = self.exit_fp;
+            (*vm).exit_pc = self.exit_pc;
+            (*vm).entry_fp = self.entry_fp;
+            (*vm).entry_sp = self.entry_sp;
+            (*vm).entry_handler = self.entry_handler;
+            (*vm).stack_limit = self.stack_limit;
+        }
     }
 
-    /// Whether no wasm of the store is on the stack.
+    /// Whether they are from before any entry: no wasm of the store is on a stack.
     pub(super) fn is_outermost(&self) -> bool {
         self.entry_fp == 0
     }
 }
 
-impl Activation {
-    /// # Safety
-    ///
-    /// `store` must be alive.
-    pub(super) unsafe fn new(store: *mut StoreOpaque) -> Activation {
-        Activation {
-            previous: CURRENT.get(),
-            store,
-            // SAFETY: the caller's promise.
-            saved: unsafe { Frames::of((*store).vm()) },
-            trap: Cell::new(None),
+/// Runs `f`, which may enter wasm, in a new activation of the store. What it changes in the store's
+/// [`Frames`] is put back when it returns, and also when it panics.
+///
+/// # Safety
+///
+/// `store` must be alive until then, and `f` run by whoever may use it.
+pub(super) unsafe fn within<R>(store: *mut StoreOpaque, f: impl FnOnce() -> R) -> R {
+    // SAFETY: the caller's promise.
+    let (vm, previous) = unsafe { ((*store).vm(), (*store).activation()) };
+    // SAFETY: whoever may use the store has its context for itself.
+    let activation = Activation { previous, saved: unsafe { Frames::of(vm) } };
+    // SAFETY: the activation stays where it is until `leave` has taken it out of the chain.
+    unsafe { (*store).set_activation(&activation) };
+    let leave = Leave { store, activation: &activation };
+    let result = f();
+    drop(leave);
+    result
+}
+
+/// Takes an activation out of its store's chain.
+struct Leave<'a> {
+    store: *mut StoreOpaque,
+    activation: &'a Activation,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        // SAFETY: `within` runs around this: the store is alive, and its wasm has been left.
+        unsafe {
+            (*self.store).set_activation(self.activation.previous);
+            self.activation.saved.restore((*self.store).vm());
         }
     }
+}
 
-    /// Runs `f` with this as the thread's innermost activation.
-    pub(super) fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-        CURRENT.set(self);
-        let result = f();
-        CURRENT.set(self.previous);
-        // SAFETY: the store outlives its activations; nothing borrows its context here.
-        unsafe { self.saved.restore((*self.store).vm()) };
-        result
-    }
-
-    /// The innermost activation of the calling thread. Async-signal-safe.
-    pub(super) fn current<'a>() -> Option<&'a Activation> {
-        // SAFETY: null, or on the stack of a caller of this function: `run` resets it.
-        unsafe { CURRENT.get().as_ref() }
-    }
-
-    /// The activation around this one.
-    pub(super) fn previous(&self) -> Option<&Activation> {
-        // SAFETY: on the stack of a caller of this activation's `run`.
-        unsafe { self.previous.as_ref() }
-    }
-
-    pub(super) fn store(&self) -> *mut StoreOpaque {
-        self.store
-    }
-
-    pub(super) fn saved(&self) -> Frames {
-        self.saved
-    }
-
-    pub(super) fn set_trap(&self, code: TrapCode) {
-        self.trap.set(Some(code));
-    }
-
-    pub(super) fn take_trap(&self) -> Option<TrapCode> {
-        self.trap.take()
-    }
+/// Where the store was entered and left, for each of its activations, from the innermost outwards.
+///
+/// # Safety
+///
+/// `store` must be alive, and nothing may enter or leave its wasm while the iterator is used.
+pub(super) unsafe fn runs(store: *const StoreOpaque) -> impl Iterator<Item = Frames> {
+    // SAFETY: the caller's promise.
+    let (mut frames, mut activation) =
+        unsafe { (Frames::of((*store).vm()), (*store).activation()) };
+    iter::from_fn(move || {
+        let current = frames;
+        // SAFETY: null, or on the stack of whoever has lent the store to the caller: `within` takes
+        // each one out of the chain before it goes.
+        match (current.is_outermost(), unsafe { activation.as_ref() }) {
+            (true, None) => None,
+            (false, Some(around)) => {
+                (frames, activation) = (around.saved, around.previous);
+                Some(current)
+            }
+            _ => frames::broken("its activations are not those that its context tells of"),
+        }
+    })
 }

@@ -1,23 +1,24 @@
-//! The wasm frames of a store: following frame pointers through its activations, for backtraces
-//! and for the references that frames hold.
+//! The wasm frames of a store, through all its activations: for backtraces, and for the references
+//! that frames hold.
 //!
-//! A wasm frame starts with its caller's frame pointer, and behind it the return address. A run of
-//! wasm frames ends at the frame of the entry trampoline; the next run starts where the activation
-//! before was left.
+//! A run of frames ends where the store was entered; the next run starts where the activation around
+//! that one was left.
 
-use super::activation::{Activation, Frames};
+use super::activation::{self, Frames};
+use super::frames;
 use crate::gc::RawRef;
 use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::trap::{Backtrace, RawFrame};
-use seqfault_jit::code;
+use seqfault_jit::code::{CodeKind, CodeUnit};
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 /// The wasm frames of a store, seen from the host that wasm has called.
 ///
 /// # Safety
 ///
-/// The calling thread must have wasm of `store` on its stack, with its exit frame noted.
+/// Wasm of `store`, which the caller may use, must be on a stack, with its exit frame noted.
 pub(super) unsafe fn at_exit(store: *mut StoreOpaque) -> Backtrace {
     // SAFETY: the caller's promise.
     unsafe {
@@ -31,7 +32,7 @@ pub(super) unsafe fn at_exit(store: *mut StoreOpaque) -> Backtrace {
 ///
 /// # Safety
 ///
-/// `pc` and `fp` must be those of the innermost wasm frame of `store` on this thread's stack.
+/// As for [`walk_store`].
 pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> Backtrace {
     // SAFETY: the caller's promise.
     let limit = unsafe { (*store).engine().config().max_backtrace_frames };
@@ -39,8 +40,8 @@ pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> B
     let mut omitted = 0;
     // SAFETY: the caller's promise.
     unsafe {
-        walk_store(store, pc, fp, |pc, _| match frames.len() < limit {
-            true => frames.extend(raw_frame(pc)),
+        walk_store(store, pc, fp, |unit, pc, _| match frames.len() < limit {
+            true => frames.extend(raw_frame(unit, pc)),
             false => omitted += 1,
         });
     }
@@ -51,7 +52,7 @@ pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> B
 ///
 /// # Safety
 ///
-/// If wasm of `store` is on a stack, it must be the calling thread's, with its exit frame noted.
+/// If wasm of `store`, which the caller may use, is on a stack, its exit frame must be noted.
 pub(crate) unsafe fn visit_references(store: *mut StoreOpaque, visit: &mut dyn FnMut(*mut RawRef)) {
     // SAFETY: the caller's promise.
     let frames = unsafe { Frames::of((*store).vm()) };
@@ -61,8 +62,7 @@ pub(crate) unsafe fn visit_references(store: *mut StoreOpaque, visit: &mut dyn F
     // SAFETY: the caller's promise. Code that is on the stack of a live store stays published; its
     // stack maps say where in the frames of its functions references lie while they call.
     unsafe {
-        walk_store(store, frames.exit_pc.wrapping_sub(1), frames.exit_fp, |pc, fp| {
-            let Some(unit) = code::lookup(pc) else { return };
+        walk_store(store, frames.exit_pc.wrapping_sub(1), frames.exit_fp, |unit, pc, fp| {
             for &below in unit.references_at(pc + 1) {
                 visit((fp - below as usize) as *mut RawRef);
             }
@@ -70,73 +70,47 @@ pub(crate) unsafe fn visit_references(store: *mut StoreOpaque, visit: &mut dyn F
     }
 }
 
-/// Visits an address and the frame pointer of each wasm frame of a store, from the given one
-/// outwards. Addresses are those of calls, not of where they return to.
+/// Visits each wasm frame of a store, as [`frames::walk`] does, from the given one outwards through
+/// all its activations, on whatever stacks they lie.
+///
+/// Does not return unless it has come to the frame that the store was entered by first.
 ///
 /// # Safety
 ///
-/// `pc` and `fp` must be those of the innermost wasm frame of `store` on this thread's stack.
+/// `pc` and `fp` must be those of the innermost wasm frame of `store`, which the caller may use.
 unsafe fn walk_store(
     store: *mut StoreOpaque,
     mut pc: usize,
     mut fp: usize,
-    mut visit: impl FnMut(usize, usize),
+    mut visit: impl FnMut(&CodeUnit, usize, usize),
 ) {
-    // SAFETY: the caller's promise.
-    let mut run = unsafe { Frames::of((*store).vm()) };
-    let mut activation = Activation::current();
-    while let Some(current) = activation {
-        if current.store() == store {
-            // SAFETY: the frames of one run, from the innermost to the trampoline.
-            let stopped: Option<()> = unsafe {
-                walk(pc, fp, run.entry_fp, |pc, fp| {
-                    visit(pc, fp);
-                    ControlFlow::Continue(())
-                })
-            };
-            debug_assert!(stopped.is_none());
-            run = current.saved();
-            (pc, fp) = (run.exit_pc.wrapping_sub(1), run.exit_fp);
-            if run.is_outermost() {
-                break;
+    // SAFETY: the caller's promise. The frames of outer activations stay as they are while the host
+    // functions that they have called are not back, and what one of these has handed the store to
+    // another thread by makes what it has written visible there.
+    unsafe {
+        let mut runs = activation::runs(store).peekable();
+        while let Some(run) = runs.next() {
+            let walked = frames::walk(pc, fp, run.entry_fp, |unit, pc, fp| {
+                visit(unit, pc, fp);
+                ControlFlow::<Infallible>::Continue(())
+            });
+            let ControlFlow::Continue(entry_pc) = walked;
+            frames::check_entry(entry_pc, run.entry_fp, (*store).vm());
+            if let Some(outer) = runs.peek() {
+                // A return address lies behind its call.
+                (pc, fp) = (outer.exit_pc.wrapping_sub(1), outer.exit_fp);
             }
         }
-        activation = current.previous();
     }
-}
-
-/// Visits an address in each frame from `fp` until `entry_fp`, and the frame pointer, unless it is
-/// told to stop. The address lies in the instruction that the frame is at: for a call it is the last
-/// byte.
-///
-/// # Safety
-///
-/// The frames must be on the calling thread's stack, linked by frame pointers.
-pub(super) unsafe fn walk<B>(
-    mut pc: usize,
-    mut fp: usize,
-    entry_fp: usize,
-    mut visit: impl FnMut(usize, usize) -> ControlFlow<B>,
-) -> Option<B> {
-    while fp != entry_fp {
-        if let ControlFlow::Break(found) = visit(pc, fp) {
-            return Some(found);
-        }
-        let frame = fp as *const usize;
-        // SAFETY: a frame on this stack: its caller's frame pointer, then the return address.
-        unsafe {
-            fp = frame.read();
-            pc = frame.add(1).read() - 1;
-        }
-    }
-    None
 }
 
 /// The frame of the function that `pc` lies in, unless it is a trampoline.
-unsafe fn raw_frame(pc: usize) -> Option<RawFrame> {
-    // SAFETY: code that is on the stack of a live store stays published.
-    let unit = unsafe { code::lookup(pc) }?;
-    let func = unit.function_at(pc)?.func?;
+///
+/// # Safety
+///
+/// `unit` must be published, of code that is on the stack of a live store.
+unsafe fn raw_frame(unit: &CodeUnit, pc: usize) -> Option<RawFrame> {
+    let CodeKind::Function(func) = unit.function_at(pc)?.kind else { return None };
     // SAFETY: functions with an index are owned by modules, and this one is in use.
     let module = unsafe { Module::from_owner(unit.owner()) };
     // A prologue stands for no instruction: then it is the function's start.

@@ -1,10 +1,10 @@
 //! From the host into wasm.
 
-use super::activation::Activation;
+use super::activation::{self, Frames};
 use super::unwind;
 use crate::error::Result;
 use crate::store::StoreOpaque;
-use seqfault_jit::vm::{EntryTrampoline, VMFuncRef, VMStoreContext, ValRaw};
+use seqfault_jit::vm::{EntryTrampoline, VMFuncRef, ValRaw};
 use std::sync::atomic::Ordering;
 
 /// Stack that stays for the host below what wasm may use: for host functions and the runtime
@@ -25,19 +25,23 @@ pub(crate) unsafe fn enter(
 ) -> Result<()> {
     seqfault_mm::ensure_alt_stack()?;
     // SAFETY: the caller's promise.
-    let (vm, activation) = unsafe { ((*store).vm(), Activation::new(store)) };
-    // SAFETY: the store is alive, and only this thread uses its context.
-    unsafe {
+    let (vm, stack_limit) = unsafe {
         let max_wasm_stack = (*store).engine().config().max_wasm_stack;
-        (*vm).stack_limit = stack_limit(vm, max_wasm_stack);
-        (*vm).caller_vmctx = std::ptr::null_mut();
-    }
-    let returned = activation.run(|| {
-        // SAFETY: a function of a live store; Acquire pairs with the Release that publishes code.
-        let (callee, code) = unsafe { ((*func).vmctx, (*(*func).slot).0.load(Ordering::Acquire)) };
+        ((*store).vm(), stack_limit(store, max_wasm_stack))
+    };
+    let run = || {
+        // SAFETY: the store is alive, and only this thread uses its context; a function of it.
+        // Acquire pairs with the Release that publishes code.
+        let (callee, code) = unsafe {
+            (*vm).stack_limit = stack_limit;
+            (*vm).caller_vmctx = std::ptr::null_mut();
+            ((*func).vmctx, (*(*func).slot).0.load(Ordering::Acquire))
+        };
         // SAFETY: the caller's promise. The trampoline returns, whatever happens inside.
         unsafe { entry(callee, vm, code, values) }
-    });
+    };
+    // SAFETY: the caller's promise.
+    let returned = unsafe { activation::within(store, run) };
     if returned != 0 {
         return Ok(());
     }
@@ -47,31 +51,30 @@ pub(crate) unsafe fn enter(
 
 /// The lowest address that wasm, entered now, may use of the stack that this runs on.
 ///
-/// An entry nested in others of the store on the same stack keeps their limit: together they may
-/// use what one may. A host function may also have gone on to another stack, of another thread or
-/// its own; that has a limit of its own.
+/// Entries of the store that are on the same stack keep the limit of the first: together they may use
+/// what one may. A host function may also have gone on to another stack, of another thread or its own;
+/// that has a limit of its own.
 ///
 /// # Safety
 ///
-/// `vm` must be alive.
-unsafe fn stack_limit(vm: *const VMStoreContext, max_wasm_stack: usize) -> usize {
+/// `store` must be alive, and the caller may use it.
+unsafe fn stack_limit(store: *const StoreOpaque, max_wasm_stack: usize) -> usize {
     let marker = 0u8;
     let here = std::ptr::from_ref(&marker) as usize;
     let bounds = seqfault_mm::stack_bounds();
+    let is_known = bounds.contains(&here);
+    let is_here = |run: &Frames| match is_known {
+        true => bounds.contains(&run.entry_fp),
+        // A stack that the thread has not come with: its bounds are not known, only where an entry
+        // on it may be.
+        false => (run.stack_limit.saturating_sub(HOST_RESERVE)..run.entry_fp).contains(&here),
+    };
     // SAFETY: the caller's promise.
-    let (outer_fp, outer_limit) = unsafe { ((*vm).entry_fp, (*vm).stack_limit) };
+    let outer = unsafe { activation::runs(store) }.find(is_here);
     let deepest = here.saturating_sub(max_wasm_stack);
-    if bounds.contains(&here) {
-        return match bounds.contains(&outer_fp) {
-            true => outer_limit,
-            false => deepest.max(bounds.start + HOST_RESERVE),
-        };
-    }
-    // A stack that the thread has not come with: its bounds are not known, only where the outer
-    // entry was, if that was on it.
-    let of_outer = outer_limit.saturating_sub(HOST_RESERVE)..outer_fp;
-    match of_outer.contains(&here) {
-        true => outer_limit,
-        false => deepest,
+    match outer {
+        Some(run) => run.stack_limit,
+        None if is_known => deepest.max(bounds.start + HOST_RESERVE),
+        None => deepest,
     }
 }

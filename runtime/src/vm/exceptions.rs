@@ -8,13 +8,13 @@
 //! returns the error.
 
 use super::activation::Frames;
-use super::{arch, backtrace, unwind};
+use super::{arch, backtrace, frames, unwind};
 use crate::entities::{Tag, Val};
 use crate::error::Error;
 use crate::exception::ThrownException;
 use crate::gc::{self, RawRef};
 use crate::store::{Pending, StoreOpaque};
-use seqfault_jit::code;
+use seqfault_jit::code::CodeUnit;
 use seqfault_jit::vm::{Catch, VMContext, VMTag, ValRaw};
 use std::ops::ControlFlow;
 use std::ptr::NonNull;
@@ -116,16 +116,16 @@ struct Target {
 ///
 /// Wasm of `store` must be on the stack, with its exit frame noted.
 unsafe fn find(store: *mut StoreOpaque, tag: NonNull<VMTag>) -> Option<Target> {
-    // SAFETY: the caller's promise; all frames of a run are compiled code, on the stack of a live
-    // store, and so its tables are there.
+    // SAFETY: the caller's promise; all frames of a run are compiled code.
     unsafe {
-        let frames = Frames::of((*store).vm());
-        backtrace::walk(frames.exit_pc - 1, frames.exit_fp, frames.entry_fp, |pc, fp| {
-            match handler_of(pc + 1, fp, tag) {
+        let run = Frames::of((*store).vm());
+        frames::walk(run.exit_pc - 1, run.exit_fp, run.entry_fp, |unit, pc, fp| {
+            match handler_of(unit, pc + 1, fp, tag) {
                 Some(target) => ControlFlow::Break(target),
                 None => ControlFlow::Continue(()),
             }
         })
+        .break_value()
     }
 }
 
@@ -133,10 +133,13 @@ unsafe fn find(store: *mut StoreOpaque, tag: NonNull<VMTag>) -> Option<Target> {
 ///
 /// # Safety
 ///
-/// `fp` must be the frame pointer of a frame that is in a call returning to `returns_to`.
-unsafe fn handler_of(returns_to: usize, fp: usize, tag: NonNull<VMTag>) -> Option<Target> {
-    // SAFETY: the caller's promise. A return address may be that of the next unit.
-    let unit = unsafe { code::lookup(returns_to - 1) }?;
+/// `fp` must be the frame pointer of a frame of `unit` that is in a call returning to `returns_to`.
+unsafe fn handler_of(
+    unit: &CodeUnit,
+    returns_to: usize,
+    fp: usize,
+    tag: NonNull<VMTag>,
+) -> Option<Target> {
     let call = unit.handlers_at(returns_to)?;
     let sp = fp - call.frame_size as usize;
     let handler = call.handlers.iter().find(|handler| {

@@ -1,12 +1,11 @@
 //! Compiling what is called for the first time: called by the stubs, on the thread that calls.
 
-use super::activation::Activation;
-use super::unwind;
+use super::{frames, unwind};
 use crate::func::HostFuncInstance;
 use crate::module::Module;
 use crate::store::StoreOpaque;
 use seqfault_jit::code::lazy_entry_at;
-use seqfault_jit::vm::VMHostContext;
+use seqfault_jit::vm::{REGISTER_RESULTS, VMContext, VMHostContext, VMStoreContext};
 use std::sync::atomic::Ordering;
 
 /// The frame that a stub has made: its caller's frame pointer and return address.
@@ -17,20 +16,42 @@ pub(super) struct StubFrame {
 }
 
 /// Compiles the function whose lazy entry has pushed `return_address`; where its code starts.
+/// `first` is what its caller has passed in the register of the first argument: the context, unless
+/// the results need more than registers; then it is where they go.
 ///
 /// # Safety
 ///
 /// Called by the stub only.
 pub(super) unsafe extern "C" fn compile_function(
     return_address: usize,
+    first: *mut VMContext,
     frame: *const StubFrame,
 ) -> *const u8 {
-    // SAFETY: pushed by an entry of a module that the running store uses.
+    // SAFETY: pushed by an entry of a module that the running store uses; the stub's frame is on the
+    // stack.
     unsafe {
         let (owner, index) = lazy_entry_at(return_address);
-        let store = note_exit(frame);
+        let context = match Module::from_owner(owner).defined_results(index) {
+            0..=REGISTER_RESULTS => (*first).store_context,
+            _ => running_store(frame),
+        };
+        let store = note_exit(context, frame);
         unwind::catch_or_unwind(store, || Module::from_owner(owner).compile_now(index))
     }
+}
+
+/// The store that the caller of a stub runs in.
+///
+/// # Safety
+///
+/// `frame` must be that of a stub.
+unsafe fn running_store(frame: *const StubFrame) -> *mut VMStoreContext {
+    // SAFETY: the caller's promise: it was called by compiled code, with that frame.
+    let store = unsafe {
+        // A return address lies behind its call.
+        frames::running_store((*frame).return_address.wrapping_sub(1), (*frame).caller_fp)
+    };
+    store.unwrap_or_else(|| frames::broken("they do not lead to where the store was entered"))
 }
 
 /// Compiles the exit trampoline of a host function; where its code starts.
@@ -44,7 +65,7 @@ pub(super) unsafe extern "C" fn compile_exit(
 ) -> *const u8 {
     // SAFETY: the context comes first in its instance, which the running store owns.
     unsafe {
-        let store = note_exit(frame);
+        let store = note_exit((*context).store_context, frame);
         let instance = context.cast::<HostFuncInstance>();
         unwind::catch_or_unwind(store, || {
             let engine = (*store).engine();
@@ -60,14 +81,12 @@ pub(super) unsafe extern "C" fn compile_exit(
 ///
 /// # Safety
 ///
-/// `frame` must be that of a stub.
-unsafe fn note_exit(frame: *const StubFrame) -> *mut StoreOpaque {
-    let store = Activation::current().expect("wasm is running").store();
-    // SAFETY: the store is alive; the stub's frame is on the stack.
+/// `frame` must be that of a stub, and `context` that of the store which its caller runs in.
+unsafe fn note_exit(context: *mut VMStoreContext, frame: *const StubFrame) -> *mut StoreOpaque {
+    // SAFETY: the store is alive, since its wasm runs; the stub's frame is on the stack.
     unsafe {
-        let vm = (*store).vm();
-        (*vm).exit_fp = (*frame).caller_fp;
-        (*vm).exit_pc = (*frame).return_address;
+        (*context).exit_fp = (*frame).caller_fp;
+        (*context).exit_pc = (*frame).return_address;
+        (*context).store.cast()
     }
-    store
 }

@@ -2,7 +2,7 @@
 //!
 //! # The way of a call
 //!
-//! [`enter`] notes an activation for the thread and calls the entry trampoline, which calls the
+//! [`enter`] notes an activation in the store and calls the entry trampoline, which calls the
 //! function through its slot. The first call of a function ends up in a [stub](lazy) that compiles
 //! it. Host functions are called by exit trampolines, the runtime's own by [builtins]; both note
 //! the frame that was left, so that backtraces start there.
@@ -10,8 +10,8 @@
 //! # The way of a trap
 //!
 //! The hardware raises a signal. `seqfault-mm`'s handler resolves what is a first touch; all else
-//! comes to [`traps`], which asks the code space whether the instruction is one that may trap. If
-//! so, the thread goes on in an ordinary function that takes the backtrace, leaves the trap in the
+//! comes to [`traps`], which asks the code space whether the instruction is one that may trap, and
+//! follows the frames to the trampoline that knows the store. The thread then goes on in an ordinary function that takes the backtrace, leaves the trap in the
 //! store, and [unwinds](unwind) to the entry trampoline. Nothing that allocates runs in the
 //! handler, and no Rust frame with anything to drop is ever skipped.
 //!
@@ -28,10 +28,12 @@ mod backtrace;
 mod builtins;
 mod enter;
 mod exceptions;
+mod frames;
 mod lazy;
 mod traps;
 mod unwind;
 
+pub(crate) use activation::Activation;
 pub(crate) use arch::{lazy_exit_stub, lazy_function_stub};
 pub(crate) use backtrace::visit_references;
 pub(crate) use builtins::{builtins, trap_of};

@@ -1,12 +1,11 @@
 //! Traps that the hardware raises: from the signal to the entry of wasm.
 
-use super::activation::Activation;
-use super::{backtrace, unwind};
+use super::{backtrace, frames, unwind};
 use crate::error::Result;
-use crate::store::Pending;
+use crate::store::{Pending, StoreOpaque};
 use crate::trap::{Trap, TrapCode};
 use seqfault_jit::code;
-use seqfault_jit::vm::NULL_PAGE;
+use seqfault_jit::vm::{NULL_PAGE, VMStoreContext};
 use seqfault_mm::FaultKind;
 use seqfault_mm::signal::{self, Disposition, Signal};
 
@@ -18,28 +17,48 @@ pub(crate) fn install_signal_handlers() -> Result<()> {
 /// What `seqfault-mm` could not resolve: a trap if compiled code did it at an instruction that may
 /// trap, for a reason that fits.
 ///
-/// Runs in the signal handler: it only reads and rewrites the context.
+/// Runs in the signal handler: it reads code tables and the frames of compiled code, and rewrites the
+/// context. Nothing here is the thread's: which store it is the frames tell.
 ///
 /// # Safety
 ///
 /// Called by the handler, on the thread that raised the signal.
 unsafe fn on_signal(signal: &mut Signal<'_>) -> Disposition {
-    let Some(activation) = Activation::current() else { return Disposition::NotOurs };
+    // SAFETY: the caller's promise.
+    match unsafe { trap_of(signal) } {
+        Some(RaisedTrap { code, store }) => {
+            // A call needs the stack as a call would leave it.
+            let sp = (signal.sp() & !15) - 8;
+            let (pc, fp) = (signal.pc() as u64, signal.fp() as u64);
+            let args = [store.expose_provenance() as u64, pc, fp, code as u64];
+            signal.redirect(raise_trap as *const () as usize, sp, args);
+            Disposition::Handled
+        }
+        None => Disposition::NotOurs,
+    }
+}
+
+/// What a signal means.
+struct RaisedTrap {
+    code: TrapCode,
+    /// The store whose wasm has raised it.
+    store: *mut VMStoreContext,
+}
+
+/// # Safety
+///
+/// As for [`on_signal`].
+unsafe fn trap_of(signal: &Signal<'_>) -> Option<RaisedTrap> {
     if !signal.by_kernel() {
-        return Disposition::NotOurs;
+        return None;
     }
     let pc = signal.pc();
     // SAFETY: if this is the address of code, that code is running.
-    let Some(site) = unsafe { code::lookup(pc) }.and_then(|unit| unit.trap_at(pc)) else {
-        return Disposition::NotOurs;
-    };
-    let Some(code) = classify(signal, site) else { return Disposition::NotOurs };
-    activation.set_trap(code);
-    // A call needs the stack as a call would leave it.
-    let sp = (signal.sp() & !15) - 8;
-    let args = [pc as u64, signal.fp() as u64];
-    signal.redirect(raise_trap as *const () as usize, sp, args);
-    Disposition::Handled
+    let site = unsafe { code::lookup(pc) }?.trap_at(pc)?;
+    let code = classify(signal, site)?;
+    // SAFETY: as above; each function of compiled code that may trap has a frame by then.
+    let store = unsafe { frames::running_store(pc, signal.fp()) }?;
+    Some(RaisedTrap { code, store })
 }
 
 /// Why the program traps, given what the instruction may trap for.
@@ -84,14 +103,14 @@ fn classify(signal: &Signal<'_>, site: TrapCode) -> Option<TrapCode> {
 ///
 /// # Safety
 ///
-/// Entered by [`on_signal`] only: `pc` and `fp` are those of the trapping frame.
-unsafe extern "C" fn raise_trap(pc: usize, fp: usize) -> ! {
-    let activation = Activation::current().expect("wasm was running");
-    let code = activation.take_trap().expect("set by the handler");
-    let store = activation.store();
+/// Entered by [`on_signal`] only: `pc` and `fp` are those of the trapping frame, whose store `vm`
+/// belongs to.
+unsafe extern "C" fn raise_trap(vm: *mut VMStoreContext, pc: usize, fp: usize, code: u8) -> ! {
+    let code = TrapCode::from_u8(code).expect("what the handler has passed");
     // SAFETY: that frame is the innermost of the store's, and nothing borrows the store while wasm
     // runs; all values that need dropping are moved into the store.
     unsafe {
+        let store: *mut StoreOpaque = (*vm).store.cast();
         let trap = Trap::new(code, backtrace::capture(store, pc, fp));
         (*store).set_pending(Pending::Error(trap.into()));
         unwind::unwind(store)

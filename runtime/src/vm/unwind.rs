@@ -4,7 +4,6 @@
 //! The Rust frames between here and there are those of this module and its callers; they hold
 //! nothing that would need dropping.
 
-use super::activation::Activation;
 use super::{arch, backtrace};
 use crate::error::{Error, Result};
 use crate::store::{Pending, StoreOpaque};
@@ -76,7 +75,8 @@ unsafe fn with_backtrace(store: *mut StoreOpaque, mut error: Error) -> Error {
 /// Wasm of `store` must be on the stack, and no frame above it may hold anything that needs
 /// dropping.
 pub(super) unsafe fn unwind(store: *mut StoreOpaque) -> ! {
-    debug_assert!(Activation::current().is_some_and(|current| current.store() == store));
+    // SAFETY: the caller's promise.
+    debug_assert!(unsafe { !(*store).activation().is_null() });
     // SAFETY: the entry trampoline has noted its own frame, which is on the stack.
     unsafe {
         let vm = (*store).vm();

@@ -232,6 +232,6 @@ fn publish(
     compile: impl FnOnce(&mut CompileScratch) -> Result<CompiledFunction, CompileError>,
 ) -> Result<PublishedUnit, CompileError> {
     let mut unit = UnitBuilder::new();
-    unit.push(None, engine.with_scratch(compile)?);
+    unit.push(engine.with_scratch(compile)?);
     unit.publish(0)
 }
