@@ -7,6 +7,7 @@ mod error;
 pub mod gc;
 mod libcalls;
 pub mod module;
+pub mod process;
 mod trampoline;
 mod translate;
 mod trap;

@@ -19,6 +19,12 @@ pub enum Compilation {
 /// of addresses by itself.
 const MEMORY64_LARGEST: u64 = 4 << 40;
 
+/// Half of the addresses that all code of the process shares.
+const CODE_LIMIT: usize = 1 << 30;
+
+/// The code of the largest modules that are known takes up a fifth of it.
+const MODULE_CODE_LIMIT: usize = 512 << 20;
+
 /// Choices for an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -33,6 +39,8 @@ pub struct Config {
     pub(crate) check_segments_first: bool,
     pub(crate) gc_heap_limit: Option<usize>,
     pub(crate) gc_stress: bool,
+    pub(crate) code_limit: Option<usize>,
+    pub(crate) module_code_limit: Option<usize>,
 }
 
 impl Default for Config {
@@ -57,6 +65,8 @@ impl Config {
             check_segments_first: false,
             gc_heap_limit: None,
             gc_stress: false,
+            code_limit: Some(CODE_LIMIT),
+            module_code_limit: Some(MODULE_CODE_LIMIT),
         }
     }
 
@@ -143,6 +153,23 @@ impl Config {
     /// overwritten, and references that lead there are panics or traps. Default: off.
     pub fn gc_stress(&mut self, on: bool) -> &mut Config {
         self.gc_stress = on;
+        self
+    }
+
+    /// The most bytes of machine code, in whole pages, that all modules of the engine may have at one time.
+    /// To go beyond is a [`CompileError::CodeSpace`](crate::CompileError::CodeSpace), also in a call of a
+    /// function that would be compiled then. Default: 1 GiB. `None`: as much as there is.
+    ///
+    /// The code of all engines of a process shares 2 GiB of addresses. That of a module is given back
+    /// with the last clone and instance of it.
+    pub fn code_limit(&mut self, bytes: Option<usize>) -> &mut Config {
+        self.code_limit = bytes;
+        self
+    }
+
+    /// The same for each module. Default: 512 MiB.
+    pub fn module_code_limit(&mut self, bytes: Option<usize>) -> &mut Config {
+        self.module_code_limit = bytes;
         self
     }
 

@@ -1,19 +1,25 @@
-//! The reservation that holds all machine code, and the map from a page of it to its unit.
+//! The reservation that holds all machine code, and the map from a page of it to its [`Chunk`].
 //!
-//! The reservation is made once and never given back, so a look-up needs no protection: it is one
-//! load of the map. A unit's entries are set (Release) before any of its code can be reached and
-//! cleared before its pages are given back, when nothing can run in it any more.
+//! The reservation is made once and never given back, so a look-up needs no protection: it is two
+//! loads, of the chunk and of the unit in it. Both entries are set (Release) before any code there can
+//! be reached and cleared before its memory is given back, when nothing can run in it any more.
+//!
+//! Nothing here is locked but the choice of the file, by a lock that does not outlast its process. A
+//! child of `fork` goes on with a reservation of its own, which starts as a copy: what its parent
+//! publishes later the child does not see, and the other way round.
 
-use super::pages::FreePages;
+use super::chunk::Chunk;
+use super::file::CodeFile;
+use super::pages::PageMap;
 use super::unit::CodeUnit;
-use crate::error::CompileError;
+use crate::process::Lock;
 use region::Protection;
-use std::ffi::c_void;
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Address space asked for: the furthest that a near jump reaches.
+/// Address space asked for.
 const RESERVATION: usize = 2 << 30;
 
 /// The least that is worth running with, where the process's address space is limited.
@@ -23,14 +29,21 @@ const SMALLEST_RESERVATION: usize = 16 << 20;
 pub(super) const PAGE: usize = 4096;
 
 /// The one code space of the process.
-struct CodeSpace {
+pub(super) struct CodeSpace {
     base: usize,
-    /// The unit that each page belongs to.
-    units: Box<[AtomicPtr<CodeUnit>]>,
-    free: Mutex<FreePages>,
+    /// The chunk that each page belongs to.
+    chunks: Box<[AtomicPtr<Chunk>]>,
+    pages: PageMap,
+    file: Lock<Option<Arc<CodeFile>>>,
 }
 
-static SPACE: OnceLock<Result<CodeSpace, String>> = OnceLock::new();
+impl fmt::Debug for CodeSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodeSpace").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+static SPACE: AtomicPtr<CodeSpace> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The unit that the code address `pc` belongs to. Async-signal-safe.
 ///
@@ -39,19 +52,47 @@ static SPACE: OnceLock<Result<CodeSpace, String>> = OnceLock::new();
 /// The caller must know that the unit, if there is one, stays published while it uses the
 /// reference: because its code is on the stack of a live store, or because it owns the unit.
 pub unsafe fn lookup<'a>(pc: usize) -> Option<&'a CodeUnit> {
-    let space = SPACE.get()?.as_ref().ok()?;
+    // SAFETY: null, or a space, which is never given back.
+    let space = unsafe { SPACE.load(Ordering::Acquire).as_ref() }?; // pairs with AcqRel in `get`
     let page = pc.checked_sub(space.base)? / PAGE;
-    let unit = space.units.get(page)?.load(Ordering::Acquire); // pairs with Release in `publish`
-    // SAFETY: entries are null or point to a unit that is published (caller's promise).
+    let chunk = space.chunks.get(page)?.load(Ordering::Acquire); // pairs with Release in `map`
+    // SAFETY: entries are null or point to a chunk, which is there for as long as any of its units
+    // is published (caller's promise). Other units of the chunk may come and go meanwhile.
+    let unit = unsafe { chunk.as_ref() }?.unit_at(pc);
+    // SAFETY: null or a unit that is published (caller's promise).
     unsafe { unit.as_ref() }
 }
 
-fn space() -> Result<&'static CodeSpace, String> {
-    SPACE.get_or_init(CodeSpace::reserve).as_ref().map_err(Clone::clone)
-}
-
 impl CodeSpace {
-    fn reserve() -> Result<CodeSpace, String> {
+    /// The space, made by whoever needs it first.
+    pub(super) fn get() -> Result<&'static CodeSpace, String> {
+        let space = SPACE.load(Ordering::Acquire); // pairs with AcqRel below
+        // SAFETY: null, or a space that was leaked below.
+        if let Some(space) = unsafe { space.as_ref() } {
+            return Ok(space);
+        }
+        // Threads may meet here. They do not wait for each other: a thread that a child of `fork`
+        // waited for would not be there.
+        let (reservation, space) = CodeSpace::reserve()?;
+        let space = Box::into_raw(Box::new(space));
+        let null = std::ptr::null_mut();
+        match SPACE.compare_exchange(null, space, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                // Lives as long as the process: addresses stay meaningful in signal handlers.
+                std::mem::forget(reservation);
+                // SAFETY: leaked.
+                Ok(unsafe { &*space })
+            }
+            Err(first) => {
+                // SAFETY: nobody else knows of this one.
+                drop(unsafe { Box::from_raw(space) });
+                // SAFETY: leaked by whoever was first.
+                Ok(unsafe { &*first })
+            }
+        }
+    }
+
+    fn reserve() -> Result<(region::Allocation, CodeSpace), String> {
         let mut size = RESERVATION;
         let mut reservation = loop {
             match region::alloc(size, Protection::NONE) {
@@ -61,87 +102,55 @@ impl CodeSpace {
             }
         };
         let base = reservation.as_mut_ptr::<u8>() as usize;
-        // Lives as long as the process: code addresses stay meaningful in signal handlers.
-        std::mem::forget(reservation);
         let pages = size / PAGE;
         // SAFETY: a null `AtomicPtr` is all zeros.
-        let units = unsafe { Box::<[AtomicPtr<CodeUnit>]>::new_zeroed_slice(pages).assume_init() };
-        Ok(CodeSpace { base, units, free: Mutex::new(FreePages::new(pages)) })
+        let chunks = unsafe { Box::<[AtomicPtr<Chunk>]>::new_zeroed_slice(pages).assume_init() };
+        let space = CodeSpace { base, chunks, pages: PageMap::new(pages), file: Lock::default() };
+        Ok((reservation, space))
     }
 
-    fn free_pages(&self) -> MutexGuard<'_, FreePages> {
-        // The list is whole after every call, also one that panicked in its allocator.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Where it starts.
+    pub(super) fn base(&self) -> usize {
+        self.base
     }
 
-    fn map(&self, code: Range<usize>, unit: *mut CodeUnit) {
-        let first = (code.start - self.base) / PAGE;
-        let count = code.len() / PAGE;
-        for entry in &self.units[first..first + count] {
-            entry.store(unit, Ordering::Release); // pairs with Acquire in `lookup`
+    /// Bytes of addresses.
+    pub(super) fn size(&self) -> usize {
+        self.chunks.len() * PAGE
+    }
+
+    /// The file that new code of this process goes to.
+    pub(super) fn file(&self) -> Result<Arc<CodeFile>, String> {
+        let mut file = self.file.lock();
+        match &*file {
+            Some(current) if current.is_writable() => Ok(current.clone()),
+            _ => {
+                let new = Arc::new(CodeFile::new(self.size())?);
+                *file = Some(new.clone());
+                Ok(new)
+            }
         }
     }
-}
 
-/// Pages of the code space, given back when dropped.
-#[derive(Debug)]
-pub(super) struct CodePages {
-    start: usize,
-    len: usize,
-}
-
-impl CodePages {
-    /// Takes pages for `bytes` bytes of code; they are not accessible yet.
-    pub(super) fn take(bytes: usize) -> Result<CodePages, CompileError> {
-        let fail = |message: String| CompileError::CodeSpace { bytes, message };
-        let space = space().map_err(fail)?;
-        let count = bytes.div_ceil(PAGE).max(1);
-        let first = space.free_pages().take(count).ok_or_else(|| {
-            fail(format!("the code space of {} MiB is full", (space.units.len() * PAGE) >> 20))
-        })?;
-        Ok(CodePages { start: space.base + first * PAGE, len: count * PAGE })
+    /// Takes addresses of `len` bytes, whole pages.
+    pub(super) fn take(&self, len: usize) -> Option<Range<usize>> {
+        let start = self.base + self.pages.take(len / PAGE)? * PAGE;
+        Some(start..start + len)
     }
 
-    /// Where the pages start.
-    pub(super) fn start(&self) -> usize {
-        self.start
+    /// Gives back addresses that [`CodeSpace::take`] gave out; `soon` as [`PageMap::give`] has it.
+    pub(super) fn give(&self, addresses: &Range<usize>, soon: bool) {
+        self.pages.give(self.pages_of(addresses), soon);
     }
 
-    /// Lets `write` fill the pages, then makes them executable for good.
-    pub(super) fn fill(&self, write: impl FnOnce(&mut [u8])) -> Result<(), CompileError> {
-        let fail = |error: String| CompileError::CodeSpace { bytes: self.len, message: error };
-        let start = self.start as *mut u8;
-        // SAFETY: the pages are ours alone, and nothing can reach them before they are published.
-        unsafe { region::protect(start, self.len, Protection::READ_WRITE) }
-            .map_err(|error| fail(error.to_string()))?;
-        // SAFETY: readable and writable since the line above, zeroed by the system, ours alone.
-        write(unsafe { std::slice::from_raw_parts_mut(start, self.len) });
-        // SAFETY: the range was just written and is mapped.
-        unsafe { wasmtime_jit_icache_coherence::clear_cache(start as *const c_void, self.len) }
-            .map_err(|error| fail(error.to_string()))?;
-        // SAFETY: as for the first call.
-        unsafe { region::protect(start, self.len, Protection::READ_EXECUTE) }
-            .map_err(|error| fail(error.to_string()))?;
-        wasmtime_jit_icache_coherence::pipeline_flush_mt().map_err(|error| fail(error.to_string()))
-    }
-
-    /// Makes `unit` the answer of [`lookup`] for these pages; null takes it back.
-    pub(super) fn set_unit(&self, unit: *mut CodeUnit) {
-        if let Ok(space) = space() {
-            space.map(self.start..self.start + self.len, unit);
+    /// Makes `chunk` the one that [`lookup`] finds for these addresses; null takes it back.
+    pub(super) fn map(&self, addresses: &Range<usize>, chunk: *mut Chunk) {
+        for entry in &self.chunks[self.pages_of(addresses)] {
+            entry.store(chunk, Ordering::Release); // pairs with Acquire in `lookup`
         }
     }
-}
 
-impl Drop for CodePages {
-    fn drop(&mut self) {
-        let Ok(space) = space() else { return };
-        // A fresh mapping over the old one gives the memory back.
-        match region::alloc_at(self.start as *const u8, self.len, Protection::NONE) {
-            Ok(mapping) => std::mem::forget(mapping),
-            // The pages stay as they are and are never used again.
-            Err(_) => return,
-        }
-        space.free_pages().give((self.start - space.base) / PAGE, self.len / PAGE);
+    fn pages_of(&self, addresses: &Range<usize>) -> Range<usize> {
+        (addresses.start - self.base) / PAGE..(addresses.end - self.base) / PAGE
     }
 }

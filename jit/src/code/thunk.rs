@@ -11,7 +11,8 @@
 //!
 //! The address of the stub lies behind the last entry.
 
-use super::space::{CodePages, lookup};
+use super::arena::CodeArena;
+use super::space::lookup;
 use super::unit::PublishedUnit;
 use crate::error::CompileError;
 
@@ -36,21 +37,22 @@ impl LazyEntries {
     ///
     /// [`CompileError::CodeSpace`] when no room is left.
     pub fn publish(
+        arena: &CodeArena,
         count: usize,
         stub: *const u8,
         owner: usize,
     ) -> Result<LazyEntries, CompileError> {
         let end = count * ENTRY_SIZE;
-        let pages = CodePages::take(end + size_of::<usize>())?;
-        pages.fill(|memory| {
-            for (index, entry) in memory[..end].chunks_exact_mut(ENTRY_SIZE).enumerate() {
-                let distance = end - (index * ENTRY_SIZE + CALL_SIZE);
-                // The code space is smaller than 4 GiB.
-                encode(entry, distance as u32);
-            }
-            memory[end..end + size_of::<usize>()].copy_from_slice(&(stub as usize).to_le_bytes());
-        })?;
-        Ok(LazyEntries { unit: PublishedUnit::without_tables(pages, owner), count })
+        let mut text = vec![0; end + size_of::<usize>()];
+        for (index, entry) in text[..end].chunks_exact_mut(ENTRY_SIZE).enumerate() {
+            let distance = end - (index * ENTRY_SIZE + CALL_SIZE);
+            // The code space is smaller than 4 GiB.
+            encode(entry, distance as u32);
+        }
+        text[end..].copy_from_slice(&(stub as usize).to_le_bytes());
+        let room = arena.take(text.len())?;
+        room.write(&text)?;
+        Ok(LazyEntries { unit: PublishedUnit::without_tables(room, owner), count })
     }
 
     /// The entry of a defined function.

@@ -1,10 +1,11 @@
 //! [`CodeUnit`]: code that was published together, and its tables.
 
+use super::arena::{CodeArena, Room};
 use super::handlers::{HandlerTable, HandlersOfCall};
-use super::space::CodePages;
 use crate::compile::CompiledFunction;
 use crate::error::CompileError;
 use crate::trap::TrapCode;
+use std::borrow::Cow;
 
 /// Code that was published together, with what is known about its addresses.
 ///
@@ -146,13 +147,14 @@ impl UnitBuilder {
         self.size
     }
 
-    /// Puts the code where it can run. `owner` is what [`CodeUnit::owner`] will say.
+    /// Puts the code in `arena`, where it can run. `owner` is what [`CodeUnit::owner`] will say.
     ///
     /// # Errors
     ///
     /// [`CompileError::CodeSpace`] when no room is left.
-    pub fn publish(self, owner: usize) -> Result<PublishedUnit, CompileError> {
-        let pages = CodePages::take(self.size)?;
+    pub fn publish(self, arena: &CodeArena, owner: usize) -> Result<PublishedUnit, CompileError> {
+        let room = arena.take(self.size)?;
+        room.write(&self.text())?;
         let mut functions = Vec::with_capacity(self.functions.len());
         let mut traps = Vec::new();
         let mut addresses = Vec::new();
@@ -178,14 +180,8 @@ impl UnitBuilder {
         let handlers = HandlerTable::new(
             functions.iter().zip(&self.functions).map(|(r, f)| (r.offset, &*f.handled_calls)),
         );
-        pages.fill(|memory| {
-            for (compiled, range) in self.functions.iter().zip(&functions) {
-                let offset = range.offset as usize;
-                memory[offset..offset + compiled.code.len()].copy_from_slice(&compiled.code);
-            }
-        })?;
         let unit = CodeUnit {
-            start: pages.start(),
+            start: room.start(),
             functions: functions.into(),
             traps: traps.into(),
             addresses: addresses.into(),
@@ -194,28 +190,42 @@ impl UnitBuilder {
             references: references.into(),
             owner,
         };
-        Ok(PublishedUnit::new(unit, pages))
+        Ok(PublishedUnit::new(unit, room))
+    }
+
+    /// The bytes of all functions, each where it belongs.
+    fn text(&self) -> Cow<'_, [u8]> {
+        if let [only] = &self.functions[..] {
+            return Cow::Borrowed(&only.code);
+        }
+        let mut text = Vec::with_capacity(self.size);
+        for compiled in &self.functions {
+            text.resize(text.len().next_multiple_of(FUNCTION_ALIGN), 0);
+            text.extend_from_slice(&compiled.code);
+        }
+        Cow::Owned(text)
     }
 }
 
 /// Code that can run; taken back when dropped, so it must outlive every use of its addresses.
 #[derive(Debug)]
 pub struct PublishedUnit {
-    // A raw pointer, because the map of the code space refers to it as well.
+    // A raw pointer, because the chunk refers to it as well.
     unit: *mut CodeUnit,
-    pages: CodePages,
+    /// Keeps the chunk, where the unit is found.
+    room: Room,
 }
 
 impl PublishedUnit {
-    pub(super) fn new(unit: CodeUnit, pages: CodePages) -> PublishedUnit {
+    pub(super) fn new(unit: CodeUnit, room: Room) -> PublishedUnit {
         let unit = Box::into_raw(Box::new(unit));
-        pages.set_unit(unit);
-        PublishedUnit { unit, pages }
+        room.chunk.set_unit(&room.part, unit);
+        PublishedUnit { unit, room }
     }
 
     /// A unit for code that neither traps nor has frames.
-    pub(super) fn without_tables(pages: CodePages, owner: usize) -> PublishedUnit {
-        let start = pages.start();
+    pub(super) fn without_tables(room: Room, owner: usize) -> PublishedUnit {
+        let start = room.start();
         let none = CodeUnit {
             start,
             functions: Box::default(),
@@ -226,7 +236,7 @@ impl PublishedUnit {
             references: Box::default(),
             owner,
         };
-        PublishedUnit::new(none, pages)
+        PublishedUnit::new(none, room)
     }
 
     /// What is known about the unit's addresses.
@@ -237,7 +247,7 @@ impl PublishedUnit {
 
     /// The address of the first byte.
     pub fn start(&self) -> *const u8 {
-        self.pages.start() as *const u8
+        self.room.start() as *const u8
     }
 
     /// The address of each function, in the order in which they were pushed.
@@ -252,14 +262,14 @@ impl PublishedUnit {
 
 impl Drop for PublishedUnit {
     fn drop(&mut self) {
-        self.pages.set_unit(std::ptr::null_mut());
-        // SAFETY: allocated in `new`; the map does not refer to it any more, and whoever drops the
+        self.room.chunk.set_unit(&self.room.part, std::ptr::null_mut());
+        // SAFETY: allocated in `new`; the chunk does not refer to it any more, and whoever drops the
         // owner of code promises that nothing runs in it.
         drop(unsafe { Box::from_raw(self.unit) });
     }
 }
 
-// SAFETY: the unit is immutable and owned; the pages are owned.
+// SAFETY: the unit is immutable and owned; the room is owned.
 unsafe impl Send for PublishedUnit {}
 // SAFETY: as above; all access through a shared reference is reading.
 unsafe impl Sync for PublishedUnit {}

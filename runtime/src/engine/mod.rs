@@ -1,18 +1,22 @@
 //! [`Engine`]: what modules and stores have in common.
 
 mod once;
+mod parallel;
 mod types;
 
 pub(crate) use once::CompileOnce;
+pub(crate) use parallel::try_map;
 pub(crate) use types::{RegisteredType, TypeId, TypeRegistry};
 
 use crate::config::Config;
 use crate::error::Result;
 use crate::interrupt::Waiters;
 use crate::vm;
+use seqfault_jit::code::{CodeArena, CodeQuota};
+use seqfault_jit::process::Lock;
 use seqfault_jit::{CompileScratch, Compiler};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The compiler, the canonical function types, and the clock that interrupts stores.
 ///
@@ -28,7 +32,10 @@ pub(crate) struct EngineInner {
     types: TypeRegistry,
     epoch: AtomicU64,
     waiters: Waiters,
-    scratch: Mutex<Vec<CompileScratch>>,
+    scratch: Lock<Vec<CompileScratch>>,
+    code_quota: Arc<CodeQuota>,
+    /// The ways in and out of wasm, for each type of function.
+    trampolines: CodeArena,
 }
 
 /// Stack for one compilation. The code generator was seen to use up to 192 KiB in release builds.
@@ -55,13 +62,16 @@ impl Engine {
     /// signal handlers.
     pub fn new(config: &Config) -> Result<Engine> {
         vm::install_signal_handlers()?;
+        let code_quota = CodeQuota::new("Config::code_limit", config.code_limit, None);
         Ok(Engine(Arc::new(EngineInner {
             config: config.clone(),
             compiler: Compiler::new(config.tunables.clone())?,
             types: TypeRegistry::default(),
             epoch: AtomicU64::new(0),
             waiters: Waiters::default(),
-            scratch: Mutex::default(),
+            scratch: Lock::default(),
+            trampolines: CodeArena::of_pages(code_quota.clone()),
+            code_quota,
         })))
     }
 
@@ -101,6 +111,16 @@ impl Engine {
         &self.0.compiler
     }
 
+    /// What all code of the engine counts in.
+    pub(crate) fn code_quota(&self) -> &Arc<CodeQuota> {
+        &self.0.code_quota
+    }
+
+    /// Where trampolines go.
+    pub(crate) fn trampolines(&self) -> &CodeArena {
+        &self.0.trampolines
+    }
+
     pub(crate) fn types(&self) -> &TypeRegistry {
         &self.0.types
     }
@@ -108,15 +128,14 @@ impl Engine {
     /// Runs `compile` with memory that earlier compilations have left, and with enough stack: it
     /// may be called where wasm has used up nearly all of the thread's.
     pub(crate) fn with_scratch<R>(&self, compile: impl FnOnce(&mut CompileScratch) -> R) -> R {
-        let pool = || self.0.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = pool().pop().unwrap_or_default();
+        let mut scratch = self.0.scratch.lock().pop().unwrap_or_default();
         let compile = || compile(&mut scratch);
         let result = match is_own_stack() {
             true => stacker::maybe_grow(COMPILE_STACK / 2, COMPILE_STACK, compile),
             false => stacker::grow(COMPILE_STACK, compile),
         };
         // Not reached after a panic: then what is left of the scratch is dropped.
-        let mut pool = pool();
+        let mut pool = self.0.scratch.lock();
         if scratch.is_worth_keeping() && pool.len() < SCRATCH_POOL {
             pool.push(scratch);
         }

@@ -3,14 +3,18 @@
 use crate::error::Result;
 use seqfault_jit::CompileError;
 use seqfault_jit::code::PublishedUnit;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use seqfault_jit::process::Lock;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Code that is compiled when first needed. Others who need it meanwhile wait for it, and for
 /// nothing else. A failure is not kept: what stood in the way (no room for code) may pass.
+///
+/// In a child of `fork`, what a thread of the parent was compiling is compiled again.
 #[derive(Debug, Default)]
 pub(crate) struct CompileOnce {
-    unit: OnceLock<PublishedUnit>,
-    compiling: Mutex<()>,
+    /// Null, or from a box, for good.
+    unit: AtomicPtr<PublishedUnit>,
+    compiling: Lock<()>,
 }
 
 impl CompileOnce {
@@ -19,22 +23,41 @@ impl CompileOnce {
         &self,
         compile: impl FnOnce() -> Result<PublishedUnit, CompileError>,
     ) -> Result<*const u8, CompileError> {
-        if let Some(unit) = self.unit.get() {
+        if let Some(unit) = self.unit() {
             return Ok(unit.start());
         }
         // A panic in the compiler leaves nothing half done.
-        let _compiling = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(unit) = self.unit.get() {
+        let _compiling = self.compiling.lock();
+        if let Some(unit) = self.unit() {
             return Ok(unit.start());
         }
         let unit = compile()?;
-        Ok(self.unit.get_or_init(|| unit).start())
+        let start = unit.start();
+        // Release: pairs with the Acquire in `unit`. It is null, as the lock is held.
+        self.unit.store(Box::into_raw(Box::new(unit)), Ordering::Release);
+        Ok(start)
+    }
+
+    fn unit(&self) -> Option<&PublishedUnit> {
+        // SAFETY: null, or from a box that is freed only when this is dropped.
+        unsafe { self.unit.load(Ordering::Acquire).as_ref() }
+    }
+}
+
+impl Drop for CompileOnce {
+    fn drop(&mut self) {
+        let unit = *self.unit.get_mut();
+        if !unit.is_null() {
+            // SAFETY: left there by `get`, and not used any more.
+            drop(unsafe { Box::from_raw(unit) });
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use seqfault_jit::code::{CodeArena, CodeQuota};
 
     #[test]
     fn a_failure_is_tried_again() {
@@ -46,7 +69,7 @@ mod tests {
             let ty = seqfault_jit::types::FuncType::new([], []);
             let compiler = seqfault_jit::Compiler::new(Default::default())?;
             unit.push(compiler.compile_entry(&mut Default::default(), &ty)?);
-            unit.publish(0)
+            unit.publish(&CodeArena::new(CodeQuota::new("test", None, None)), 0)
         };
         let code = once.get(compile).unwrap();
         assert_eq!(once.get(full).unwrap(), code);

@@ -5,17 +5,18 @@
 //! Threads that meet in one function wait for that function only.
 
 use super::ModuleInner;
-use crate::engine::CompileOnce;
+use crate::engine::{CompileOnce, Engine, try_map};
 use crate::error::Result;
 use crate::vm;
-use rayon::prelude::*;
-use seqfault_jit::code::{LazyEntries, PublishedUnit, UnitBuilder};
+use seqfault_jit::code::{CodeArena, CodeQuota, LazyEntries, PublishedUnit, UnitBuilder};
 use seqfault_jit::vm::VMSlot;
 use seqfault_jit::{CompileError, CompileScratch};
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 pub(super) struct ModuleCode {
+    arena: CodeArena,
     slots: Box<[VMSlot]>,
     functions: Box<[CompileOnce]>,
     /// Code that was compiled together.
@@ -31,8 +32,12 @@ const BATCH: usize = 128;
 impl ModuleCode {
     /// Slots for `count` functions, which lead nowhere: [`ModuleCode::compile_when_called`] or
     /// [`ModuleCode::compile_all`] comes next, when the module lies where it stays.
-    pub(super) fn new(count: usize) -> ModuleCode {
+    pub(super) fn new(engine: &Engine, count: usize) -> ModuleCode {
+        let limit = engine.config().module_code_limit;
+        let within = engine.code_quota().clone();
+        let quota = CodeQuota::new("Config::module_code_limit", limit, Some(within));
         ModuleCode {
+            arena: CodeArena::new(quota),
             slots: (0..count).map(|_| VMSlot(AtomicPtr::default())).collect(),
             functions: std::iter::repeat_with(CompileOnce::default).take(count).collect(),
             batches: OnceLock::new(),
@@ -43,7 +48,7 @@ impl ModuleCode {
     /// Makes each function's first call compile it.
     pub(super) fn compile_when_called(&self, module: &ModuleInner) -> Result<(), CompileError> {
         let stub = vm::lazy_function_stub();
-        let lazy = LazyEntries::publish(self.slots.len(), stub, owner(module))?;
+        let lazy = LazyEntries::publish(&self.arena, self.slots.len(), stub, owner(module))?;
         for (index, slot) in self.slots.iter().enumerate() {
             slot.0.store(lazy.entry(index).cast_mut(), Ordering::Relaxed);
         }
@@ -65,7 +70,7 @@ impl ModuleCode {
             })?;
             let mut unit = UnitBuilder::new();
             unit.push(compiled);
-            let unit = unit.publish(owner(module))?;
+            let unit = unit.publish(&self.arena, owner(module))?;
             self.patch(defined, unit.start());
             Ok(unit)
         })?;
@@ -74,13 +79,11 @@ impl ModuleCode {
 
     /// Compiles all functions, on all cores.
     pub(super) fn compile_all(&self, module: &ModuleInner) -> Result<()> {
-        let all: Vec<usize> = (0..self.slots.len()).collect();
-        let batches = all
-            .par_chunks(BATCH)
-            .map_init(CompileScratch::default, |scratch, batch| {
-                self.compile_batch(module, scratch, batch)
-            })
-            .collect::<Result<Vec<_>, CompileError>>()?;
+        let count = self.slots.len();
+        let starts = (0..count).step_by(BATCH).collect();
+        let batches = try_map(starts, 1, |scratch, start| {
+            self.compile_batch(module, scratch, start..count.min(start + BATCH))
+        })?;
         self.batches.set(batches).expect("compiled once, when the module is made");
         Ok(())
     }
@@ -89,16 +92,16 @@ impl ModuleCode {
         &self,
         module: &ModuleInner,
         scratch: &mut CompileScratch,
-        batch: &[usize],
+        batch: Range<usize>,
     ) -> Result<PublishedUnit, CompileError> {
         let compiler = module.engine.compiler();
         let mut unit = UnitBuilder::new();
-        for &defined in batch {
+        for defined in batch.clone() {
             let func = (module.info.num_imported_functions + defined) as u32;
             unit.push(compiler.compile_function(scratch, module.source(), func)?);
         }
-        let unit = unit.publish(owner(module))?;
-        for (&defined, start) in batch.iter().zip(unit.function_starts()) {
+        let unit = unit.publish(&self.arena, owner(module))?;
+        for (defined, start) in batch.zip(unit.function_starts()) {
             self.patch(defined, start);
         }
         Ok(unit)

@@ -3,11 +3,10 @@
 mod code;
 
 use crate::config::Compilation;
-use crate::engine::{Engine, RegisteredType, TypeId};
+use crate::engine::{Engine, RegisteredType, TypeId, try_map};
 use crate::error::{Error, Result};
 use crate::types::{ExportType, ExternType, FuncType, GlobalType, ImportType, TableType, TagType};
 use code::ModuleCode;
-use rayon::prelude::*;
 use seqfault_jit::module::{
     BodyValidation, EntityIndex, EntityType, ModuleInfo, ParsedModule, ValidationScratch,
     function_names, parse,
@@ -90,7 +89,7 @@ impl Module {
             type_ids,
             types,
             exports,
-            code: ModuleCode::new(info.bodies.len()),
+            code: ModuleCode::new(engine, info.bodies.len()),
             names: OnceLock::new(),
             info,
         }));
@@ -279,16 +278,9 @@ fn register_types(engine: &Engine, info: &ModuleInfo) -> Box<[RegisteredType]> {
 
 /// Validates function bodies on all cores.
 fn validate_bodies(bytes: &[u8], bodies: Vec<BodyValidation>) -> Result<(), CompileError> {
-    // Few bodies are done before other threads are awake.
-    const WORTH_SHARING: usize = 64;
-    if bodies.len() < WORTH_SHARING {
-        let mut scratch = ValidationScratch::default();
-        return bodies.into_iter().try_for_each(|body| body.run(bytes, &mut scratch));
-    }
-    bodies
-        .into_par_iter()
-        .with_min_len(WORTH_SHARING / 2)
-        .try_for_each_init(ValidationScratch::default, |scratch, body| body.run(bytes, scratch))
+    const GRAIN: usize = 32;
+    let validate = |scratch: &mut ValidationScratch, body: BodyValidation| body.run(bytes, scratch);
+    try_map(bodies, GRAIN, validate).map(|_| ())
 }
 
 /// The binary format of what may be text.

@@ -1,0 +1,224 @@
+//! [`Chunk`]: pages of the code space that units of one owner lie in, one behind the other.
+//!
+//! Which unit an address belongs to is known for each line of 64 bytes, where units start. A unit sets
+//! the entries of its own lines and nobody else's, so that neighbours need not agree.
+//!
+//! A chunk is there until its last unit is dropped; then its pages go back.
+
+use super::file::{CodeFile, barrier};
+use super::quota::{Charge, CodeQuota};
+use super::space::{CodeSpace, PAGE};
+use super::unit::CodeUnit;
+use crate::error::CompileError;
+use region::Protection;
+use std::ffi::c_void;
+use std::ops::Range;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Weak};
+
+/// Where units start.
+pub(super) const LINE: usize = 64;
+
+/// Pages for code.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    memory: CodeMemory,
+    /// The unit that each line belongs to.
+    lines: Box<[AtomicPtr<CodeUnit>]>,
+}
+
+/// Addresses of the code space that are ours, and how bytes get there. Given back when dropped.
+#[derive(Debug)]
+struct CodeMemory {
+    space: &'static CodeSpace,
+    addresses: Range<usize>,
+    backing: Backing,
+    _charge: Charge,
+}
+
+#[derive(Debug)]
+enum Backing {
+    /// A part of the file. The process keeps it open while it is written to.
+    File(Weak<CodeFile>),
+    /// Anonymous pages, which become accessible when they are written: all at once, and for good.
+    Anonymous {
+        /// Why there is no file.
+        reason: String,
+    },
+}
+
+impl Chunk {
+    /// A chunk of `least` bytes, or more if that serves others: up to `most`.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::CodeSpace`] when no room is left.
+    pub(super) fn new(
+        least: usize,
+        most: usize,
+        quota: &Arc<CodeQuota>,
+    ) -> Result<Arc<Chunk>, CompileError> {
+        let (least, most) = (least.next_multiple_of(PAGE), most.next_multiple_of(PAGE));
+        let fail = |message: String| CompileError::CodeSpace { bytes: least, message };
+        let space = CodeSpace::get().map_err(fail)?;
+        let memory = match space.file() {
+            Ok(file) => CodeMemory::take_mapped(space, (least, most), quota, &file),
+            Err(reason) => CodeMemory::take_anonymous(space, least, quota, reason),
+        }?;
+        let lines = memory.addresses.len() / LINE;
+        // SAFETY: a null `AtomicPtr` is all zeros.
+        let lines = unsafe { Box::<[AtomicPtr<CodeUnit>]>::new_zeroed_slice(lines).assume_init() };
+        let chunk = Arc::new(Chunk { memory, lines });
+        let found = Arc::as_ptr(&chunk).cast_mut();
+        space.map(&chunk.memory.addresses, found);
+        Ok(chunk)
+    }
+
+    /// The address of the first byte.
+    pub(super) fn start(&self) -> usize {
+        self.memory.addresses.start
+    }
+
+    /// Bytes.
+    pub(super) fn len(&self) -> usize {
+        self.memory.addresses.len()
+    }
+
+    /// Whether more units may be put behind those that are there: not after a fork, when others may
+    /// be running what is there, and not where pages are made executable as a whole.
+    pub(super) fn is_open(&self) -> bool {
+        match &self.memory.backing {
+            Backing::File(file) => file.upgrade().is_some_and(|file| file.is_writable()),
+            Backing::Anonymous { .. } => false,
+        }
+    }
+
+    /// Puts code at an offset, where it can run from then on.
+    pub(super) fn write(&self, offset: usize, code: &[u8]) -> Result<(), CompileError> {
+        let fail = |message| CompileError::CodeSpace { bytes: code.len(), message };
+        self.memory.write(offset, code).map_err(fail)?;
+        let start = (self.start() + offset) as *const c_void;
+        // SAFETY: the range was just written and is mapped.
+        unsafe { wasmtime_jit_icache_coherence::clear_cache(start, code.len()) }
+            .and_then(|()| wasmtime_jit_icache_coherence::pipeline_flush_mt())
+            .map_err(|error| fail(error.to_string()))
+    }
+
+    /// The unit that an address in the chunk belongs to, or null.
+    pub(super) fn unit_at(&self, pc: usize) -> *mut CodeUnit {
+        let line = (pc - self.start()) / LINE;
+        self.lines[line].load(Ordering::Acquire) // pairs with Release in `set_unit`
+    }
+
+    /// Makes `unit` the one that [`Chunk::unit_at`] finds in this part of the chunk.
+    pub(super) fn set_unit(&self, part: &Range<usize>, unit: *mut CodeUnit) {
+        for line in &self.lines[part.start / LINE..part.end.div_ceil(LINE)] {
+            line.store(unit, Ordering::Release); // pairs with Acquire in `unit_at`
+        }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // Before the chunk itself goes, and before its addresses are anybody else's.
+        self.memory.space.map(&self.memory.addresses, std::ptr::null_mut());
+    }
+}
+
+impl CodeMemory {
+    /// A part of the file, mapped: of the larger size if there is room for it.
+    fn take_mapped(
+        space: &'static CodeSpace,
+        (least, most): (usize, usize),
+        quota: &Arc<CodeQuota>,
+        file: &Arc<CodeFile>,
+    ) -> Result<CodeMemory, CompileError> {
+        let take = |len| {
+            CodeMemory::take_addresses(space, len, quota, Backing::File(Arc::downgrade(file)))
+        };
+        let memory = match take(most) {
+            Err(_) if most > least => take(least),
+            taken => taken,
+        }?;
+        // SAFETY: the addresses are ours.
+        match unsafe { file.map(&memory.addresses, memory.addresses.start - space.base()) } {
+            Ok(()) => Ok(memory),
+            Err(reason) => {
+                drop(memory);
+                CodeMemory::take_anonymous(space, least, quota, reason)
+            }
+        }
+    }
+
+    /// Pages for one unit, not accessible yet.
+    fn take_anonymous(
+        space: &'static CodeSpace,
+        len: usize,
+        quota: &Arc<CodeQuota>,
+        reason: String,
+    ) -> Result<CodeMemory, CompileError> {
+        CodeMemory::take_addresses(space, len, quota, Backing::Anonymous { reason })
+    }
+
+    fn take_addresses(
+        space: &'static CodeSpace,
+        len: usize,
+        quota: &Arc<CodeQuota>,
+        backing: Backing,
+    ) -> Result<CodeMemory, CompileError> {
+        let _charge = quota.charge(len)?;
+        let addresses = space.take(len).ok_or_else(|| {
+            let message = format!(
+                "the {} MiB of addresses that all engines of the process share are used up; drop modules",
+                space.size() >> 20
+            );
+            CompileError::CodeSpace { bytes: len, message }
+        })?;
+        Ok(CodeMemory { space, addresses, backing, _charge })
+    }
+
+    fn write(&self, offset: usize, code: &[u8]) -> Result<(), String> {
+        match &self.backing {
+            Backing::File(file) => {
+                let file = file.upgrade().ok_or("the process has forked meanwhile")?;
+                file.write(code, self.addresses.start - self.space.base() + offset)
+            }
+            Backing::Anonymous { reason } => self
+                .write_anonymous(offset, code)
+                .map_err(|error| format!("{error}, and before that: {reason}")),
+        }
+    }
+
+    fn write_anonymous(&self, offset: usize, code: &[u8]) -> region::Result<()> {
+        let start = self.addresses.start as *mut u8;
+        let len = self.addresses.len();
+        // SAFETY: the pages are ours alone, and nothing can reach them before they are published.
+        unsafe { region::protect(start, len, Protection::READ_WRITE) }?;
+        // SAFETY: writable since the line above, ours alone; `offset` and the code lie in it.
+        unsafe { start.add(offset).copy_from_nonoverlapping(code.as_ptr(), code.len()) };
+        // SAFETY: as for the first call.
+        unsafe { region::protect(start, len, Protection::READ_EXECUTE) }
+    }
+}
+
+impl Drop for CodeMemory {
+    fn drop(&mut self) {
+        let (start, len) = (self.addresses.start, self.addresses.len());
+        // A fresh mapping over the old one gives anonymous memory back.
+        match region::alloc_at(start as *const u8, len, Protection::NONE) {
+            Ok(mapping) => std::mem::forget(mapping),
+            // The pages stay as they are and are never used again.
+            Err(_) => return,
+        }
+        if let Backing::File(file) = &self.backing
+            && let Some(file) = file.upgrade()
+        {
+            let at = start - self.space.base();
+            file.discard(at..at + len);
+        }
+        // Where it is refused, processors have nearly always forgotten, too: they were interrupted to
+        // forget the old mapping. To be safe the addresses rest until all others have been used.
+        let forgotten = barrier();
+        self.space.give(&self.addresses, forgotten);
+    }
+}
