@@ -39,6 +39,7 @@ mod listing;
 mod memory;
 mod pipe;
 mod random;
+mod resolve;
 mod sync;
 mod table;
 mod threads;

@@ -80,7 +80,7 @@ fn filestat(descriptor: &Descriptor) -> Result<FileStat> {
     Ok(stat)
 }
 
-fn from_host(stat: &Stat) -> FileStat {
+pub(super) fn from_host(stat: &Stat) -> FileStat {
     FileStat {
         dev: stat.st_dev,
         ino: stat.st_ino,
@@ -94,7 +94,7 @@ fn from_host(stat: &Stat) -> FileStat {
 }
 
 /// A host's time stamp as nanoseconds since 1970, at least 1970 and at most the year 2554.
-pub(super) fn timestamp(seconds: i64, nanoseconds: impl TryInto<u64>) -> u64 {
+fn timestamp(seconds: i64, nanoseconds: impl TryInto<u64>) -> u64 {
     let Ok(seconds) = u64::try_from(seconds) else {
         return 0;
     };
@@ -122,23 +122,19 @@ pub(crate) fn fd_filestat_set_times(
         directory.require_writable()?;
     }
     descriptor.require(Rights::FD_FILESTAT_SET_TIMES)?;
-    let stamps = Timestamps {
-        last_access: times.access.timespec(),
-        last_modification: times.modification.timespec(),
-    };
     let fd = descriptor.host_fd().ok_or(Errno::NotSup)?;
-    Ok(rustix::fs::futimens(fd, &stamps)?)
+    Ok(rustix::fs::futimens(fd, &times.stamps())?)
 }
 
 /// What to set the times of a file to.
 pub(super) struct Times {
-    pub(super) access: SetTime,
-    pub(super) modification: SetTime,
+    access: SetTime,
+    modification: SetTime,
 }
 
 /// What to set one time of a file to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SetTime {
+enum SetTime {
     Keep,
     Now,
     /// Nanoseconds since 1970.
@@ -161,6 +157,14 @@ impl Times {
             access: set(FstFlags::ATIM, FstFlags::ATIM_NOW, access)?,
             modification: set(FstFlags::MTIM, FstFlags::MTIM_NOW, modification)?,
         })
+    }
+
+    /// As the host takes them.
+    pub(super) fn stamps(&self) -> Timestamps {
+        Timestamps {
+            last_access: self.access.timespec(),
+            last_modification: self.modification.timespec(),
+        }
     }
 }
 

@@ -1,22 +1,20 @@
-//! Operations on paths, but for opening.
+//! Operations on paths, except opening.
 //!
-//! Every path goes through cap-std, relative to a directory the guest holds. It resolves `..`,
-//! absolute paths and symbolic links so that nothing outside of that directory is reached, however
-//! the host's file system changes meanwhile; such a path is EPERM.
+//! [`resolve`](crate::resolve) says what a path names; what is done with it is the host's business, and so
+//! are the errors, up to those of paths that lead out of what the guest holds.
 
 use std::sync::Arc;
 
-use cap_fs_ext::{DirExt, SystemTimeSpec};
-use cap_std::fs::{Metadata, MetadataExt};
-use cap_std::time::{Duration, SystemClock, SystemTime};
-use rustix::fs::FileType as HostType;
+use cap_fs_ext::FollowSymlinks;
+use rustix::fs::{AtFlags, Mode};
 
-use super::fd_stat::{SetTime, Times, timestamp};
+use super::fd_stat::{Times, from_host};
 use crate::abi::{Errno, FileStat, LookupFlags, Rights};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, Directory};
 use crate::error::{Error, Result};
 use crate::memory::GuestMemory;
+use crate::resolve::{self, existing_name, lookup, name};
 
 /// Longest path taken from a guest; the host refuses longer ones, too (PATH_MAX, with its NUL).
 const PATH_MAX: u32 = 4095;
@@ -55,6 +53,14 @@ fn directory(descriptor: &Descriptor) -> Result<&Directory, Errno> {
     descriptor.as_directory()
 }
 
+/// Whether a link in the last place is followed.
+pub(super) fn following(flags: u32) -> Result<FollowSymlinks, Errno> {
+    match LookupFlags::new(flags)?.contains(LookupFlags::SYMLINK_FOLLOW) {
+        true => Ok(FollowSymlinks::Yes),
+        false => Ok(FollowSymlinks::No),
+    }
+}
+
 /// Makes a directory.
 pub(crate) fn path_create_directory(
     ctx: &State,
@@ -65,7 +71,10 @@ pub(crate) fn path_create_directory(
 ) -> Result<()> {
     let path = read_path(memory, path, path_len)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_CREATE_DIRECTORY)?;
-    Ok(directory(&descriptor)?.dir.create_dir(path)?)
+    let made = name(&directory(&descriptor)?.dir, &path)?;
+    // The process's umask takes from it, as from all that it makes.
+    let everything = Mode::RWXU | Mode::RWXG | Mode::RWXO;
+    Ok(rustix::fs::mkdirat(made.directory(), made.as_str(), everything)?)
 }
 
 /// Removes an empty directory.
@@ -78,16 +87,8 @@ pub(crate) fn path_remove_directory(
 ) -> Result<()> {
     let path = read_path(memory, path, path_len)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_REMOVE_DIRECTORY)?;
-    Ok(directory(&descriptor)?.dir.remove_dir(without_slashes(&path))?)
-}
-
-/// The path without slashes at its end. What rmdir(2) removes is a directory with or without them;
-/// cap-std takes `dir/` for `dir/.`, which cannot be removed.
-fn without_slashes(path: &str) -> &str {
-    match path.trim_end_matches('/') {
-        "" => path,
-        name => name,
-    }
+    let gone = name(&directory(&descriptor)?.dir, &path)?;
+    Ok(rustix::fs::unlinkat(gone.directory(), gone.as_str(), AtFlags::REMOVEDIR)?)
 }
 
 /// Removes a name of something that is not a directory.
@@ -100,7 +101,8 @@ pub(crate) fn path_unlink_file(
 ) -> Result<()> {
     let path = read_path(memory, path, path_len)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_UNLINK_FILE)?;
-    Ok(directory(&descriptor)?.dir.remove_file(path)?)
+    let gone = name(&directory(&descriptor)?.dir, &path)?;
+    Ok(rustix::fs::unlinkat(gone.directory(), gone.as_str(), AtFlags::empty())?)
 }
 
 /// Renames something, within a directory or between two.
@@ -116,7 +118,9 @@ pub(crate) fn path_rename(
     let to_path = read_path(memory, new_path, new_path_len)?;
     let from = for_changing(ctx, fd, Rights::PATH_RENAME_SOURCE)?;
     let to = for_changing(ctx, new_fd, Rights::PATH_RENAME_TARGET)?;
-    Ok(directory(&from)?.dir.rename(from_path, &directory(&to)?.dir, to_path)?)
+    let from = name(&directory(&from)?.dir, &from_path)?;
+    let to = name(&directory(&to)?.dir, &to_path)?;
+    Ok(rustix::fs::renameat(from.directory(), from.as_str(), to.directory(), to.as_str())?)
 }
 
 /// Gives a file another name. Links to what a symbolic link points to are not supported: the flag
@@ -138,7 +142,14 @@ pub(crate) fn path_link(
     // A link out of a directory for reading only would be a way to write to it.
     let from = for_changing(ctx, old_fd, Rights::PATH_LINK_SOURCE)?;
     let to = for_changing(ctx, new_fd, Rights::PATH_LINK_TARGET)?;
-    Ok(directory(&from)?.dir.hard_link(from_path, &directory(&to)?.dir, to_path)?)
+    let from = existing_name(&directory(&from)?.dir, &from_path)?;
+    let to = match name(&directory(&to)?.dir, &to_path) {
+        Ok(to) => to,
+        // The kernel looks at the old path first.
+        Err(error) => return Err(from.check().err().unwrap_or(error).into()),
+    };
+    let (old, new) = (from.directory(), to.directory());
+    Ok(rustix::fs::linkat(old, from.as_str(), new, to.as_str(), AtFlags::empty())?)
 }
 
 /// Makes a symbolic link with the contents `old_path`, which must not be absolute.
@@ -152,7 +163,11 @@ pub(crate) fn path_symlink(
     let contents = read_path(memory, old_path, old_path_len)?;
     let path = read_path(memory, new_path, new_path_len)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_SYMLINK)?;
-    Ok(directory(&descriptor)?.dir.symlink(contents, path)?)
+    if contents.starts_with('/') {
+        return Err(Errno::Perm.into());
+    }
+    let made = name(&directory(&descriptor)?.dir, &path)?;
+    Ok(rustix::fs::symlinkat(contents, made.directory(), made.as_str())?)
 }
 
 /// Writes what a symbolic link contains, as much as fits. An absolute one is EPERM: it says something
@@ -167,8 +182,12 @@ pub(crate) fn path_readlink(
 ) -> Result<()> {
     let path = read_path(memory, path, path_len)?;
     let descriptor = for_looking(ctx, fd, Rights::PATH_READLINK)?;
-    let contents = directory(&descriptor)?.dir.read_link(path)?;
-    let contents = contents.into_os_string().into_string().map_err(|_| Errno::IlSeq)?;
+    let link = existing_name(&directory(&descriptor)?.dir, &path)?;
+    let contents = rustix::fs::readlinkat(link.directory(), link.as_str(), Vec::new())?;
+    let contents = contents.into_string().map_err(|_| Errno::IlSeq)?;
+    if contents.starts_with('/') {
+        return Err(Errno::Perm.into());
+    }
     let fits = contents.len().min(buf_len as usize);
     memory.write(buf, &contents.as_bytes()[..fits])?;
     memory.write_u32(bufused, fits as u32)
@@ -183,25 +202,11 @@ pub(crate) fn path_filestat_get(
     (path, path_len): (u32, u32),
     buf: u32,
 ) -> Result<()> {
-    let follow = LookupFlags::new(flags)?.contains(LookupFlags::SYMLINK_FOLLOW);
+    let follow = following(flags)?;
     let path = read_path(memory, path, path_len)?;
     let descriptor = for_looking(ctx, fd, Rights::PATH_FILESTAT_GET)?;
-    let dir = &directory(&descriptor)?.dir;
-    let metadata = if follow { dir.metadata(path)? } else { dir.symlink_metadata(path)? };
-    memory.write_record(buf, FileStat::ALIGN, &filestat(&metadata).encode())
-}
-
-fn filestat(metadata: &Metadata) -> FileStat {
-    FileStat {
-        dev: metadata.dev(),
-        ino: metadata.ino(),
-        filetype: HostType::from_raw_mode(metadata.mode()).into(),
-        nlink: metadata.nlink(),
-        size: metadata.size(),
-        atim: timestamp(metadata.atime(), metadata.atime_nsec()),
-        mtim: timestamp(metadata.mtime(), metadata.mtime_nsec()),
-        ctim: timestamp(metadata.ctime(), metadata.ctime_nsec()),
-    }
+    let stat = resolve::stat(&directory(&descriptor)?.dir, &path, follow)?;
+    memory.write_record(buf, FileStat::ALIGN, &from_host(&stat).encode())
 }
 
 /// Sets the times of what a path names.
@@ -214,26 +219,11 @@ pub(crate) fn path_filestat_set_times(
     (atim, mtim): (u64, u64),
     fst_flags: u32,
 ) -> Result<()> {
-    let follow = LookupFlags::new(flags)?.contains(LookupFlags::SYMLINK_FOLLOW);
+    let follow = following(flags)?;
     let times = Times::new(atim, mtim, fst_flags)?;
     let path = read_path(memory, path, path_len)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_FILESTAT_SET_TIMES)?;
-    let dir = &directory(&descriptor)?.dir;
-    let (access, modification) = (time_spec(times.access), time_spec(times.modification));
-    if follow {
-        Ok(dir.set_times(path, access, modification)?)
-    } else {
-        Ok(dir.set_symlink_times(path, access, modification)?)
-    }
-}
-
-fn time_spec(time: SetTime) -> Option<SystemTimeSpec> {
-    match time {
-        SetTime::Keep => None,
-        SetTime::Now => Some(SystemTimeSpec::SymbolicNow),
-        SetTime::At(nanos) => {
-            let at: SystemTime = SystemClock::UNIX_EPOCH + Duration::from_nanos(nanos);
-            Some(SystemTimeSpec::Absolute(at))
-        }
-    }
+    // Not opened for it: a device would notice, and a pipe would wait for its other end.
+    let found = lookup(&directory(&descriptor)?.dir, &path, follow)?;
+    Ok(rustix::fs::utimensat(found, "", &times.stamps(), AtFlags::EMPTY_PATH)?)
 }

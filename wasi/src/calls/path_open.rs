@@ -12,8 +12,8 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags as HostFlags;
 
-use super::path::{for_looking, read_path};
-use crate::abi::{Errno, FdFlags, LookupFlags, OFlags, Rights};
+use super::path::{following, for_looking, read_path};
+use crate::abi::{Errno, FdFlags, OFlags, Rights};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, DirAccess, Directory, host_flags};
 use crate::error::{Error, Result};
@@ -43,7 +43,7 @@ pub(crate) fn path_open(
     fdflags: u32,
     opened_fd: u32,
 ) -> Result<()> {
-    let lookup = LookupFlags::new(dirflags)?;
+    let follow = following(dirflags)?;
     let flags = OFlags::new(oflags)?;
     let fd_flags = FdFlags::new(fdflags)?;
     let path = read_path(memory, path, path_len)?;
@@ -51,11 +51,7 @@ pub(crate) fn path_open(
     let (_, inheriting) = parent.rights();
     let wanted = Rights::from_bits(rights_base).and(inheriting);
     let request = Request {
-        follow: if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
-            FollowSymlinks::Yes
-        } else {
-            FollowSymlinks::No
-        },
+        follow,
         flags,
         fd_flags,
         read: wanted.contains(Rights::FD_READ),

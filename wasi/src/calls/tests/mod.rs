@@ -5,6 +5,7 @@
 mod files;
 mod hostile;
 mod paths;
+mod posix;
 mod readdir;
 mod sandbox;
 mod stdio;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::{fd, fd_io, fd_stat, path, path_open, readdir as calls_readdir};
-use crate::abi::{Errno, FileType, OFlags, Rights};
+use crate::abi::{Errno, FdFlags, FileType, OFlags, Rights};
 use crate::ctx::Pinned;
 use crate::error::{Error, Result};
 use crate::memory::fake::FakeMemory;
