@@ -127,6 +127,20 @@ pub(crate) fn pwritev(fd: BorrowedFd<'_>, from: &LentList<'_>, offset: u64) -> i
     retry(|| unsafe { libc::pwritev64(fd.as_raw_fd(), list, count, offset) })
 }
 
+/// As [`pwritev`], on a descriptor opened for appending, where Linux else writes at the end. Fails with
+/// EOPNOTSUPP before Linux 6.9.
+pub(crate) fn pwritev_no_append(
+    fd: BorrowedFd<'_>,
+    from: &LentList<'_>,
+    offset: u64,
+) -> io::Result<usize> {
+    let (list, count) = raw_list(from);
+    let offset = file_offset(offset)?;
+    let flags = libc::RWF_NOAPPEND;
+    // SAFETY: as in `writev`.
+    retry(|| unsafe { libc::pwritev2(fd.as_raw_fd(), list, count, offset, flags) })
+}
+
 /// The list as the kernel wants it: `Lent` is a transparent `iovec`. Lists are at most `IOV_MAX`
 /// long, so the count fits.
 fn raw_list(lent: &LentList<'_>) -> (*const libc::iovec, libc::c_int) {

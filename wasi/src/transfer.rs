@@ -6,8 +6,9 @@
 //! embedder's go through a buffer.
 
 use std::io::{self, Read, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use rustix::fs::{Mode, OFlags as HostFlags};
 use seqfault::Access;
 
 use crate::abi::{Errno, Iovec};
@@ -81,9 +82,31 @@ pub(crate) fn write_fd(
     let moved = transfer(memory, iovecs, 0..MAX_TRANSFER, Access::Read, |list| match position {
         Position::Current => kernel::writev(fd, list),
         Position::CurrentNow => kernel::writev_now(fd, list),
-        Position::At(offset) => kernel::pwritev(fd, list, offset),
+        Position::At(offset) => write_at(fd, list, offset),
     })?;
     Ok(transferred(moved))
+}
+
+/// Writes at `offset`, also where the descriptor was opened for appending. That is what POSIX says; Linux
+/// itself would write at the end, which pwrite(2) calls a bug.
+fn write_at(fd: BorrowedFd<'_>, list: &LentList<'_>, offset: u64) -> io::Result<usize> {
+    if !rustix::fs::fcntl_getfl(fd)?.contains(HostFlags::APPEND) {
+        return kernel::pwritev(fd, list, offset);
+    }
+    match kernel::pwritev_no_append(fd, list, offset) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            write_at_by_another(fd, list, offset)
+        }
+        written => written,
+    }
+}
+
+/// Writes at `offset` by a descriptor of its own for the same file, which is not one for appending.
+fn write_at_by_another(fd: BorrowedFd<'_>, list: &LentList<'_>, offset: u64) -> io::Result<usize> {
+    let file = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = HostFlags::WRONLY | HostFlags::CLOEXEC | HostFlags::NOCTTY | HostFlags::NONBLOCK;
+    let other = rustix::fs::open(file, flags, Mode::empty())?;
+    kernel::pwritev(other.as_fd(), list, offset)
 }
 
 /// Lends the part `range` of the bytes that `iovecs` name to `call`.
@@ -217,7 +240,6 @@ fn transferred(bytes: u64) -> u32 {
 mod tests {
     use super::*;
     use crate::memory::fake::FakeMemory;
-    use std::os::fd::AsFd;
 
     fn iovec(buf: u32, len: u32) -> Iovec {
         Iovec { buf, len }
@@ -248,6 +270,21 @@ mod tests {
         let got = read_fd(&memory, &list, file.as_fd(), Position::At(0), true).unwrap();
         assert_eq!(got as usize, size);
         assert_eq!(memory.get(16, size), bytes);
+    }
+
+    #[test]
+    fn writing_at_an_offset_does_not_append() {
+        for write in [write_at, write_at_by_another] {
+            let temp = tempfile::tempdir().unwrap();
+            let path = temp.path().join("file");
+            std::fs::write(&path, "0123456789").unwrap();
+            let file = std::fs::File::options().append(true).open(&path).unwrap();
+            let cells = [std::cell::Cell::new(b'x')];
+            let list = LentList::from_iter([Lent::from_cells(&cells)]);
+            assert_eq!(write(file.as_fd(), &list, 3).unwrap(), 1);
+            (&file).write_all(b"end").unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"012x456789end");
+        }
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(crate) fn fd_pread(
     memory.write_u32(nread, read)
 }
 
-/// Writes at `offset`; the descriptor stays where it stands.
+/// Writes at `offset`, also to a file opened for appending; the descriptor stays where it stands.
 pub(crate) fn fd_pwrite(
     ctx: &State,
     memory: &mut dyn GuestMemory,
