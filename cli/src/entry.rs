@@ -5,6 +5,7 @@
 //! parameters is no entry. `_initialize` is called before either, where a module exports it.
 
 use crate::invoke;
+use seqfault::message::{self, Escaped};
 use seqfault::{AsContextMut, Error, Extern, ExternType, FuncType, Instance, Module, Result};
 
 /// The names of entries, the first that a module exports first.
@@ -30,8 +31,9 @@ impl<'a> Entry<'a> {
             return match function(module, name) {
                 Some(_) => Ok(Entry::Function(name)),
                 None => Err(Error::msg(format!(
-                    "{file} exports no function `{name}`: {}",
-                    functions_of(module)
+                    "{file} exports no function `{}`: {}",
+                    Escaped::name(name),
+                    functions_of(module, name)
                 ))),
             };
         }
@@ -43,12 +45,13 @@ impl<'a> Entry<'a> {
         Err(Error::msg(
             match ENTRIES.into_iter().find_map(|name| Some((name, function(module, name)?))) {
                 Some((name, ty)) => format!(
-                    "{file} is no program, its function `{name}` has the type {ty} and takes \
-                 parameters, which an entry does not: choose it with --invoke",
+                    "{file} is no program, its function `{name}` has the type {} and takes \
+                     parameters, which an entry does not: choose it with --invoke",
+                    Escaped::name(&ty.to_string()),
                 ),
                 None => format!(
                     "{file} is no program, it exports no function `_start`: {}, choose with --invoke",
-                    functions_of(module)
+                    functions_of(module, "_start")
                 ),
             },
         ))
@@ -71,7 +74,7 @@ impl<'a> Entry<'a> {
         }
         let (Entry::Command(name) | Entry::Function(name)) = self;
         let Some(Extern::Func(func)) = instance.get_export(&mut store, name) else {
-            return Err(Error::msg(format!("`{name}` is gone")));
+            return Err(Error::msg(format!("`{}` is gone", Escaped::name(name))));
         };
         match self {
             Entry::Command(_) => invoke::call_entry(store, func),
@@ -90,15 +93,13 @@ fn function(module: &Module, name: &str) -> Option<FuncType> {
     }
 }
 
-/// The functions that a module exports, for a message.
-fn functions_of(module: &Module) -> String {
-    let names: Vec<String> = module
-        .exports()
-        .filter(|export| matches!(export.ty(), ExternType::Func(_)))
-        .map(|export| format!("`{}`", export.name()))
-        .collect();
-    match names.is_empty() {
+/// The functions that a module exports, those first that are named most like `wanted`, for a
+/// message.
+fn functions_of(module: &Module, wanted: &str) -> String {
+    let functions = module.exports().filter(|export| matches!(export.ty(), ExternType::Func(_)));
+    let list = message::closest(wanted, functions.map(|export| export.name()));
+    match list.is_empty() {
         true => "it exports no function at all".to_owned(),
-        false => format!("it exports {}", names.join(", ")),
+        false => format!("it exports {list}"),
     }
 }

@@ -4,6 +4,7 @@
 //! is printed signed. Floats are what Rust reads, with `inf` and `nan`. A vector is one 128-bit
 //! integer, its first lane the least significant. Of references only `null` can be given.
 
+use seqfault::message::{Escaped, dozen};
 use seqfault::{AsContextMut, Error, Func, FuncType, RefType, Result, Val, ValType};
 use std::io::Write;
 
@@ -33,9 +34,9 @@ pub(crate) fn call_entry(mut store: impl AsContextMut, func: Func) -> Result<()>
 }
 
 fn parse_all(name: &str, ty: &FuncType, arguments: &[String]) -> Result<Vec<Val>> {
-    let params = ty.params();
+    let (params, name) = (ty.params(), Escaped::name(name));
     if params.len() != arguments.len() {
-        let types = params.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let types = dozen(params);
         return Err(Error::msg(format!(
             "`{name}` takes {} ({types}), {} given: write them after the file",
             counted(params.len(), "argument"),
@@ -45,7 +46,10 @@ fn parse_all(name: &str, ty: &FuncType, arguments: &[String]) -> Result<Vec<Val>
     let parsed = params.iter().zip(arguments).enumerate().map(|(index, (ty, text))| {
         parse(ty, text).ok_or_else(|| {
             let number = index + 1;
-            Error::msg(format!("argument {number} of `{name}`: `{text}` is no {ty}"))
+            Error::msg(format!(
+                "argument {number} of `{name}`: `{}` is no {ty}",
+                Escaped::name(text)
+            ))
         })
     });
     parsed.collect()

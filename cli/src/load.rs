@@ -1,7 +1,7 @@
 //! From a file, or standard input, to a module.
 
-use crate::features;
-use seqfault::{Config, Engine, Error, Module, Result};
+use seqfault::message::Escaped;
+use seqfault::{CompileError, Config, Engine, Error, Module, Result};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
@@ -38,10 +38,11 @@ impl Source {
         let compiled = Module::new(&Engine::new(config)?, &self.bytes);
         compiled.map_err(|error| {
             let error = error.context(format!("cannot compile {}", self.name));
-            match features::missing(config, &self.bytes).as_slice() {
-                [] => error,
-                missing => Error::msg(format!("{error}: switch on with -W {}", missing.join(","))),
-            }
+            let Some(CompileError::MissingFeatures { features, .. }) = error.downcast_ref() else {
+                return error;
+            };
+            let names: Vec<&str> = features.iter().map(|feature| feature.name()).collect();
+            Error::msg(format!("{error}: switch on with -W {}", names.join(",")))
         })
     }
 }
@@ -55,7 +56,7 @@ pub(crate) fn program_name(path: &Path) -> String {
 pub(crate) fn display_name(path: &Path) -> String {
     match path.as_os_str() == STDIN {
         true => "standard input".to_owned(),
-        false => format!("`{}`", path.display()),
+        false => format!("`{}`", Escaped::name(&path.to_string_lossy())),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::args::{Dir, EngineArgs, EnvVar, Size, Span};
 use crate::entry::Entry;
 use crate::load::{self, Source};
 use clap::Args;
+use seqfault::message::Escaped;
 use seqfault::{
     Engine, Error, ExternType, Linker, Module, Result, Store, StoreLimits, StoreLimitsBuilder,
     TrapCode,
@@ -96,7 +97,8 @@ impl RunCommand {
     fn args(&self) -> Result<Vec<String>> {
         let text = |arg: &OsString| {
             arg.clone().into_string().map_err(|arg| {
-                let arg = arg.display();
+                let arg = arg.to_string_lossy();
+                let arg = Escaped::name(&arg);
                 Error::msg(format!("the argument `{arg}` is not UTF-8, which programs expect"))
             })
         };
@@ -140,8 +142,8 @@ impl RunCommand {
                 return Err(Error::msg(format!(
                     "the shared memory `{}::{}` begins with {bytes} bytes: allow it so many with \
                      --memory-limit",
-                    import.module(),
-                    import.name()
+                    Escaped::name(import.module()),
+                    Escaped::name(import.name())
                 )));
             }
         }
@@ -200,7 +202,7 @@ impl RunCommand {
         wasi.build().map_err(|error| match error {
             BuildError::Directory { path, source } => Error::msg(format!(
                 "--dir: cannot open `{}`: {source}: give a directory that exists",
-                path.display()
+                Escaped::name(&path.to_string_lossy())
             )),
             error => error.into(),
         })

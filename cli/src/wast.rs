@@ -2,6 +2,7 @@
 
 use crate::args::EngineArgs;
 use clap::Args;
+use seqfault::message::Escaped;
 use seqfault::{Config, Error, Result};
 use seqfault_wast::{Features, Folder, WastRunner};
 use std::collections::hash_map::{Entry, HashMap};
@@ -86,7 +87,8 @@ impl WastCommand {
 /// that ends in `.wast`, in the order of the names.
 fn collect(path: &Path, scripts: &mut Vec<PathBuf>) -> Result<()> {
     let cannot_read = |error: std::io::Error| {
-        let path = path.display();
+        let path = path.to_string_lossy();
+        let path = Escaped::name(&path);
         Error::msg(format!("cannot read `{path}`: {error}: give a .wast file or a folder of them"))
     };
     if !fs::metadata(path).map_err(cannot_read)?.is_dir() {
@@ -97,7 +99,10 @@ fn collect(path: &Path, scripts: &mut Vec<PathBuf>) -> Result<()> {
     walk(path, scripts).map_err(cannot_read)?;
     scripts[before..].sort();
     match scripts.len() == before {
-        true => Err(Error::msg(format!("there is no .wast file in `{}`", path.display()))),
+        true => {
+            let path = path.to_string_lossy();
+            Err(Error::msg(format!("there is no .wast file in `{}`", Escaped::name(&path))))
+        }
         false => Ok(()),
     }
 }

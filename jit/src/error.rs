@@ -1,5 +1,7 @@
 //! Why a module cannot be compiled.
 
+use crate::feature::Feature;
+use crate::message::dozen;
 use thiserror::Error;
 
 /// Why a module cannot be compiled.
@@ -21,6 +23,18 @@ pub enum CompileError {
         message: String,
         /// Byte offset in the module.
         offset: usize,
+    },
+    /// The module is valid, but with features that are switched off.
+    #[error("the module needs {}, off here: {message} (at offset {offset:#x})", dozen(.features))]
+    MissingFeatures {
+        /// What it needs beside the features that are on, and nothing else.
+        features: Vec<Feature>,
+        /// What was refused first.
+        message: String,
+        /// Byte offset in the module.
+        offset: usize,
+        /// What the module is for those who know no other features: malformed, or invalid.
+        otherwise: Box<CompileError>,
     },
     /// The module is valid but uses something that this engine does not provide.
     #[error("unsupported: {0}")]

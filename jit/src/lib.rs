@@ -4,8 +4,10 @@ mod abi;
 pub mod code;
 mod compile;
 mod error;
+mod feature;
 pub mod gc;
 mod libcalls;
+pub mod message;
 pub mod module;
 pub mod process;
 mod trampoline;
@@ -17,6 +19,7 @@ pub mod vm;
 
 pub use compile::{CompileScratch, CompiledFunction, Compiler, ModuleSource};
 pub use error::CompileError;
+pub use feature::{Feature, UnknownFeature, WasmVersion, default_flags, version_flags};
 pub use trap::TrapCode;
 pub use tunables::{OptLevel, Tunables};
 pub use wasmparser::WasmFeatures;

@@ -1,8 +1,7 @@
 //! [`Config`]: what an engine can be told before it starts.
 
-use crate::feature::{self, Feature, WasmVersion};
 use crate::types::WASM_PAGE_SIZE;
-use seqfault_jit::{OptLevel, Tunables, WasmFeatures};
+use seqfault_jit::{Feature, OptLevel, Tunables, WasmFeatures, WasmVersion};
 use seqfault_mm::PagerKind;
 
 /// When functions are compiled.
@@ -55,7 +54,7 @@ impl Config {
     pub fn new() -> Config {
         Config {
             tunables: Tunables::default(),
-            features: feature::default_flags(),
+            features: seqfault_jit::default_flags(),
             compilation: Compilation::Lazy,
             max_wasm_stack: 1 << 20,
             max_backtrace_frames: 64,
@@ -72,7 +71,7 @@ impl Config {
 
     /// Accepts exactly what that version of the specification has.
     pub fn wasm_version(&mut self, version: WasmVersion) -> &mut Config {
-        self.features = feature::version_flags(version);
+        self.features = seqfault_jit::version_flags(version);
         self
     }
 

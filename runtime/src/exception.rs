@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::gc::{ExnRef, HeldRef, Rooted, check_fields};
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::types::TagType;
+use seqfault_jit::message::Escaped;
 use seqfault_jit::vm::ValRaw;
 use std::fmt;
 
@@ -103,7 +104,7 @@ impl ThrownException {
 
 impl fmt::Display for ThrownException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uncaught exception {}", self.ty)
+        write!(f, "uncaught exception {}", Escaped::name(&self.ty.to_string()))
     }
 }
 

@@ -32,7 +32,6 @@ mod engine;
 mod entities;
 mod error;
 mod exception;
-mod feature;
 mod func;
 mod gc;
 mod instance;
@@ -49,7 +48,6 @@ pub use engine::Engine;
 pub use entities::{Global, Memory, MemoryAccessError, SharedMemory, Table, Tag, Val, WaitResult};
 pub use error::{Error, Result};
 pub use exception::ThrownException;
-pub use feature::{Feature, UnknownFeature, WasmVersion};
 pub use func::{Caller, Func, IntoFunc, TypedFunc, WasmParams, WasmResults, WasmRet, WasmTy};
 pub use gc::{
     AnyRef, ArrayRef, ArrayRefPre, EqRef, ExnRef, ExternRef, GcRef, I31, OwnedRooted, RootScope,
@@ -59,7 +57,7 @@ pub use instance::{Export, Extern, Instance, InstancePre, LinkError};
 pub use interrupt::InterruptHandle;
 pub use linker::Linker;
 pub use module::Module;
-pub use seqfault_jit::{CompileError, OptLevel};
+pub use seqfault_jit::{CompileError, Feature, OptLevel, UnknownFeature, WasmVersion, message};
 pub use seqfault_mm::{Access, PagerKind};
 pub use store::{
     AsContext, AsContextMut, ResourceLimiter, Store, StoreContext, StoreContextMut, StoreLimits,

@@ -1,6 +1,7 @@
 //! [`Trap`]: how a guest fails, and the wasm frames it failed in.
 
 use crate::module::Module;
+use seqfault_jit::message::Escaped;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -99,9 +100,12 @@ impl fmt::Display for FrameInfo {
             Some(offset) => write!(f, "{offset:#8x} - ")?,
             None => write!(f, "{:>8} - ", "?")?,
         }
-        write!(f, "{}!", self.module_name.as_deref().unwrap_or("<unknown>"))?;
+        match &self.module_name {
+            Some(name) => write!(f, "{}!", Escaped::name(name))?,
+            None => f.write_str("<unknown>!")?,
+        }
         match &self.func_name {
-            Some(name) => f.write_str(name),
+            Some(name) => Escaped::name(name).fmt(f),
             None => write!(f, "<wasm function {}>", self.func_index),
         }
     }

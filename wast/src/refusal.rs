@@ -42,7 +42,12 @@ impl Form {
 impl Refusal {
     /// The refusal that the engine's `error` on compiling a module stands for.
     pub(crate) fn from_engine(error: Error) -> Refusal {
-        match error.downcast_ref::<CompileError>() {
+        let reason = match error.downcast_ref::<CompileError>() {
+            // A script that is written for other features does not know of those.
+            Some(CompileError::MissingFeatures { otherwise, .. }) => Some(&**otherwise),
+            reason => reason,
+        };
+        match reason {
             Some(CompileError::Malformed { .. }) => Refusal::Malformed(error),
             Some(CompileError::Invalid { .. }) => Refusal::Invalid(error),
             _ => Refusal::Other(error),

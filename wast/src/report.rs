@@ -1,5 +1,6 @@
 //! What a script came to: the counts, and each failure with its place.
 
+use seqfault::message::Escaped;
 use std::fmt;
 
 /// The outcome of one script.
@@ -35,13 +36,14 @@ pub struct Failure {
     pub column: usize,
     /// The directive's keyword, as in `assert_return`.
     pub directive: &'static str,
-    /// What was expected and what was found.
+    /// What was expected and what was found, with the names that the script and its modules chose.
     pub message: String,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { file, line, column, directive, message } = self;
+        let (file, message) = (Escaped::name(file), Escaped::line(message));
         write!(f, "{file}:{line}:{column}: {directive}: {message}")
     }
 }

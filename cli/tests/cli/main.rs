@@ -5,6 +5,7 @@
 mod entries;
 mod errors;
 mod invoke;
+mod names;
 mod run;
 mod support;
 mod threads;

@@ -6,7 +6,9 @@
 //! forbids and the parser leaves to its validator is looked for here: unknown sections, opcodes
 //! and flags, bodies without their `end`, a missing data count.
 
+use super::needs;
 use crate::error::CompileError;
+use crate::message::Escaped;
 use wasmparser::{
     DataKind, ElementItems, ElementKind, GlobalType, Operator, OperatorsReader, Parser, Payload,
     TypeRef, WasmFeatures,
@@ -20,18 +22,32 @@ pub(super) fn classify(
     features: WasmFeatures,
     error: &wasmparser::Error,
 ) -> CompileError {
+    let refusal = refusal(bytes, features, error);
+    match needs::missing(bytes, features) {
+        None => refusal,
+        Some(features) => CompileError::MissingFeatures {
+            features,
+            message: Escaped::line(error.message()).to_string(),
+            offset: error.offset() as usize,
+            otherwise: Box::new(refusal),
+        },
+    }
+}
+
+/// What is wrong with the module for those who know no other features.
+fn refusal(bytes: &[u8], features: WasmFeatures, error: &wasmparser::Error) -> CompileError {
     let mut syntax = Syntax { features, data_count: false };
     match syntax.read_all(bytes) {
         Err(Violation { message, offset }) => CompileError::Malformed {
             // The validator knows which proposal the opcode belongs to.
             message: match message.as_str() {
-                ILLEGAL_OPCODE => format!("{ILLEGAL_OPCODE}: {}", error.message()),
+                ILLEGAL_OPCODE => format!("{ILLEGAL_OPCODE}: {}", Escaped::line(error.message())),
                 _ => message,
             },
             offset: offset as usize,
         },
         Ok(()) => CompileError::Invalid {
-            message: error.message().to_owned(),
+            message: Escaped::line(error.message()).to_string(),
             offset: error.offset() as usize,
         },
     }
@@ -51,7 +67,7 @@ impl Violation {
 
 impl From<wasmparser::Error> for Violation {
     fn from(error: wasmparser::Error) -> Violation {
-        Violation::at(error.offset(), error.message())
+        Violation::at(error.offset(), Escaped::line(error.message()).to_string())
     }
 }
 
@@ -208,6 +224,7 @@ wasmparser::for_each_operator!(define_operator_facts);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature::Feature;
     use crate::module::parse;
 
     const TYPE_AND_FUNCTION: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0";
@@ -222,14 +239,17 @@ mod tests {
             Err(error) => return error,
         };
         let mut scratch = Default::default();
-        let bodies = parsed.bodies.into_iter().map(|body| body.run(&bytes, &mut scratch));
-        bodies.filter_map(Result::err).next().expect("a refusal")
+        let bodies = parsed.bodies.iter().map(|body| body.run(&bytes, &mut scratch));
+        bodies.filter_map(Result::err).next().expect("a refusal").into_error(&bytes)
     }
 
     fn is_malformed(before: &[u8], body: &[u8]) -> bool {
         match refusal(before, body, WasmFeatures::WASM2) {
             CompileError::Malformed { .. } => true,
             CompileError::Invalid { .. } => false,
+            CompileError::MissingFeatures { otherwise, .. } => {
+                matches!(*otherwise, CompileError::Malformed { .. })
+            }
             other => panic!("{other}"),
         }
     }
@@ -261,7 +281,13 @@ mod tests {
     #[test]
     fn an_opcode_of_a_later_version_is_illegal_and_the_message_says_of_which() {
         let error = refusal(b"", b"\0\x41\0\xc0\x1a\x0b", WasmFeatures::WASM1);
-        assert!(matches!(error, CompileError::Malformed { .. }), "{error}");
         assert!(error.to_string().contains("sign extension"), "{error}");
+        assert!(!error.to_string().contains("malformed"), "{error}");
+        let CompileError::MissingFeatures { features, otherwise, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(features, [Feature::SignExtension]);
+        assert!(matches!(*otherwise, CompileError::Malformed { .. }), "{otherwise}");
+        assert!(otherwise.to_string().contains("sign extension"), "{otherwise}");
     }
 }

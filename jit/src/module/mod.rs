@@ -5,6 +5,7 @@ mod hints;
 mod info;
 mod malformed;
 mod names;
+mod needs;
 mod parse;
 mod types;
 
@@ -15,5 +16,5 @@ pub use info::{
 };
 pub use names::function_names;
 pub(crate) use parse::function_body;
-pub use parse::{BodyValidation, ParsedModule, ValidationScratch, parse};
+pub use parse::{BodyValidation, InvalidBody, ParsedModule, ValidationScratch, parse};
 pub use types::ModuleTypes;

@@ -51,15 +51,48 @@ impl std::fmt::Debug for ValidationScratch {
     }
 }
 
+/// Why a body was refused.
+#[derive(Debug)]
+pub struct InvalidBody {
+    error: wasmparser::Error,
+    features: WasmFeatures,
+}
+
+impl InvalidBody {
+    /// What that makes of the module, `bytes`, which is read once more.
+    pub fn into_error(self, bytes: &[u8]) -> CompileError {
+        classify(bytes, self.features, &self.error)
+    }
+}
+
 impl BodyValidation {
+    /// The validation of `body`.
+    pub(super) fn new(
+        func: FuncToValidate<ValidatorResources>,
+        body: &FunctionBody<'_>,
+    ) -> BodyValidation {
+        BodyValidation { func, range: to_usize(body.range()) }
+    }
+
     /// Checks the body; `bytes` is the whole module, as it was given to [`parse`].
-    pub fn run(self, bytes: &[u8], scratch: &mut ValidationScratch) -> Result<(), CompileError> {
-        let features = self.func.features;
-        let body = function_body(bytes, self.range, features);
-        let mut validator = self.func.into_validator(std::mem::take(&mut scratch.0));
+    pub fn run(&self, bytes: &[u8], scratch: &mut ValidationScratch) -> Result<(), InvalidBody> {
+        self.check_with(self.func.features, bytes, scratch)
+    }
+
+    /// The same with these features, which the sections must be valid with.
+    pub(super) fn check_with(
+        &self,
+        features: WasmFeatures,
+        bytes: &[u8],
+        scratch: &mut ValidationScratch,
+    ) -> Result<(), InvalidBody> {
+        let FuncToValidate { ref resources, index, ty, .. } = self.func;
+        let func = FuncToValidate { resources: resources.clone(), index, ty, features };
+        let body = function_body(bytes, self.range.clone(), features);
+        let mut validator = func.into_validator(std::mem::take(&mut scratch.0));
         let result = validator.validate(&body);
         scratch.0 = validator.into_allocations();
-        result.map_err(|error| classify(bytes, features, &error))
+        result.map_err(|error| InvalidBody { error, features })
     }
 }
 
@@ -121,9 +154,9 @@ impl Sections {
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             if let ValidPayload::Func(func, body) = validator.payload(&payload)? {
-                let range = to_usize(body.range());
-                self.info.bodies.push(range.clone());
-                self.bodies.push(BodyValidation { func, range });
+                let body = BodyValidation::new(func, &body);
+                self.info.bodies.push(body.range.clone());
+                self.bodies.push(body);
             }
             self.section(payload)?;
         }

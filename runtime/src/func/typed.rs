@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::types::{FuncType, all_match};
 use crate::vm;
+use seqfault_jit::message::Escaped;
 use seqfault_jit::vm::{EntryTrampoline, ValRaw};
 use std::marker::PhantomData;
 
@@ -34,6 +35,8 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         if !all_match(Params::TYPES, ty.params()) || !all_match(ty.results(), Results::TYPES) {
             let asked =
                 FuncType::new(Params::TYPES.iter().cloned(), Results::TYPES.iter().cloned());
+            let (ty, asked) = (ty.to_string(), asked.to_string());
+            let (ty, asked) = (Escaped::name(&ty), Escaped::name(&asked));
             return Err(Error::msg(format!("type mismatch: the function is {ty}, not {asked}")));
         }
         let entry = registered.entry(store.engine())?;

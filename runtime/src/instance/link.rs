@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::types::{ExternType, GlobalType, MemoryType, Mutability, TableType};
+use seqfault_jit::message::Escaped;
 use std::fmt;
 
 /// An import that is missing or does not fit.
@@ -39,13 +40,20 @@ impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LinkError::UnknownImport { module, name, ty } => {
+                let (module, name, ty) =
+                    (Escaped::name(module), Escaped::name(name), ty.to_string());
+                let ty = Escaped::name(&ty);
                 write!(f, "unknown import: `{module}::{name}`, which must be {ty}")
             }
             LinkError::IncompatibleImport { module, name, expected, found } => {
                 let (expected, found) = (expected.to_string(), found.to_string());
                 write!(
                     f,
-                    "incompatible import type for `{module}::{name}`: expected {expected}, found {found}"
+                    "incompatible import type for `{}::{}`: expected {}, found {}",
+                    Escaped::name(module),
+                    Escaped::name(name),
+                    Escaped::name(&expected),
+                    Escaped::name(&found),
                 )?;
                 if expected == found {
                     f.write_str(

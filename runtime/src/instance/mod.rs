@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::func::{Func, TypedFunc, WasmParams, WasmResults};
 use crate::module::Module;
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use seqfault_jit::message::Escaped;
 
 /// An instance, in the store that it belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -93,10 +94,11 @@ impl Instance {
         mut store: impl AsContextMut,
         name: &str,
     ) -> Result<TypedFunc<P, R>> {
+        let shown = Escaped::name(name);
         let func = self
             .get_func(&mut store, name)
-            .ok_or_else(|| Error::msg(format!("no exported function is named `{name}`")))?;
-        func.typed(&store).map_err(|error| error.context(format!("exported function `{name}`")))
+            .ok_or_else(|| Error::msg(format!("no exported function is named `{shown}`")))?;
+        func.typed(&store).map_err(|error| error.context(format!("exported function `{shown}`")))
     }
 
     fn data<'a>(&self, store: &'a StoreOpaque) -> &'a InstanceData {

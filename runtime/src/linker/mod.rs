@@ -8,6 +8,7 @@ use crate::instance::{Extern, Instance, InstancePre, LinkError, Resolved};
 use crate::module::Module;
 use crate::store::{AsContext, AsContextMut};
 use crate::types::{ExternType, FuncType, ImportType};
+use seqfault_jit::message::Escaped;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::marker::PhantomData;
@@ -266,6 +267,7 @@ impl<T: 'static> Linker<T> {
                     |name| self.names.iter().find(|(_, n)| **n == name).map(|(text, _)| text);
                 let (module, name) =
                     (text(module).expect("interned"), text(name).expect("interned"));
+                let (module, name) = (Escaped::name(module), Escaped::name(name));
                 return Err(Error::msg(format!("`{module}::{name}` is defined twice")));
             }
             Entry::Occupied(mut entry) => {

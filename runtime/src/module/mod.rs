@@ -7,9 +7,10 @@ use crate::engine::{Engine, RegisteredType, TypeId, try_map};
 use crate::error::{Error, Result};
 use crate::types::{ExportType, ExternType, FuncType, GlobalType, ImportType, TableType, TagType};
 use code::ModuleCode;
+use seqfault_jit::message::Escaped;
 use seqfault_jit::module::{
-    BodyValidation, EntityIndex, EntityType, ModuleInfo, ParsedModule, ValidationScratch,
-    function_names, parse,
+    BodyValidation, EntityIndex, EntityType, InvalidBody, ModuleInfo, ParsedModule,
+    ValidationScratch, function_names, parse,
 };
 use seqfault_jit::vm::{VMOffsets, VMSlot};
 use seqfault_jit::{CompileError, ModuleSource, WasmFeatures};
@@ -63,7 +64,7 @@ impl Module {
     /// When the file cannot be read, and as for [`Module::new`].
     pub fn from_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Module> {
         let path = path.as_ref();
-        let named = |error: Error| error.context(path.display());
+        let named = |error: Error| error.context(Escaped::name(&path.to_string_lossy()));
         let bytes = std::fs::read(path).map_err(|error| named(error.into()))?;
         Module::new(engine, bytes).map_err(named)
     }
@@ -280,13 +281,26 @@ fn register_types(engine: &Engine, info: &ModuleInfo) -> Box<[RegisteredType]> {
 fn validate_bodies(bytes: &[u8], bodies: Vec<BodyValidation>) -> Result<(), CompileError> {
     const GRAIN: usize = 32;
     let validate = |scratch: &mut ValidationScratch, body: BodyValidation| body.run(bytes, scratch);
-    try_map(bodies, GRAIN, validate).map(|_| ())
+    let checked = try_map(bodies, GRAIN, validate);
+    checked.map(|_| ()).map_err(|invalid: InvalidBody| invalid.into_error(bytes))
 }
 
 /// The binary format of what may be text.
 #[cfg(feature = "wat")]
 fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
-    wat::parse_bytes(bytes).map_err(Error::from)
+    wat::parse_bytes(bytes).map_err(|error| Error::msg(printable(&error.to_string())))
+}
+
+/// The text of an error of the text parser: a message, and where there is one, the line of the source
+/// that it is about behind this mark, with another under it that points into it.
+#[cfg(feature = "wat")]
+fn printable(error: &str) -> String {
+    const MARK: &str = "\n     --> ";
+    let Some((message, place)) = error.rsplit_once(MARK) else {
+        return Escaped::line(error).to_string();
+    };
+    let place: Vec<String> = place.lines().map(|line| Escaped::line(line).to_string()).collect();
+    format!("{}{MARK}{}", Escaped::line(message), place.join("\n"))
 }
 
 #[cfg(not(feature = "wat"))]

@@ -4,9 +4,10 @@
 //! version of the specification it belongs to, or whether it is on by default. Everything
 //! else (the defaults, the versions, the names on the command line) follows from it.
 
-use seqfault_jit::WasmFeatures;
+use crate::message;
 use std::fmt;
 use std::str::FromStr;
+use wasmparser::WasmFeatures;
 
 /// A version of the WebAssembly specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,12 +122,13 @@ impl Feature {
         self.row().name
     }
 
-    /// Whether modules may use it unless a [`Config`](crate::Config) says otherwise.
+    /// Whether modules may use it unless the engine's configuration says otherwise.
     pub fn is_default(self) -> bool {
         matches!(self.row().since, Since::Version(_) | Since::Proposal { default: true })
     }
 
-    pub(crate) fn flag(self) -> WasmFeatures {
+    /// The flag of the parser.
+    pub fn flag(self) -> WasmFeatures {
         self.row().flag
     }
 
@@ -136,12 +138,12 @@ impl Feature {
 }
 
 /// What is on by default.
-pub(crate) fn default_flags() -> WasmFeatures {
+pub fn default_flags() -> WasmFeatures {
     flags_of(Feature::is_default)
 }
 
 /// What a version has.
-pub(crate) fn version_flags(version: WasmVersion) -> WasmFeatures {
+pub fn version_flags(version: WasmVersion) -> WasmFeatures {
     flags_of(|feature| feature.is_part_of(version))
 }
 
@@ -171,12 +173,8 @@ pub struct UnknownFeature(String);
 
 impl fmt::Display for UnknownFeature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown feature `{}`: choose one of ", self.0)?;
-        for (i, feature) in Feature::ALL.iter().enumerate() {
-            f.write_str(if i == 0 { "" } else { ", " })?;
-            f.write_str(feature.name())?;
-        }
-        Ok(())
+        let known = message::closest(&self.0, Feature::ALL.iter().map(|feature| feature.name()));
+        write!(f, "unknown feature `{}`: choose one of {known}", message::Escaped::name(&self.0))
     }
 }
 
@@ -193,7 +191,7 @@ mod tests {
             assert_eq!(feature.name().parse(), Ok(feature));
         }
         let unknown = "simdd".parse::<Feature>().unwrap_err().to_string();
-        assert!(unknown.contains("`simdd`") && unknown.contains("simd, "), "{unknown}");
+        assert!(unknown.contains("`simdd`: choose one of `simd`, "), "{unknown}");
     }
 
     #[test]
