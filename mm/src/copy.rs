@@ -86,6 +86,7 @@ fn encode(kind: FaultKind) -> u64 {
         FaultKind::Protection => 2,
         FaultKind::ResidentLimit => 3,
         FaultKind::OutOfMemory => 4,
+        FaultKind::Inherited => 5,
     }
 }
 
@@ -95,7 +96,8 @@ fn verdict(verdict: Verdict) -> Result<(), Stop> {
         1 => FaultKind::OutOfBounds,
         2 => FaultKind::Protection,
         3 => FaultKind::ResidentLimit,
-        _ => FaultKind::OutOfMemory,
+        4 => FaultKind::OutOfMemory,
+        _ => FaultKind::Inherited,
     };
     Err(Stop { kind, addr: verdict.addr as usize })
 }

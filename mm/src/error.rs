@@ -60,6 +60,11 @@ pub enum Error {
         /// What was asked for.
         pager: crate::PagerKind,
     },
+    /// The region was made by a process that has forked this one.
+    #[error(
+        "the region belongs to the process that forked this one; a child makes regions of its own"
+    )]
+    Inherited,
     /// Another hook was installed before.
     #[error("another signal hook is installed in this process")]
     HookTaken,
@@ -95,6 +100,8 @@ pub enum FaultKind {
     ResidentLimit,
     /// The system has no memory, or no mappings, left for the page.
     OutOfMemory,
+    /// The region was made by a process that has forked this one.
+    Inherited,
 }
 
 /// An access that is not possible: decided, validated, final.

@@ -36,6 +36,7 @@ mod lock_order;
 mod options;
 mod pager;
 mod primitive;
+mod process;
 mod record;
 mod region;
 mod registry;

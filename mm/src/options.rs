@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::primitive::MAX_SHARDS;
 use crate::space::{Blueprint, PAGE, WindowSizes};
 use crate::sys::LINUX;
-use crate::{GRANULE_SIZE, PagerKind, Region, record, registry, signal};
+use crate::{GRANULE_SIZE, PagerKind, Region, process, record, registry, signal};
 use std::ops::RangeInclusive;
 
 /// Builder of a [`Region`].
@@ -93,7 +93,8 @@ impl RegionOptions {
         if host != PAGE {
             return Err(Error::PageSize { bytes: host });
         }
-        let kind = self.pager.resolve()?;
+        let process = process::current()?;
+        let kind = self.pager.resolve(process)?;
         if kind.pager().faults() {
             signal::ensure_installed()?;
         } else if self.resident_limit.is_some() {
@@ -115,7 +116,7 @@ impl RegionOptions {
             LINUX.release_or_park(base, total);
             return Err(error.into());
         }
-        let record = record::take(kind);
+        let record = record::take(process, kind);
         record.space.create(
             &Blueprint {
                 base,
@@ -126,7 +127,7 @@ impl RegionOptions {
                 windows: self.windows.unwrap_or_else(|| kind.windows()),
                 speculation: self.speculation,
             },
-            &record::POOL,
+            &process.pool,
         );
         registry::insert(base, total, record);
         // From here on dropping the region cleans up.

@@ -98,18 +98,13 @@ pub(crate) fn lane() -> usize {
     })
 }
 
-/// The calling thread, as a number that is never zero.
-fn this_thread() -> u32 {
-    use std::cell::Cell;
+/// The calling thread, as a number that is never zero: where a thread-local of its own lies. (The kernel's number would be
+/// another one after a fork.)
+fn this_thread() -> usize {
     thread_local! {
-        static TID: Cell<u32> = const { Cell::new(0) };
+        static HERE: u8 = const { 0 };
     }
-    TID.with(|tid| {
-        if tid.get() == 0 {
-            tid.set(rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned());
-        }
-        tid.get()
-    })
+    HERE.with(|here| std::ptr::from_ref(here).addr())
 }
 
 /// A lock that may be taken in a signal handler: no allocation, no thread-local destructor, and a thread that waits
@@ -118,13 +113,13 @@ fn this_thread() -> u32 {
 /// `state` is 0 (free), 1 (held) or 2 (held, somebody may sleep).
 pub(crate) struct Lock {
     state: AtomicU32,
-    owner: AtomicU32,
+    owner: AtomicUsize,
 }
 
 impl Lock {
     /// A free lock.
     pub(crate) const fn new() -> Self {
-        Self { state: AtomicU32::new(0), owner: AtomicU32::new(0) }
+        Self { state: AtomicU32::new(0), owner: AtomicUsize::new(0) }
     }
 
     /// Takes the lock, sleeping while another thread holds it.

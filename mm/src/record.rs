@@ -1,19 +1,20 @@
 //! Records: a space and its pager, made once, used by one region after another, never freed.
 //!
 //! A record stays with one pager for ever: a fault that holds a stale record can then be wrong about everything that the
-//! space's counts cover, and about nothing else.
+//! space's counts cover, and about nothing else. It stays with one process, too: see `process`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::pager::{Pager, PagerKind};
-use crate::space::{Counters, Pool, Space};
+use crate::process::{self, Process};
+use crate::space::{Counters, Space};
 
-/// Storage of all spaces of this process.
-pub(crate) static POOL: Pool = Pool::new();
+/// All records of a process.
+pub(crate) struct Records {
+    lists: Mutex<Lists>,
+}
 
-static RECORDS: Mutex<Records> = Mutex::new(Records { all: Vec::new(), free: Vec::new() });
-
-struct Records {
+struct Lists {
     all: Vec<&'static Record>,
     free: Vec<&'static Record>,
 }
@@ -26,31 +27,49 @@ pub(crate) struct Record {
     pub(crate) pager: &'static dyn Pager,
     /// The same, by name.
     pub(crate) kind: PagerKind,
+    /// Whose it is.
+    pub(crate) process: &'static Process,
 }
 
-fn records() -> MutexGuard<'static, Records> {
-    // Nothing in here panics half-way through a change.
-    RECORDS.lock().unwrap_or_else(PoisonError::into_inner)
+impl Record {
+    /// Whether it is of a process that has forked this one, or one before it. Nothing in it may be used then.
+    pub(crate) fn is_inherited(&self) -> bool {
+        process::is_another(self.process)
+    }
 }
 
-/// An unused record for a resolved pager kind.
-pub(crate) fn take(kind: PagerKind) -> &'static Record {
-    let mut records = records();
-    if let Some(at) = records.free.iter().rposition(|record| record.kind == kind) {
-        return records.free.swap_remove(at);
+impl Records {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        Self { lists: Mutex::new(Lists { all: Vec::new(), free: Vec::new() }) }
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        // Nothing in here panics half-way through a change.
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An unused record of `process` for a resolved pager kind.
+pub(crate) fn take(process: &'static Process, kind: PagerKind) -> &'static Record {
+    let mut lists = process.records.lists();
+    if let Some(at) = lists.free.iter().rposition(|record| record.kind == kind) {
+        return lists.free.swap_remove(at);
     }
     let record: &'static Record =
-        Box::leak(Box::new(Record { space: Space::new(), pager: kind.pager(), kind }));
-    records.all.push(record);
+        Box::leak(Box::new(Record { space: Space::new(), pager: kind.pager(), kind, process }));
+    lists.all.push(record);
     record
 }
 
 /// Takes back a record whose space was destroyed.
 pub(crate) fn give(record: &'static Record) {
-    records().free.push(record);
+    record.process.records.lists().free.push(record);
 }
 
 /// What all regions of this process ever counted.
 pub(crate) fn counters() -> Counters {
-    records().all.iter().fold(Counters::default(), |sum, record| sum.plus(&record.space.counters()))
+    let Some(process) = process::get() else { return Counters::default() };
+    let sum = |sum: Counters, record: &&Record| sum.plus(&record.space.counters());
+    process.records.lists().all.iter().fold(Counters::default(), sum)
 }

@@ -1,12 +1,13 @@
 //! `Region`: one reservation of address space, for callers. Units here are bytes; the core counts pages.
 
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::error::{Error, Fault, FaultKind, Result};
-use crate::record::{self, POOL, Record};
-use crate::space::{Counters, PAGE, PageRange};
+use crate::record::{self, Record};
+use crate::space::{Counters, PAGE, PageRange, Pool};
 use crate::sys::LINUX;
 use crate::{Access, Image, PagerKind, Protection, copy, registry};
 
@@ -14,6 +15,9 @@ use crate::{Access, Image, PagerKind, Protection, copy, registry};
 ///
 /// All methods take `&self` and may be called from any thread, at the same time, while others touch the memory.
 /// Dropping it gives everything back; nothing may touch the memory then.
+///
+/// It belongs to the process that made it. In a child by `fork` every operation on it and every access through it is an
+/// error, its addresses lead to nothing, and dropping it leaves them so.
 #[derive(Debug)]
 pub struct Region {
     pub(crate) record: &'static Record,
@@ -23,7 +27,7 @@ pub struct Region {
     /// What the record had counted in earlier lives.
     before: Counters,
     /// What the address space refers to; only ever added to, until a reset or the end.
-    images: Mutex<Vec<Image>>,
+    images: ManuallyDrop<Mutex<Vec<Image>>>,
     /// Shared by accesses of the host's that rely on protections to stay as they are: see `admit`.
     pub(crate) admitting: RwLock<()>,
 }
@@ -60,7 +64,7 @@ impl Region {
             maximum,
             total,
             before: record.space.counters(),
-            images: Mutex::default(),
+            images: ManuallyDrop::default(),
             admitting: RwLock::default(),
         }
     }
@@ -119,7 +123,8 @@ impl Region {
         if !accessible.is_multiple_of(PAGE) {
             return Err(Error::Misaligned { offset: accessible });
         }
-        self.record.space.grow(accessible / PAGE, &POOL, self.record.pager)
+        let (record, pool) = self.own()?;
+        record.space.grow(accessible / PAGE, pool, record.pager)
     }
 
     /// Makes `range` (offsets, page-aligned) read zero and gives its memory back to the system.
@@ -129,7 +134,8 @@ impl Region {
     /// # Errors
     /// When the range is not aligned or not accessible, or the system refuses; a part may have been discarded then.
     pub fn discard(&self, range: Range<usize>) -> Result<()> {
-        self.record.space.discard(whole_pages(&range)?, &POOL, self.record.pager)
+        let (record, pool) = self.own()?;
+        record.space.discard(whole_pages(&range)?, pool, record.pager)
     }
 
     /// Discards everything, forgets images and protections, and makes the first `accessible` bytes accessible.
@@ -140,10 +146,11 @@ impl Region {
         if !accessible.is_multiple_of(PAGE) {
             return Err(Error::Misaligned { offset: accessible });
         }
+        let (record, pool) = self.own()?;
         let _alone = self.exclude_admitted();
         // Held throughout, so that an image attached meanwhile is not forgotten.
         let mut images = self.images();
-        self.record.space.reset(accessible / PAGE, &POOL, self.record.pager)?;
+        record.space.reset(accessible / PAGE, pool, record.pager)?;
         images.clear();
         Ok(())
     }
@@ -157,15 +164,23 @@ impl Region {
     /// the contents of the range are lost in that last case.
     pub fn attach_image(&self, offset: usize, image: &Image) -> Result<()> {
         let pages = whole_pages(&(offset..offset.saturating_add(image.len())))?;
+        let (record, pool) = self.own()?;
         let mut images = self.images();
         images.push(image.clone());
         let delta = image.view().wrapping_sub(self.base + offset);
-        let attached =
-            self.record.space.attach_image(pages, image.part(), delta, &POOL, self.record.pager);
+        let attached = record.space.attach_image(pages, image.part(), delta, pool, record.pager);
         if attached.is_err() {
             images.pop();
         }
         attached
+    }
+
+    /// What an operation works on, in the process that made the region.
+    fn own(&self) -> Result<(&'static Record, &'static Pool)> {
+        if self.record.is_inherited() {
+            return Err(Error::Inherited);
+        }
+        Ok((self.record, &self.record.process.pool))
     }
 
     fn images(&self) -> MutexGuard<'_, Vec<Image>> {
@@ -178,8 +193,9 @@ impl Region {
     /// # Errors
     /// When the range is not aligned or not accessible, there are too many pieces, or the system refuses.
     pub fn protect(&self, range: Range<usize>, to: Protection) -> Result<()> {
+        let (record, pool) = self.own()?;
         let _alone = self.exclude_admitted();
-        self.record.space.protect(whole_pages(&range)?, to, &POOL, self.record.pager)
+        record.space.protect(whole_pages(&range)?, to, pool, record.pager)
     }
 
     /// Makes every page of `range` present for accesses that raise no signal, like those of a system call.
@@ -292,8 +308,11 @@ impl Region {
         })
     }
 
-    /// Refuses ranges outside of the accessible part before any byte moves.
+    /// Refuses ranges outside of the accessible part, and all of a region that is inherited, before any byte moves.
     fn check(&self, offset: usize, len: usize) -> std::result::Result<(), Fault> {
+        if self.record.is_inherited() {
+            return Err(self.fault(FaultKind::Inherited, offset));
+        }
         let accessible = self.accessible();
         match offset.checked_add(len) {
             Some(end) if end <= accessible => Ok(()),
@@ -316,8 +335,17 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        registry::remove(self.base, self.total);
-        self.record.space.destroy(&POOL, |base, len| LINUX.release_or_park(base, len));
-        record::give(self.record);
+        let inherited = self.record.is_inherited();
+        if !inherited {
+            registry::remove(self.base, self.total);
+            let pool = &self.record.process.pool;
+            self.record.space.destroy(pool, |base, len| LINUX.release_or_park(base, len));
+            record::give(self.record);
+        }
+        // A list that a thread of the parent was changing when it forked stays as it is.
+        if !inherited || self.images.try_lock().is_ok() {
+            // SAFETY: dropped here only, and nothing uses it afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.images) };
+        }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! User addresses have 47 bits. One pointer for each 64 MiB of them is a table of 2^21 entries, 16 MiB of `.bss`
 //! that becomes real only where regions are. Regions begin at, and are sized in, slots, so an entry has one owner at
-//! most. Entries point to records that are never freed (`record`), so a stale one is harmless.
+//! most. Entries point to records that are never freed (`record`), so a stale one is harmless. A child's table has its
+//! parent's entries still: they are found by nobody, and keep the child's own regions from those addresses.
 
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crate::record::Record;
 
@@ -18,12 +19,33 @@ const SLOTS: usize = 1 << (ADDRESS_BITS - SLOT_SHIFT);
 
 static TABLE: [AtomicPtr<Record>; SLOTS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS];
 
-/// The record of the region that `addr` lies in, or lay in a moment ago.
+/// The slots between which all entries ever made lie. Relaxed: read by who made them, or after a fork.
+static LOWEST: AtomicUsize = AtomicUsize::new(SLOTS);
+static BEYOND: AtomicUsize = AtomicUsize::new(0);
+
+/// The record of the region of this process that `addr` lies in, or lay in a moment ago.
 pub(crate) fn find(addr: usize) -> Option<&'static Record> {
+    entry(addr >> SLOT_SHIFT).filter(|record| !record.is_inherited())
+}
+
+fn entry(slot: usize) -> Option<&'static Record> {
     // Acquire pairs with the Release in `insert`: the record is seen as it was registered.
-    let record = TABLE.get(addr >> SLOT_SHIFT)?.load(Ordering::Acquire);
+    let record = TABLE.get(slot)?.load(Ordering::Acquire);
     // SAFETY: null or a record, and records are never freed.
     unsafe { record.as_ref() }
+}
+
+/// The longest ranges, base and length, whose entries are all `wanted`. Async-signal-safe.
+pub(crate) fn runs(
+    wanted: impl Fn(&'static Record) -> bool,
+) -> impl Iterator<Item = (usize, usize)> {
+    let is_wanted = move |slot: usize| entry(slot).is_some_and(&wanted);
+    let (mut at, end) = (LOWEST.load(Ordering::Relaxed), BEYOND.load(Ordering::Relaxed));
+    std::iter::from_fn(move || {
+        let start = (at..end).find(|&slot| is_wanted(slot))?;
+        at = (start..end).find(|&slot| !is_wanted(slot)).unwrap_or(end);
+        Some((start << SLOT_SHIFT, (at - start) << SLOT_SHIFT))
+    })
 }
 
 /// Whether a region at `base` of `len` bytes has slots in the table.
@@ -33,6 +55,8 @@ pub(crate) fn covers(base: usize, len: usize) -> bool {
 
 /// Registers `record` for `[base, base + len)`, whole slots.
 pub(crate) fn insert(base: usize, len: usize, record: &'static Record) {
+    LOWEST.fetch_min(base >> SLOT_SHIFT, Ordering::Relaxed);
+    BEYOND.fetch_max((base + len) >> SLOT_SHIFT, Ordering::Relaxed);
     set(base, len, std::ptr::from_ref(record).cast_mut());
 }
 

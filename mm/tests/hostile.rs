@@ -3,31 +3,10 @@
 mod common;
 
 use common::child::{in_child, passed};
-use common::{available, load, prepare, store};
+use common::{available, deny_userfaultfd, load, prepare, store};
 use seqfault_mm::{Error, FaultKind, GRANULE_SIZE, PAGE_SIZE, PagerKind, Region, RegionOptions};
 
 const GIB: usize = 1 << 30;
-
-/// Makes userfaultfd fail with EPERM for this process.
-fn deny_userfaultfd() {
-    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    let mut filter = [
-        step(LOAD, 0, 0, 0),
-        step(JUMP_EQUAL, 0, 1, libc::SYS_userfaultfd as u32),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: takes integers only.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
-    // SAFETY: the program is valid and lives through the call.
-    let set =
-        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
-    assert_eq!(set, 0);
-}
 
 #[test]
 fn without_userfaultfd_regions_use_mprotect() {

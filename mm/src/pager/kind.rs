@@ -2,8 +2,9 @@
 
 use super::{Demand, Eager, Pager, Protect, Uffd};
 use crate::error::{Error, Result};
+use crate::process::Process;
 use crate::space::WindowSizes;
-use crate::sys::{self, Linux};
+use crate::sys::Linux;
 
 /// Which way pages are brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,8 +32,8 @@ static DEMAND: Demand<Linux> = Demand::new(Linux);
 
 impl PagerKind {
     /// What `Auto` means here; the others mean themselves.
-    pub(crate) fn resolve(self) -> Result<Self> {
-        match (self, sys::userfault()) {
+    pub(crate) fn resolve(self, process: &Process) -> Result<Self> {
+        match (self, process.userfault.available()) {
             (Self::Auto, Ok(())) => Ok(Self::Uffd),
             (Self::Auto, Err(_)) => Ok(Self::Protect),
             (Self::Uffd, Err(error)) => Err(Error::PagerUnavailable {

@@ -4,9 +4,6 @@
 //! The whole reservation allows loads and stores from the start, so that a grow needs no system call, and bounds are
 //! ours to check. Neither a fault nor a discard takes the kernel's address-space lock for writing. There is no
 //! monitor thread: the thread that faults does the work.
-//!
-//! A process that forks leaves the registration with the parent: in the child, pages that were not there before the fork
-//! read zero, without a fault. Regions of this kind are for processes that exec after a fork, or do not fork.
 
 use super::{Commit, Mapped, Pager};
 use crate::Protection;

@@ -3,16 +3,16 @@
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-use super::{ImagePart, Sys, SysError, may, uffd};
-use crate::Protection;
+use super::{ImagePart, Sys, SysError, fork, may, uffd};
 use crate::space::PAGE;
+use crate::{Protection, process};
 
 /// The host's kernel.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,21 @@ pub(crate) struct Linux;
 
 /// Reservations whose munmap was refused (the kernel needs a mapping more to cut one out of the middle of another, and
 /// may have none). They hold no memory; they go when there is room again.
-static PARKED: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
+pub(crate) struct Parked {
+    ranges: Mutex<Vec<(usize, usize)>>,
+}
+
+impl Parked {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        Self { ranges: Mutex::new(Vec::new()) }
+    }
+
+    fn ranges(&self) -> MutexGuard<'_, Vec<(usize, usize)>> {
+        // Nothing panics while it is held half-changed.
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Where the next reservation is likely to fit: below the last one, or where the last one was given back. A hint only;
 /// Relaxed, because the kernel decides.
@@ -30,13 +44,13 @@ static HINT: AtomicUsize = AtomicUsize::new(0);
 pub(crate) static LINUX: Linux = Linux;
 
 /// Anonymous private memory that counts against nothing until it is touched.
-const LAZY: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
+pub(super) const LAZY: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
 
-fn named(call: &'static str) -> impl Fn(Errno) -> SysError {
+pub(super) fn named(call: &'static str) -> impl Fn(Errno) -> SysError {
     move |errno| SysError { call, errno: errno.raw_os_error() }
 }
 
-fn at(addr: usize) -> *mut c_void {
+pub(super) fn at(addr: usize) -> *mut c_void {
     ptr::with_exposed_provenance_mut(addr)
 }
 
@@ -70,9 +84,11 @@ impl Sys for Linux {
     fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
         may("mmap")?;
         // SAFETY: MAP_FIXED replaces a range of our own reservation; no Rust reference points into it.
-        unsafe { rustix::mm::mmap_anonymous(at(addr), len, mmap_flags(to), LAZY | MapFlags::FIXED) }
-            .map(drop)
-            .map_err(named("mmap"))
+        unsafe {
+            rustix::mm::mmap_anonymous(at(addr), len, mmap_flags(to), LAZY | MapFlags::FIXED)
+        }
+        .map_err(named("mmap"))?;
+        fork::keep_from_children(addr, len)
     }
 
     fn map_image(
@@ -88,8 +104,8 @@ impl Sys for Linux {
         let flags = LAZY | MapFlags::FIXED;
         // SAFETY: as in `map_zero`; the file is sealed, so the mapping stays what it is.
         unsafe { rustix::mm::mmap(at(addr), len, mmap_flags(to), flags, fd, image.offset as u64) }
-            .map(drop)
-            .map_err(named("mmap"))
+            .map_err(named("mmap"))?;
+        fork::keep_from_children(addr, len)
     }
 
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {
@@ -102,23 +118,30 @@ impl Sys for Linux {
 }
 
 impl Linux {
-    /// Reserves `len` bytes without access, at a multiple of `align`.
+    /// Reserves `len` bytes without access, at a multiple of `align`, for this process alone.
     ///
-    /// One call when the hint is good, which it is for reservations of multiples of `align` that come and go.
+    /// One mapping when the hint is good, which it is for reservations of multiples of `align` that come and go.
     pub(crate) fn reserve(&self, len: usize, align: usize) -> Result<usize, SysError> {
         self.retry_parked();
-        let plain = self.reserve_near(HINT.load(Ordering::Relaxed), len)?;
-        let base = if plain.is_multiple_of(align) {
-            plain
-        } else {
-            self.release(plain, len)?;
-            let wide = self.reserve_near(0, len + align)?;
-            let base = wide.next_multiple_of(align);
-            self.release_or_park(wide, base - wide);
-            self.release_or_park(base + len, align - (base - wide));
-            base
-        };
+        let base = self.reserve_aligned(len, align)?;
+        if let Err(error) = fork::keep_from_children(base, len) {
+            self.release_or_park(base, len);
+            return Err(error);
+        }
         HINT.store(base.saturating_sub(len), Ordering::Relaxed);
+        Ok(base)
+    }
+
+    fn reserve_aligned(&self, len: usize, align: usize) -> Result<usize, SysError> {
+        let plain = self.reserve_near(HINT.load(Ordering::Relaxed), len)?;
+        if plain.is_multiple_of(align) {
+            return Ok(plain);
+        }
+        self.release(plain, len)?;
+        let wide = self.reserve_near(0, len + align)?;
+        let base = wide.next_multiple_of(align);
+        self.release_or_park(wide, base - wide);
+        self.release_or_park(base + len, align - (base - wide));
         Ok(base)
     }
 
@@ -128,7 +151,10 @@ impl Linux {
             // Its contents go at once, and nobody gets at the range.
             let _ = self.zap(addr, len);
             let _ = self.protect(addr, len, Protection::NoAccess);
-            PARKED.lock().unwrap_or_else(PoisonError::into_inner).push((addr, len));
+            // Without a list (a child that drops an image, and makes nothing) it stays, and holds nothing.
+            if let Some(process) = process::get() {
+                process.parked.ranges().push((addr, len));
+            }
         } else {
             HINT.store(addr, Ordering::Relaxed);
         }
@@ -152,8 +178,9 @@ impl Linux {
     }
 
     fn retry_parked(&self) {
-        let mut parked = PARKED.lock().unwrap_or_else(PoisonError::into_inner);
-        parked.retain(|&(addr, len)| self.release(addr, len).is_err());
+        if let Some(process) = process::get() {
+            process.parked.ranges().retain(|&(addr, len)| self.release(addr, len).is_err());
+        }
     }
 
     /// Reserves `len` bytes at `hint` if that is free, elsewhere if not.

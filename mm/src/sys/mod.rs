@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod fake;
+mod fork;
 #[cfg(test)]
 pub(crate) mod inject;
 mod linux;
@@ -12,8 +13,9 @@ mod uffd;
 
 #[cfg(test)]
 pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
-pub(crate) use linux::{LINUX, Linux, MemFile};
-pub(crate) use uffd::userfault;
+pub(crate) use fork::{at_fork, close_hole, empty_in_children};
+pub(crate) use linux::{LINUX, Linux, MemFile, Parked};
+pub(crate) use uffd::Userfault;
 
 use crate::Protection;
 

@@ -1,6 +1,7 @@
 //! `userfaultfd`, as far as the `Uffd` pager needs it: SIGBUS mode, user mode only, no messages, no monitor thread.
 //!
-//! One descriptor serves all regions of the process; closing a range (munmap) unregisters it.
+//! One descriptor serves all regions of the process; closing a range (munmap) unregisters it. After a fork it would go on
+//! to serve the parent: a child opens its own (`process`).
 //!
 //! # References
 //! ioctl_userfaultfd(2); `include/uapi/linux/userfaultfd.h`.
@@ -11,7 +12,8 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::mm::UserfaultfdFlags;
 
-use super::{SysError, may};
+use super::{SysError, fork, may};
+use crate::process;
 
 const UFFD_API: u64 = 0xaa;
 const UFFD_USER_MODE_ONLY: u32 = 1;
@@ -55,11 +57,28 @@ static ZERO: [AtomicU64; ZEROES / 8] = [const { AtomicU64::new(0) }; ZEROES / 8]
 /// How often a copy that the kernel asks to repeat is repeated before the fault is given up.
 const REPEATS: u32 = 1000;
 
-static FD: OnceLock<Result<OwnedFd, SysError>> = OnceLock::new();
+/// A process's descriptor, opened when it is first asked for; the answer is kept.
+pub(crate) struct Userfault {
+    fd: OnceLock<Result<OwnedFd, SysError>>,
+}
 
-/// Whether the kernel lets us: asked once, the answer is kept.
-pub(crate) fn userfault() -> Result<(), SysError> {
-    FD.get_or_init(open).as_ref().map(drop).map_err(|&error| error)
+impl Userfault {
+    /// Not asked for yet.
+    pub(crate) const fn new() -> Self {
+        Self { fd: OnceLock::new() }
+    }
+
+    /// Whether the kernel lets us.
+    pub(crate) fn available(&self) -> Result<(), SysError> {
+        self.fd.get_or_init(open).as_ref().map(drop).map_err(|&error| error)
+    }
+
+    /// In a child, of its parent's: closes what the child has of it. Async-signal-safe.
+    pub(crate) fn close_inherited(&self) {
+        if let Some(Ok(fd)) = self.fd.get() {
+            fork::close(fd.as_raw_fd());
+        }
+    }
 }
 
 fn open() -> Result<OwnedFd, SysError> {
@@ -76,7 +95,7 @@ fn open() -> Result<OwnedFd, SysError> {
 
 /// The descriptor, without asking for it to be opened: async-signal-safe.
 fn descriptor() -> Result<RawFd, SysError> {
-    match FD.get() {
+    match process::get().and_then(|process| process.userfault.fd.get()) {
         Some(Ok(fd)) => Ok(fd.as_raw_fd()),
         _ => Err(SysError { call: "userfaultfd", errno: libc::ENOSYS }),
     }

@@ -5,7 +5,7 @@
 
 use super::child::in_child;
 use crate::sys::inject;
-use crate::{Access, Image, PAGE_SIZE, PagerKind, Protection, Region, RegionOptions};
+use crate::{Access, Image, PAGE_SIZE, PagerKind, Protection, Region, RegionOptions, process};
 
 const MIB: usize = 1 << 20;
 
@@ -84,7 +84,7 @@ fn sweep(kind: PagerKind) {
 fn every_refused_call_is_an_error_and_nothing_leaks() {
     let output = in_child("every_refused_call_is_an_error_and_nothing_leaks", || {
         for kind in [PagerKind::Protect, PagerKind::Uffd, PagerKind::Eager, PagerKind::Demand] {
-            if kind.resolve().is_ok() {
+            if kind.resolve(process::current().unwrap()).is_ok() {
                 sweep(kind);
             }
         }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub(crate) mod child;
+pub(crate) mod forked;
 
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
@@ -122,6 +123,46 @@ pub(crate) fn available(pager: PagerKind) -> bool {
         eprintln!("skipped: {error}");
     }
     built.is_ok()
+}
+
+/// Makes a system call fail with `errno` for this process: all calls of the number, or those whose third argument is
+/// `third`.
+fn refuse_call(number: libc::c_long, third: Option<i32>, errno: i32) {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    // Offset of the low half of the third argument in `struct seccomp_data`.
+    const THIRD: u32 = 32;
+    let refuse = step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32);
+    let allow = step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
+    let mut filter = vec![step(LOAD, 0, 0, 0)];
+    match third {
+        None => filter.push(step(JUMP_EQUAL, 0, 1, number as u32)),
+        Some(third) => filter.extend([
+            step(JUMP_EQUAL, 0, 3, number as u32),
+            step(LOAD, 0, 0, THIRD),
+            step(JUMP_EQUAL, 0, 1, third as u32),
+        ]),
+    }
+    filter.extend([refuse, allow]);
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: takes integers only.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    // SAFETY: the program is valid and lives through the call.
+    let set =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    assert_eq!(set, 0);
+}
+
+/// Makes userfaultfd fail with EPERM for this process.
+pub(crate) fn deny_userfaultfd() {
+    refuse_call(libc::SYS_userfaultfd, None, libc::EPERM);
+}
+
+/// Makes this advice fail for this process.
+pub(crate) fn refuse_madvise(advice: i32, errno: i32) {
+    refuse_call(libc::SYS_madvise, Some(advice), errno);
 }
 
 /// Bytes of `[base, base + len)` that are in memory, as the kernel counts them.
