@@ -13,7 +13,7 @@
 
 use crate::abi::{POINTER, value_type, wasm_signature};
 use crate::types::FuncType;
-use crate::vm::{BuiltinSignature, VMHostContext, VMStoreContext, ValRaw};
+use crate::vm::{VMBuiltins, VMHostContext, VMStoreContext, ValRaw};
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, BlockCall, ExceptionTableData, ExceptionTableItem, InstBuilder,
     MemFlagsData, Signature, StackSlot, StackSlotData, StackSlotKind, UserFuncName, Value, types,
@@ -147,7 +147,7 @@ pub(crate) fn build_exit(
     raise.params.push(AbiParam::new(POINTER));
     let raise = builder.import_signature(raise);
     let builtins = load_pointer(&mut builder, callee, offset_of!(VMHostContext, builtins));
-    let address = load_pointer(&mut builder, builtins, BuiltinSignature::raise.offset);
+    let address = load_pointer(&mut builder, builtins, offset_of!(VMBuiltins, raise));
     builder.ins().call_indirect(raise, address, &[callee]);
     builder.ins().trap(crate::trap::TrapCode::Unreachable.to_clif());
 

@@ -7,12 +7,12 @@
 //! Source: threads proposal, "Atomic Memory Accesses".
 
 use super::Result;
+use super::builtins::{Bits32, Bits64};
 use super::dispatch::unsupported;
 use super::function::FuncTranslator;
 use super::memory::Place;
 use crate::error::CompileError;
 use crate::trap::TrapCode;
-use crate::vm::BuiltinSignature;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Type, Value};
 use wasmparser::{MemArg, MemArgTarget, Operator};
@@ -25,10 +25,10 @@ impl FuncTranslator<'_, '_> {
                 self.builder.ins().fence();
             }
             Operator::MemoryAtomicWait32 { ref memarg } => {
-                self.atomic_wait(memarg, &BuiltinSignature::memory_atomic_wait32)?;
+                self.atomic_wait(memarg, I32)?;
             }
             Operator::MemoryAtomicWait64 { ref memarg } => {
-                self.atomic_wait(memarg, &BuiltinSignature::memory_atomic_wait64)?;
+                self.atomic_wait(memarg, I64)?;
             }
             Operator::MemoryAtomicNotify { ref memarg } => self.atomic_notify(memarg)?,
             // Loads.
@@ -209,11 +209,15 @@ impl FuncTranslator<'_, '_> {
     }
 
     /// Index, expected value, timeout in nanoseconds.
-    fn atomic_wait(&mut self, memarg: &MemArg, builtin: &BuiltinSignature) -> Result {
+    fn atomic_wait(&mut self, memarg: &MemArg, width: Type) -> Result {
         let (index, expected, timeout) = self.stack.pop3();
-        let [memory, index, offset] = self.waiting_place(memarg, index)?;
-        let args = [memory, index, offset, expected, timeout];
-        let outcome = self.builtin_result(builtin, &args);
+        let (memory, index) = self.waiting_place(memarg, index)?;
+        let (offset, timeout) = (memarg.offset, Bits64(timeout));
+        let wait = self.builtin();
+        let Bits32(outcome) = match width {
+            I32 => wait.memory_atomic_wait32(memory, index, offset, Bits32(expected), timeout),
+            _ => wait.memory_atomic_wait64(memory, index, offset, Bits64(expected), timeout),
+        };
         self.stack.push(outcome);
         Ok(())
     }
@@ -221,21 +225,19 @@ impl FuncTranslator<'_, '_> {
     /// Index, how many to wake at most.
     fn atomic_notify(&mut self, memarg: &MemArg) -> Result {
         let (index, count) = self.stack.pop2();
-        let [memory, index, offset] = self.waiting_place(memarg, index)?;
-        let args = [memory, index, offset, count];
-        let woken = self.builtin_result(&BuiltinSignature::memory_atomic_notify, &args);
+        let (memory, index) = self.waiting_place(memarg, index)?;
+        let (offset, count) = (memarg.offset, Bits32(count));
+        let Bits32(woken) = self.builtin().memory_atomic_notify(memory, index, offset, count);
         self.stack.push(woken);
         Ok(())
     }
 
-    /// Memory, index and offset, as builtins take them.
-    fn waiting_place(&mut self, memarg: &MemArg, index: Value) -> Result<[Value; 3]> {
+    /// Memory and index, as builtins take them.
+    fn waiting_place(&mut self, memarg: &MemArg, index: Value) -> Result<(u32, Bits64)> {
         let MemArgTarget::Memory(memory) = memarg.target else {
             return Err(CompileError::Unsupported("memory instructions on arrays".into()));
         };
-        let (memory, index) = (self.index(memory), self.widen(index));
-        let offset = self.builder.ins().iconst(I64, memarg.offset as i64);
-        Ok([memory, index, offset])
+        Ok((memory, Bits64(self.widen(index))))
     }
 
     /// The address of an atomic access, after it has been found to be aligned.

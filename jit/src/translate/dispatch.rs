@@ -7,7 +7,6 @@ use super::Result;
 use super::function::FuncTranslator;
 use super::gc::Extension;
 use crate::error::CompileError;
-use crate::vm::BuiltinSignature;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, types};
 use wasmparser::Operator;
@@ -291,7 +290,6 @@ impl FuncTranslator<'_, '_> {
 
     /// Translates an operator on objects of the heap.
     fn object_operator(&mut self, operator: &Operator<'_>) -> Result {
-        use BuiltinSignature as Builtin;
         match *operator {
             Operator::RefEq => self.ref_eq(),
             Operator::RefI31 => self.ref_i31(),
@@ -349,12 +347,10 @@ impl FuncTranslator<'_, '_> {
                 return self.array_new_fixed(array_type_index, array_size);
             }
             Operator::ArrayNewData { array_type_index, array_data_index } => {
-                let builtin = &Builtin::array_new_data;
-                self.array_new_segment(builtin, array_type_index, array_data_index);
+                self.array_new_data(array_type_index, array_data_index);
             }
             Operator::ArrayNewElem { array_type_index, array_elem_index } => {
-                let builtin = &Builtin::array_new_elem;
-                self.array_new_segment(builtin, array_type_index, array_elem_index);
+                self.array_new_elem(array_type_index, array_elem_index);
             }
             Operator::ArrayGet { array_type_index } => {
                 self.array_get(array_type_index, Extension::None);
@@ -372,12 +368,10 @@ impl FuncTranslator<'_, '_> {
                 self.array_copy(array_type_index_dst);
             }
             Operator::ArrayInitData { array_type_index, array_data_index } => {
-                let builtin = &Builtin::array_init_data;
-                self.array_init_segment(builtin, array_type_index, array_data_index);
+                self.array_init_data(array_type_index, array_data_index);
             }
             Operator::ArrayInitElem { array_type_index, array_elem_index } => {
-                let builtin = &Builtin::array_init_elem;
-                self.array_init_segment(builtin, array_type_index, array_elem_index);
+                self.array_init_elem(array_type_index, array_elem_index);
             }
             ref other => return self.vector_operator(other),
         }

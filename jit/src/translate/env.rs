@@ -11,19 +11,13 @@ use crate::abi;
 use crate::gc::FieldsLayout;
 use crate::module::ModuleInfo;
 use crate::tunables::Tunables;
-use crate::vm::{BuiltinSignature, BuiltinType, VMBuiltins, VMContext, VMOffsets, VMStoreContext};
+use crate::vm::{NUM_BUILTINS, VMContext, VMOffsets, VMStoreContext};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
-use cranelift_codegen::ir::{
-    self, AbiParam, Block, GlobalValueData, Inst, InstBuilder, SigRef, Signature, SourceLoc, Value,
-    types,
-};
-use cranelift_codegen::isa::{CallConv, TargetIsa};
+use cranelift_codegen::ir::{Block, GlobalValueData, InstBuilder, SigRef, SourceLoc, Value, types};
+use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilder;
-use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::mem::offset_of;
-
-const NUM_BUILTINS: usize = size_of::<VMBuiltins>() / size_of::<*const u8>();
 
 /// The module and context of a function, and what has been made of them so far.
 pub(super) struct Env<'a> {
@@ -33,8 +27,6 @@ pub(super) struct Env<'a> {
     pub(super) isa: &'a dyn TargetIsa,
     /// The function's index in the module.
     func: u32,
-    /// How builtins, `extern "C"` functions of the host, are called.
-    builtin_call_conv: CallConv,
     /// The entry block, to which loads from the context are added.
     pub(super) entry: Block,
     /// The context of the instance.
@@ -43,7 +35,8 @@ pub(super) struct Env<'a> {
     pointers: HashMap<u32, Value>,
     /// The signature of each function type, by its index.
     signatures: HashMap<u32, SigRef>,
-    builtins: [Option<SigRef>; NUM_BUILTINS],
+    /// The signature of each builtin, by its place in the table.
+    pub(super) builtins: [Option<SigRef>; NUM_BUILTINS],
     /// The layout of each struct type that has been used, by its index.
     pub(super) struct_layouts: HashMap<u32, FieldsLayout>,
     /// Whether stack slots of references have their alias region.
@@ -58,7 +51,6 @@ impl<'a> Env<'a> {
             tunables: input.tunables,
             isa: input.isa,
             func: input.func,
-            builtin_call_conv: input.isa.default_call_conv(),
             entry,
             vmctx,
             pointers: HashMap::new(),
@@ -137,52 +129,8 @@ impl FuncTranslator<'_, '_> {
         })
     }
 
-    /// Calls a builtin; the context goes before `args`.
-    fn call_builtin(&mut self, builtin: &BuiltinSignature, args: &[Value]) -> Inst {
-        debug_assert_eq!(builtin.params.len(), args.len(), "{}", builtin.name);
-        self.count_call();
-        let table = self.context_pointer(offset_of!(VMContext, builtins) as u32);
-        let code = self.constant_pointer(table, builtin.offset);
-        let signature = self.builtin_signature(builtin);
-        let mut all: SmallVec<[Value; 8]> = SmallVec::new();
-        all.push(self.env.vmctx);
-        all.extend_from_slice(args);
-        self.builder.ins().call_indirect(signature, code, &all)
-    }
-
-    /// Calls a builtin without a result.
-    pub(super) fn builtin(&mut self, builtin: &BuiltinSignature, args: &[Value]) {
-        debug_assert!(builtin.result.is_none(), "{}", builtin.name);
-        self.call_builtin(builtin, args);
-    }
-
-    /// Calls a builtin for its result.
-    pub(super) fn builtin_result(&mut self, builtin: &BuiltinSignature, args: &[Value]) -> Value {
-        let call = self.call_builtin(builtin, args);
-        self.builder.inst_results(call)[0]
-    }
-
-    fn builtin_signature(&mut self, builtin: &BuiltinSignature) -> SigRef {
-        let known = &mut self.env.builtins[builtin.offset / size_of::<*const u8>()];
-        *known.get_or_insert_with(|| {
-            let mut signature = Signature::new(self.env.builtin_call_conv);
-            signature.params.push(AbiParam::new(abi::POINTER));
-            signature.params.extend(builtin.params.iter().map(|&ty| builtin_param(ty)));
-            signature.returns.extend(builtin.result.map(builtin_param));
-            self.builder.import_signature(signature)
-        })
-    }
-
     /// A 32-bit constant, such as an index for a builtin.
     pub(super) fn index(&mut self, index: u32) -> Value {
         self.builder.ins().iconst(types::I32, i64::from(index))
     }
-}
-
-fn builtin_param(ty: BuiltinType) -> AbiParam {
-    let ty: ir::Type = match ty {
-        BuiltinType::i32 => types::I32,
-        BuiltinType::i64 => types::I64,
-    };
-    AbiParam::new(ty)
 }

@@ -5,7 +5,7 @@
 //! or does not return.
 
 use super::function::FuncTranslator;
-use crate::vm::{BuiltinSignature, VMContext, VMStoreContext};
+use crate::vm::{VMContext, VMStoreContext};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, condcodes::IntCC, types};
 use std::mem::offset_of;
 
@@ -32,7 +32,7 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().brif(reached, late, &[], on, &[]);
         self.builder.seal_block(late);
         self.builder.switch_to_block(late);
-        self.builtin(&BuiltinSignature::new_epoch, &[]);
+        self.builtin().new_epoch();
         self.builder.ins().jump(on, &[]);
         self.builder.seal_block(on);
         self.builder.switch_to_block(on);

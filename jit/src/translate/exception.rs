@@ -10,19 +10,18 @@
 //! clause wants one, and the address of the values that it carries, good until the next call.
 
 use super::Result;
+use super::builtins::Bits64;
 use super::control::FrameKind;
 use super::function::FuncTranslator;
 use super::region::Region;
 use crate::abi;
 use crate::trap::TrapCode;
 use crate::types::ValType;
-use crate::vm::{BuiltinSignature, Catch, VMContext, ValRaw};
+use crate::vm::{Catch, ValRaw};
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, BlockCall, ExceptionTableData, ExceptionTableItem, ExceptionTag,
-    InstBuilder, SigRef, Signature, StackSlot, StackSlotData, StackSlotKind, Value, types,
+    Block, BlockArg, BlockCall, ExceptionTableData, ExceptionTableItem, ExceptionTag, InstBuilder,
+    SigRef, StackSlot, StackSlotData, StackSlotKind, Value, types,
 };
-use cranelift_codegen::isa::CallConv;
-use std::mem::offset_of;
 use wasmparser::TryTable;
 
 /// A clause of a `try_table`, or of a `try`, around the current operator.
@@ -190,35 +189,14 @@ impl FuncTranslator<'_, '_> {
         }
         self.stack.drop_top(count);
         let tag = self.context_pointer(self.env.offsets.tag(tag));
-        self.raise(&BuiltinSignature::throw, &[tag, values])
+        self.throwing_builtin().throw(Bits64(tag), Bits64(values))
     }
 
     pub(super) fn throw_ref(&mut self) -> Result {
         let exception = self.stack.pop();
         self.builder.ins().trapz(exception, TrapCode::NullException.to_clif());
         let exception = self.builder.ins().uextend(types::I64, exception);
-        self.raise(&BuiltinSignature::throw_ref, &[exception])
-    }
-
-    /// Calls a builtin that throws, in the convention of wasm functions: it returns as they do when
-    /// they throw.
-    pub(super) fn raise(&mut self, builtin: &BuiltinSignature, args: &[Value]) -> Result {
-        let table = self.context_pointer(offset_of!(VMContext, builtins) as u32);
-        let code = self.constant_pointer(table, builtin.offset);
-        let mut signature = Signature::new(CallConv::Tail);
-        signature.params.extend(std::iter::repeat_n(AbiParam::new(abi::POINTER), 1 + args.len()));
-        let signature = self.builder.import_signature(signature);
-        let args: Vec<Value> = [self.env.vmctx].iter().chain(args).copied().collect();
-        match self.clauses.is_empty() {
-            true => {
-                self.builder.ins().call_indirect(signature, code, &args);
-            }
-            false => {
-                self.try_call(signature, code, &args, &[])?;
-            }
-        }
-        self.unreachable();
-        Ok(())
+        self.throwing_builtin().throw_ref(Bits64(exception))
     }
 
     /// Room on the stack for the values of an exception. All throws of a function use the same.

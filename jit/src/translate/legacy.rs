@@ -5,10 +5,10 @@
 //! them; so the body of a function that uses this form is read once before ([`Outline`]).
 
 use super::Result;
+use super::builtins::Bits64;
 use super::control::FrameKind;
 use super::exception::{Clause, Way};
 use super::function::{FuncTranslator, read_error};
-use crate::vm::BuiltinSignature;
 use cranelift_codegen::ir::{InstBuilder, types};
 use wasmparser::{BlockType, FunctionBody, Operator};
 
@@ -129,6 +129,6 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn rethrow(&mut self, depth: u32) -> Result {
         let exception = self.caught(self.frames.len() - 1 - depth as usize);
         let exception = self.builder.ins().uextend(types::I64, exception);
-        self.raise(&BuiltinSignature::throw_ref, &[exception])
+        self.throwing_builtin().throw_ref(Bits64(exception))
     }
 }

@@ -4,12 +4,13 @@
 //! access goes to the memory's own address space.
 
 use super::Result;
+use super::builtins::Bits64;
 use super::function::FuncTranslator;
 use super::region::Region;
 use crate::abi;
 use crate::error::CompileError;
 use crate::trap::TrapCode;
-use crate::vm::{BuiltinSignature, VMMemory, VMMemoryRef};
+use crate::vm::{VMMemory, VMMemoryRef};
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FuncInstBuilder;
 use std::mem::offset_of;
@@ -120,8 +121,7 @@ impl<'f> FuncTranslator<'_, 'f> {
 
     pub(super) fn memory_grow(&mut self, memory: u32) {
         let delta = self.pop_index();
-        let number = self.index(memory);
-        let old = self.builtin_result(&BuiltinSignature::memory_grow, &[number, delta]);
+        let Bits64(old) = self.builtin().memory_grow(memory, Bits64(delta));
         self.push_size(old, self.env.module.memories[memory as usize].memory64);
     }
 

@@ -13,7 +13,8 @@
 //! | `memory`, `bounds`, `bulk`, `table`, `reference`, `call` | what works on the instance |
 //! | `exception`, `legacy` | throwing, and the clauses that catch |
 //! | `gc` | objects of the heap |
-//! | `env`, `region` | loads from the context, calls of builtins, flags of memory accesses |
+//! | `env`, `region` | loads from the context, flags of memory accesses |
+//! | `builtins` | calls of the runtime's functions |
 //! | `epoch` | checks that interrupt runaway code |
 //! | `limits` | what keeps time and memory in proportion to the body |
 //!
@@ -27,6 +28,7 @@
 
 mod atomic;
 mod bounds;
+mod builtins;
 mod bulk;
 mod call;
 mod control;

@@ -1,124 +1,131 @@
-//! The functions of the runtime that compiled code calls.
+//! The functions of the runtime that compiled code calls: the one list of them.
 //!
-//! One list defines the table of addresses, the signature of each for the translator, and (through
-//! [`crate::foreach_builtin`]) what the runtime has to provide. Every one takes the caller's
-//! `*mut VMContext` first, follows the C calling convention, and does not return when it fails: it
-//! records the trap or error and unwinds to the entry of wasm, so callers check nothing.
+//! Everything else about a builtin comes from its line in [`foreach_builtin`]: its place in the table
+//! of addresses ([`VMBuiltins`]), the function by which the translator calls it
+//! (`translate::builtins`), and the runtime's shim and entry, which call the body. The body is a
+//! function of the same name on the runtime's side. A call or a body that does not have the types of
+//! the line does not compile.
+//!
+//! Every builtin takes the caller's context first and follows the platform's C convention. None of
+//! them says whether it has failed: then it does not return, because it has recorded the trap or error
+//! and unwinds to the entry of wasm.
 
-use std::mem::offset_of;
+use super::{VMContext, VMHostContext, VMTag, ValRaw};
+use std::ptr::NonNull;
 
-/// Calls a macro with the list of builtins: `name(argument types) -> result type;`.
+/// Calls a macro with the list of builtins, without the context that comes first.
+///
+/// Those that *return* may also trap. Those that *throw* never return: they are called in the `tail`
+/// convention, so that handlers of the caller are found.
 #[macro_export]
 macro_rules! foreach_builtin {
     ($mac:ident) => {
         $mac! {
-            /// `memory.grow`: memory, pages to add; the old size in pages, or -1.
-            memory_grow(i32, i64) -> i64;
-            /// `memory.copy`: destination memory and address, source memory and address, bytes.
-            memory_copy(i32, i64, i32, i64, i64);
-            /// `memory.fill`: memory, address, byte, bytes.
-            memory_fill(i32, i64, i32, i64);
-            /// `memory.init`: memory, data segment, address, offset in the segment, bytes.
-            memory_init(i32, i32, i64, i32, i32);
-            /// `memory.discard`: memory, address, bytes.
-            memory_discard(i32, i64, i64);
-            /// `memory.atomic.wait32`: memory, index, offset, expected value, timeout in nanoseconds
-            /// or negative for none; 0 if notified, 1 if the value was another, 2 at the timeout.
-            memory_atomic_wait32(i32, i64, i64, i32, i64) -> i32;
-            /// `memory.atomic.wait64`: the same for a value of 64 bits.
-            memory_atomic_wait64(i32, i64, i64, i64, i64) -> i32;
-            /// `memory.atomic.notify`: memory, index, offset, the most waiters to wake; how many were.
-            memory_atomic_notify(i32, i64, i64, i32) -> i32;
-            /// `data.drop`: data segment.
-            data_drop(i32);
-            /// `table.grow`: table, elements to add, their value; the old size, or -1.
-            table_grow(i32, i64, i64) -> i64;
-            /// `table.fill`: table, index, value, elements.
-            table_fill(i32, i64, i64, i64);
-            /// `table.copy`: destination table and index, source table and index, elements.
-            table_copy(i32, i64, i32, i64, i64);
-            /// `table.init`: table, element segment, index, offset in the segment, elements.
-            table_init(i32, i32, i64, i32, i32);
-            /// `elem.drop`: element segment.
-            elem_drop(i32);
-            /// Allocates an object that the heap has no room for as it is: type, bytes, length.
-            gc_alloc(i32, i64, i32) -> i32;
-            /// `array.new_data`: type, data segment, offset in the segment, elements.
-            array_new_data(i32, i32, i32, i32) -> i32;
-            /// `array.new_elem`: type, element segment, offset in the segment, elements.
-            array_new_elem(i32, i32, i32, i32) -> i32;
-            /// `array.init_data`: type, segment, array, index, offset in the segment, elements.
-            array_init_data(i32, i32, i32, i32, i32, i32);
-            /// `array.init_elem`: as `array_init_data`.
-            array_init_elem(i32, i32, i32, i32, i32, i32);
-            /// `array.copy`: array and index to copy to, to copy from, elements, bytes of each.
-            array_copy(i32, i32, i32, i32, i32, i32);
-            /// The epoch has reached the store's deadline.
-            new_epoch();
-            /// A host function has failed and left its error in the store: unwind.
-            raise();
-            /// `throw`: tag, values. Called in the `tail` convention, so that handlers of the caller
-            /// are found; never returns.
-            throw(i64, i64);
-            /// `throw_ref`: an exception that is not null. As `throw`.
-            throw_ref(i64);
+            returning {
+                /// `memory.grow`: pages to add; the old size in pages, or -1.
+                fn memory_grow(memory: u32, delta: u64) -> i64;
+                /// `memory.copy`: `len` bytes.
+                fn memory_copy(to: u32, to_addr: u64, from: u32, from_addr: u64, len: u64);
+                /// `memory.fill`: `len` bytes, with the low byte of `byte`.
+                fn memory_fill(memory: u32, addr: u64, byte: u32, len: u64);
+                /// `memory.init`: `len` bytes, from `from` on in the data segment.
+                fn memory_init(memory: u32, segment: u32, addr: u64, from: u32, len: u32);
+                /// `memory.discard`: `len` bytes.
+                fn memory_discard(memory: u32, addr: u64, len: u64);
+                /// `memory.atomic.wait32`: the timeout is in nanoseconds, or negative for none; 0 if
+                /// notified, 1 if the value was another, 2 at the timeout.
+                fn memory_atomic_wait32(
+                    memory: u32, index: u64, offset: u64, expected: u32, timeout: i64,
+                ) -> u32;
+                /// `memory.atomic.wait64`: the same for a value of 64 bits.
+                fn memory_atomic_wait64(
+                    memory: u32, index: u64, offset: u64, expected: u64, timeout: i64,
+                ) -> u32;
+                /// `memory.atomic.notify`: the most waiters to wake; how many were.
+                fn memory_atomic_notify(memory: u32, index: u64, offset: u64, count: u32) -> u32;
+                /// `data.drop`.
+                fn data_drop(segment: u32);
+                /// `table.grow`: elements to add, and their value; the old size, or -1.
+                fn table_grow(table: u32, delta: u64, value: u64) -> i64;
+                /// `table.fill`: `len` elements.
+                fn table_fill(table: u32, index: u64, value: u64, len: u64);
+                /// `table.copy`: `len` elements.
+                fn table_copy(to: u32, to_index: u64, from: u32, from_index: u64, len: u64);
+                /// `table.init`: `len` elements, from `from` on in the element segment.
+                fn table_init(table: u32, segment: u32, index: u64, from: u32, len: u32);
+                /// `elem.drop`.
+                fn elem_drop(segment: u32);
+                /// Allocates an object that the heap has no room for as it is: the engine's number of
+                /// its type, bytes, length; the new object.
+                fn gc_alloc(ty: u32, size: u64, len: u32) -> u32;
+                /// `array.new_data`: `len` elements, from the byte `from` on in the segment; the new
+                /// array.
+                fn array_new_data(ty: u32, segment: u32, from: u32, len: u32) -> u32;
+                /// `array.new_elem`: `len` elements, from `from` on in the segment; the new array.
+                fn array_new_elem(ty: u32, segment: u32, from: u32, len: u32) -> u32;
+                /// `array.init_data`: as `array_new_data`, to `index` in an array.
+                fn array_init_data(
+                    ty: u32, segment: u32, array: u32, index: u32, from: u32, len: u32,
+                );
+                /// `array.init_elem`: as `array_new_elem`, to `index` in an array.
+                fn array_init_elem(
+                    ty: u32, segment: u32, array: u32, index: u32, from: u32, len: u32,
+                );
+                /// `array.copy`: `len` elements of `size` bytes.
+                fn array_copy(
+                    to: u32, to_index: u32, from: u32, from_index: u32, len: u32, size: u32,
+                );
+                /// The epoch has reached the store's deadline.
+                fn new_epoch();
+            }
+            throwing {
+                /// `throw`: as many values as the tag says.
+                fn throw(tag: NonNull<VMTag>, values: *const ValRaw);
+                /// `throw_ref`: an exception that is not null.
+                fn throw_ref(exception: u64);
+            }
         }
     };
 }
 
-/// A type in the signature of a builtin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(non_camel_case_types, reason = "the names of CLIF types")]
-pub enum BuiltinType {
-    /// 32-bit integer.
-    i32,
-    /// 64-bit integer.
-    i64,
-}
-
-/// The signature of a builtin, without the context that comes first.
-#[derive(Clone, Copy, Debug)]
-pub struct BuiltinSignature {
-    /// Its name.
-    pub name: &'static str,
-    /// Byte offset of its address in [`VMBuiltins`].
-    pub offset: usize,
-    /// Parameters after the context.
-    pub params: &'static [BuiltinType],
-    /// Result, if any.
-    pub result: Option<BuiltinType>,
-}
-
-macro_rules! define_builtins {
-    ($($(#[$doc:meta])* $name:ident($($param:ident),*) $(-> $result:ident)?;)*) => {
+macro_rules! define_table {
+    (
+        returning {
+            $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
+        }
+        throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
+    ) => {
         /// The addresses of the builtins.
+        ///
+        /// ```
+        /// # use seqfault_jit::vm::{VMBuiltins, VMContext};
+        /// fn grow(builtins: &VMBuiltins) -> unsafe extern "C" fn(*mut VMContext, u32, u64) -> i64 {
+        ///     builtins.memory_grow
+        /// }
+        /// ```
+        ///
+        /// Types that are not those of the list do not compile:
+        ///
+        /// ```compile_fail,E0308
+        /// # use seqfault_jit::vm::{VMBuiltins, VMContext};
+        /// fn grow(builtins: &VMBuiltins) -> unsafe extern "C" fn(*mut VMContext, u32, u32) -> i64 {
+        ///     builtins.memory_grow
+        /// }
+        /// ```
         #[derive(Debug)]
         #[repr(C)]
         pub struct VMBuiltins {
-            $($(#[$doc])* pub $name: *const u8,)*
-        }
-
-        /// The signature of each builtin.
-        impl BuiltinSignature {
-            $(
-                $(#[$doc])*
-                #[allow(non_upper_case_globals, reason = "named as the function is")]
-                pub const $name: BuiltinSignature = BuiltinSignature {
-                    name: stringify!($name),
-                    offset: offset_of!(VMBuiltins, $name),
-                    params: &[$(BuiltinType::$param),*],
-                    result: define_builtins!(@result $($result)?),
-                };
-            )*
+            $($(#[$doc])*
+            pub $name: unsafe extern "C" fn(*mut VMContext, $($ty),*) $(-> $result)?,)*
+            $($(#[$doc2])* pub $throw: unsafe extern "C" fn(*mut VMContext, $($ty2),*) -> !,)*
+            /// A host function has failed and left its error in the store: unwinds. Not in the list,
+            /// because it is called by exit trampolines, which have noted the frame already.
+            pub raise: unsafe extern "C" fn(*mut VMHostContext) -> !,
         }
     };
-    (@result) => { None };
-    (@result $result:ident) => { Some(BuiltinType::$result) };
 }
 
-foreach_builtin!(define_builtins);
+foreach_builtin!(define_table);
 
-// SAFETY: a table of code addresses, immutable once built.
-unsafe impl Sync for VMBuiltins {}
-// SAFETY: as above.
-unsafe impl Send for VMBuiltins {}
+/// How many builtins the table holds.
+pub(crate) const NUM_BUILTINS: usize = size_of::<VMBuiltins>() / size_of::<fn()>();

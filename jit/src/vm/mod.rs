@@ -29,7 +29,8 @@ mod reach;
 mod types;
 
 pub use crate::abi::REGISTER_RESULTS;
-pub use builtins::{BuiltinSignature, BuiltinType, VMBuiltins};
+pub(crate) use builtins::NUM_BUILTINS;
+pub use builtins::VMBuiltins;
 pub use catch::Catch;
 pub use context::{EntryTrampoline, HostFunction, VMContext, VMHostContext, VMStoreContext};
 pub use entities::{

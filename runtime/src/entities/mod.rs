@@ -8,13 +8,12 @@ mod val;
 
 pub use global::Global;
 pub(crate) use global::{GlobalCell, read_global, write_global};
-pub(crate) use memory::{
-    Expected, INTERRUPTED, MemoryData, Waited, WaitingStore, allocate_memory, discard_memory,
-    grow_memory, wake_waiter,
-};
+pub(crate) use memory::builtins as memory_builtins;
+pub(crate) use memory::{INTERRUPTED, MemoryData, allocate_memory, wake_waiter};
 pub use memory::{Memory, MemoryAccessError, SharedMemory, WaitResult};
 pub use table::Table;
-pub(crate) use table::{TableData, allocate_table, checked_range, grow_table};
+pub(crate) use table::builtins as table_builtins;
+pub(crate) use table::{TableData, allocate_table, checked_range};
 pub use tag::Tag;
 pub(crate) use tag::{TagCell, references_of};
 pub use val::Val;

@@ -1,5 +1,7 @@
 //! [`Table`]: references that instances and the host share.
 
+pub(crate) mod builtins;
+
 use super::Val;
 use crate::error::{Error, Result};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};

@@ -1,5 +1,9 @@
-//! What compiled code leaves to the runtime: allocations that find no room, and bulk operations on
-//! arrays.
+//! What compiled code calls for objects: allocations that find no room, and bulk operations on arrays.
+//!
+//! # Safety
+//!
+//! Of all functions of the list here: they are called by compiled code, so that nothing borrows the
+//! store and the references of frames are where stack maps tell; `instance` is the one that it runs in.
 
 use super::heap::{GcHeap, RawRef};
 use crate::error::Result;
@@ -47,40 +51,50 @@ fn address(heap: &GcHeap, array: RawRef, element_size: u32, index: usize) -> *mu
     heap.at(array, HEADER_SIZE).wrapping_add(index * element_size as usize)
 }
 
-/// `array.copy`, of elements of `size` bytes.
-pub(crate) fn array_copy(
-    store: &StoreOpaque,
-    to: (RawRef, u32),
-    from: (RawRef, u32),
+pub(crate) unsafe fn gc_alloc(
+    store: *mut StoreOpaque,
+    _: *mut InstanceData,
+    ty: u32,
+    size: u64,
+    len: u32,
+) -> Result<RawRef> {
+    // SAFETY: see the head of this file.
+    unsafe { super::allocate(store, ty, size, len) }
+}
+
+#[expect(clippy::too_many_arguments, reason = "those of the list")]
+pub(crate) unsafe fn array_copy(
+    store: *mut StoreOpaque,
+    _: *mut InstanceData,
+    to: RawRef,
+    to_index: u32,
+    from: RawRef,
+    from_index: u32,
     len: u32,
     size: u32,
 ) -> Result<()> {
-    not_null(to.0)?;
-    not_null(from.0)?;
-    let heap = heap(store);
-    let target = elements(heap, to.0, to.1, len)?;
-    let source = elements(heap, from.0, from.1, len)?;
+    not_null(to)?;
+    not_null(from)?;
+    // SAFETY: see the head of this file.
+    let heap = heap(unsafe { &*store });
+    let target = elements(heap, to, to_index, len)?;
+    let source = elements(heap, from, from_index, len)?;
     let bytes = target.len() * size as usize;
-    let source = address(heap, from.0, size, source.start);
+    let source = address(heap, from, size, source.start);
     // SAFETY: both ranges lie in arrays, whose pages are present; they may overlap.
-    unsafe { address(heap, to.0, size, target.start).copy_from(source, bytes) };
+    unsafe { address(heap, to, size, target.start).copy_from(source, bytes) };
     Ok(())
 }
 
-/// `array.new_data`.
-///
-/// # Safety
-///
-/// As for [`super::allocate`]; `instance` must be one of the store's.
 pub(crate) unsafe fn array_new_data(
     store: *mut StoreOpaque,
-    instance: *const InstanceData,
+    instance: *mut InstanceData,
     type_index: u32,
     segment: u32,
     from: u32,
     len: u32,
 ) -> Result<RawRef> {
-    // SAFETY: the caller's promise.
+    // SAFETY: see the head of this file.
     unsafe {
         let size = storage(&*instance, type_index).size();
         data(&*instance, segment, from, len, size)?;
@@ -90,19 +104,22 @@ pub(crate) unsafe fn array_new_data(
     }
 }
 
-/// `array.init_data`.
-pub(crate) fn array_init_data(
-    store: &StoreOpaque,
-    instance: &InstanceData,
+#[expect(clippy::too_many_arguments, reason = "those of the list")]
+pub(crate) unsafe fn array_init_data(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
     type_index: u32,
     segment: u32,
-    to: (RawRef, u32),
+    array: RawRef,
+    index: u32,
     from: u32,
     len: u32,
 ) -> Result<()> {
-    not_null(to.0)?;
+    not_null(array)?;
+    // SAFETY: see the head of this file.
+    let (store, instance) = unsafe { (&*store, &*instance) };
     let size = storage(instance, type_index).size();
-    init_data(store, instance, to, segment, from, len, size)
+    init_data(store, instance, (array, index), segment, from, len, size)
 }
 
 fn init_data(
@@ -131,20 +148,15 @@ fn data(instance: &InstanceData, segment: u32, from: u32, len: u32, size: u32) -
     Ok(&segment[range])
 }
 
-/// `array.new_elem`.
-///
-/// # Safety
-///
-/// As for [`array_new_data`].
 pub(crate) unsafe fn array_new_elem(
     store: *mut StoreOpaque,
-    instance: *const InstanceData,
+    instance: *mut InstanceData,
     type_index: u32,
     segment: u32,
     from: u32,
     len: u32,
 ) -> Result<RawRef> {
-    // SAFETY: the caller's promise.
+    // SAFETY: see the head of this file.
     unsafe {
         let available = (*instance).element_count(segment);
         range(from, len, available, TrapCode::TableOutOfBounds)?;
@@ -155,19 +167,22 @@ pub(crate) unsafe fn array_new_elem(
     }
 }
 
-/// `array.init_elem`.
-pub(crate) fn array_init_elem(
-    store: &StoreOpaque,
-    instance: &InstanceData,
+#[expect(clippy::too_many_arguments, reason = "those of the list")]
+pub(crate) unsafe fn array_init_elem(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
     type_index: u32,
     segment: u32,
-    to: (RawRef, u32),
+    array: RawRef,
+    index: u32,
     from: u32,
     len: u32,
 ) -> Result<()> {
-    not_null(to.0)?;
+    not_null(array)?;
+    // SAFETY: see the head of this file.
+    let (store, instance) = unsafe { (&*store, &*instance) };
     let size = storage(instance, type_index).size();
-    init_elem(store, instance, to, segment, from, len, size)
+    init_elem(store, instance, (array, index), segment, from, len, size)
 }
 
 fn init_elem(
@@ -198,7 +213,7 @@ fn init_elem(
 ///
 /// # Safety
 ///
-/// As for [`array_new_data`].
+/// As for [`super::allocate`]; `instance` must be one of the store's.
 unsafe fn new_array(
     store: *mut StoreOpaque,
     instance: *const InstanceData,

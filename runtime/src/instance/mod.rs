@@ -1,10 +1,11 @@
 //! [`Instance`]: a module brought to life in a store.
 
+pub(crate) mod builtins;
 mod const_expr;
 mod context;
 mod create;
 mod externs;
-pub(crate) mod init;
+mod init;
 mod link;
 mod pre;
 

@@ -6,6 +6,7 @@
 //! each part is boxed and never moves.
 
 mod arena;
+pub(crate) mod builtins;
 mod context;
 mod data;
 mod epoch;

@@ -15,7 +15,7 @@ use crate::exception::ThrownException;
 use crate::gc::{self, RawRef};
 use crate::store::{Pending, StoreOpaque};
 use seqfault_jit::code::CodeUnit;
-use seqfault_jit::vm::{Catch, VMContext, VMTag, ValRaw};
+use seqfault_jit::vm::{Catch, VMTag, ValRaw};
 use std::ops::ControlFlow;
 use std::ptr::NonNull;
 
@@ -24,15 +24,13 @@ use std::ptr::NonNull;
 /// # Safety
 ///
 /// Called by compiled code, through its shim: `values` leads to as many as the tag says.
-pub(super) unsafe extern "C" fn throw(
-    vmctx: *mut VMContext,
+pub(super) unsafe fn throw(
+    store: *mut StoreOpaque,
     tag: NonNull<VMTag>,
     values: *const ValRaw,
 ) -> ! {
-    // SAFETY: the caller's promise; contexts point to their store, which nothing borrows while
-    // compiled code runs.
+    // SAFETY: the caller's promise; nothing borrows the store while compiled code runs.
     unsafe {
-        let store: *mut StoreOpaque = (*(*vmctx).store_context).store.cast();
         let values = match tag.as_ref().values {
             // Then there is no array.
             0 => &[],
@@ -48,10 +46,9 @@ pub(super) unsafe extern "C" fn throw(
 /// # Safety
 ///
 /// Called by compiled code, through its shim.
-pub(super) unsafe extern "C" fn throw_ref(vmctx: *mut VMContext, exception: u64) -> ! {
+pub(super) unsafe fn throw_ref(store: *mut StoreOpaque, exception: u64) -> ! {
     // SAFETY: as in `throw`.
     unsafe {
-        let store: *mut StoreOpaque = (*(*vmctx).store_context).store.cast();
         let exception = exception as RawRef;
         let tag = gc::throw_again(&mut *store, exception);
         propagate(store, tag, exception)

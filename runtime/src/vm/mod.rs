@@ -23,7 +23,6 @@
 
 mod activation;
 mod arch;
-mod atomics;
 mod backtrace;
 mod builtins;
 mod enter;

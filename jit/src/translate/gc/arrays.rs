@@ -3,10 +3,10 @@
 use super::access::Extension;
 use crate::gc::{HEADER_SIZE, OBJECT_ALIGN, array_size};
 use crate::translate::Result;
+use crate::translate::builtins::Bits32;
 use crate::translate::function::FuncTranslator;
 use crate::trap::TrapCode;
 use crate::types::{CompositeType, StorageType};
-use crate::vm::BuiltinSignature;
 use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC, types};
 use smallvec::SmallVec;
 
@@ -157,33 +157,44 @@ impl FuncTranslator<'_, '_> {
         let (from, from_index) = self.stack.pop2();
         let (to, to_index) = self.stack.pop2();
         let size = self.element_storage(to_type).size();
-        let size = self.index(size);
-        let args = [to, to_index, from, from_index, len, size];
-        self.builtin(&BuiltinSignature::array_copy, &args);
+        let [to, to_index, from, from_index, len] =
+            [to, to_index, from, from_index, len].map(Bits32);
+        self.builtin().array_copy(to, to_index, from, from_index, len, size);
     }
 
-    pub(in crate::translate) fn array_new_segment(
-        &mut self,
-        builtin: &BuiltinSignature,
-        type_index: u32,
-        segment: u32,
-    ) {
-        let (offset, len) = self.stack.pop2();
-        let (ty, segment) = (self.index(type_index), self.index(segment));
-        let array = self.builtin_result(builtin, &[ty, segment, offset, len]);
+    pub(in crate::translate) fn array_new_data(&mut self, type_index: u32, segment: u32) {
+        let (from, len) = self.stack.pop2();
+        let Bits32(array) =
+            self.builtin().array_new_data(type_index, segment, Bits32(from), Bits32(len));
+        self.push_new_array(array);
+    }
+
+    pub(in crate::translate) fn array_new_elem(&mut self, type_index: u32, segment: u32) {
+        let (from, len) = self.stack.pop2();
+        let Bits32(array) =
+            self.builtin().array_new_elem(type_index, segment, Bits32(from), Bits32(len));
+        self.push_new_array(array);
+    }
+
+    fn push_new_array(&mut self, array: Value) {
         self.declare_reference(array);
         self.stack.push(array);
     }
 
-    pub(in crate::translate) fn array_init_segment(
-        &mut self,
-        builtin: &BuiltinSignature,
-        type_index: u32,
-        segment: u32,
-    ) {
-        let (offset, len) = self.stack.pop2();
+    pub(in crate::translate) fn array_init_data(&mut self, type_index: u32, segment: u32) {
+        let [array, index, from, len] = self.pop_init().map(Bits32);
+        self.builtin().array_init_data(type_index, segment, array, index, from, len);
+    }
+
+    pub(in crate::translate) fn array_init_elem(&mut self, type_index: u32, segment: u32) {
+        let [array, index, from, len] = self.pop_init().map(Bits32);
+        self.builtin().array_init_elem(type_index, segment, array, index, from, len);
+    }
+
+    /// Array, index in it, index in a segment, and how many elements to copy.
+    fn pop_init(&mut self) -> [Value; 4] {
+        let (from, len) = self.stack.pop2();
         let (array, index) = self.stack.pop2();
-        let (ty, segment) = (self.index(type_index), self.index(segment));
-        self.builtin(builtin, &[ty, segment, array, index, offset, len]);
+        [array, index, from, len]
     }
 }

@@ -18,11 +18,12 @@ mod structs;
 
 pub(super) use access::Extension;
 
+use super::builtins::{Bits32, Bits64};
 use super::function::FuncTranslator;
 use super::region::Region;
 use crate::gc::{HEADER_SIZE, LENGTH_OFFSET, TYPE_OFFSET};
 use crate::types::ValType;
-use crate::vm::{BuiltinSignature, VMContext, VMStoreContext};
+use crate::vm::{VMContext, VMStoreContext};
 use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC, types};
 use std::mem::offset_of;
 
@@ -112,7 +113,7 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().jump(done, &[place.into()]);
 
         self.enter_sealed(slow);
-        let place = self.builtin_result(&BuiltinSignature::gc_alloc, &[ty, size, len]);
+        let Bits32(place) = self.builtin().gc_alloc(Bits32(ty), Bits64(size), Bits32(len));
         self.builder.ins().jump(done, &[place.into()]);
 
         self.enter_sealed(done);

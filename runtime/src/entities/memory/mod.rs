@@ -3,6 +3,7 @@
 //! There is no way to a slice of it: other threads may write it, pages may be discarded. Hosts
 //! copy in and out, or make a range present and hand its address to the system.
 
+pub(crate) mod builtins;
 mod data;
 mod error;
 mod shared;

@@ -138,21 +138,26 @@ unsafe extern "C" fn exit_stub() {
 }
 
 /// Defines what compiled code calls for a builtin: it notes the frame that is left, then goes on to
-/// the Rust function. `rdi` is the instance's context, `rbp` still the wasm frame's.
+/// the entry, a Rust function of the same type. `rdi` is the instance's context, `rbp` still the wasm
+/// frame's.
 macro_rules! builtin_shim {
-    ($name:ident => $function:path) => {
+    (fn $name:ident($($arg:ident: $ty:ty),*) $(-> $result:ty)? => $entry:path) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name() {
+        pub(super) unsafe extern "C" fn $name(
+            vmctx: *mut VMContext,
+            $($arg: $ty),*
+        ) $(-> $result)? {
+            const _: unsafe extern "C" fn(*mut VMContext, $($ty),*) $(-> $result)? = $entry;
             std::arch::naked_asm!(
                 "mov rax, [rdi + {store}]",
                 "mov [rax + {exit_fp}], rbp",
                 "mov r10, [rsp]",
                 "mov [rax + {exit_pc}], r10",
-                "jmp {function}",
+                "jmp {entry}",
                 store = const std::mem::offset_of!(seqfault_jit::vm::VMContext, store_context),
                 exit_fp = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_fp),
                 exit_pc = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_pc),
-                function = sym $function,
+                entry = sym $entry,
             )
         }
     };

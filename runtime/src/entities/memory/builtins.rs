@@ -1,0 +1,161 @@
+//! What compiled code calls for memories.
+//!
+//! # Safety
+//!
+//! Of all functions here: they are called by compiled code, so that nothing borrows the store, and
+//! `instance` is the one that it runs in.
+
+use super::{Expected, MemoryData, Waited, WaitingStore, discard_memory, grow_memory};
+use crate::error::Result;
+use crate::instance::InstanceData;
+use crate::store::StoreOpaque;
+use crate::trap::{TrapCode, TrapReason};
+use crate::vm::trap_of;
+use seqfault_mm::Region;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+const OUT_OF_BOUNDS: TrapReason = TrapReason(TrapCode::MemoryOutOfBounds);
+
+pub(crate) unsafe fn memory_grow(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    memory: u32,
+    delta: u64,
+) -> Result<i64> {
+    // SAFETY: see the head of this file.
+    let old = unsafe { grow_memory(store, (*instance).memory(memory), delta)? };
+    Ok(old.map_or(-1, |old| old as i64))
+}
+
+pub(crate) unsafe fn memory_copy(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    to: u32,
+    to_addr: u64,
+    from: u32,
+    from_addr: u64,
+    len: u64,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    let (to, from) = unsafe { (memory_of(store, instance, to), memory_of(store, instance, from)) };
+    let source = from.range(from_addr, len).ok_or(OUT_OF_BOUNDS)?;
+    let target = to.range(to_addr, len).ok_or(OUT_OF_BOUNDS)?;
+    let (to, from) = ((to.region(), target.start), (from.region(), source.start));
+    Ok(Region::copy(to, from, source.len()).map_err(trap_of)?)
+}
+
+pub(crate) unsafe fn memory_fill(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    memory: u32,
+    addr: u64,
+    byte: u32,
+    len: u64,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    let memory = unsafe { memory_of(store, instance, memory) };
+    let range = memory.range(addr, len).ok_or(OUT_OF_BOUNDS)?;
+    Ok(memory.region().fill(range.start, byte as u8, range.len()).map_err(trap_of)?)
+}
+
+pub(crate) unsafe fn memory_discard(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    memory: u32,
+    addr: u64,
+    len: u64,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    unsafe { discard_memory(store, (*instance).memory(memory), addr, len) }
+}
+
+pub(crate) unsafe fn memory_atomic_wait32(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    memory: u32,
+    index: u64,
+    offset: u64,
+    expected: u32,
+    timeout: i64,
+) -> Result<u32> {
+    // SAFETY: see the head of this file.
+    let memory = unsafe { memory_of(store, instance, memory) };
+    // SAFETY: as above.
+    unsafe { wait(store, memory, index, offset, Expected::U32(expected), timeout) }
+}
+
+pub(crate) unsafe fn memory_atomic_wait64(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    memory: u32,
+    index: u64,
+    offset: u64,
+    expected: u64,
+    timeout: i64,
+) -> Result<u32> {
+    // SAFETY: see the head of this file.
+    let memory = unsafe { memory_of(store, instance, memory) };
+    // SAFETY: as above.
+    unsafe { wait(store, memory, index, offset, Expected::U64(expected), timeout) }
+}
+
+pub(crate) unsafe fn memory_atomic_notify(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    memory: u32,
+    index: u64,
+    offset: u64,
+    count: u32,
+) -> Result<u32> {
+    // SAFETY: see the head of this file.
+    Ok(unsafe { memory_of(store, instance, memory) }.notify(index, offset, count)?)
+}
+
+/// Waits; when the store is to be interrupted, asks it, and waits on if it may.
+///
+/// # Safety
+///
+/// `store` must be the one that runs on this thread, and not borrowed.
+unsafe fn wait(
+    store: *mut StoreOpaque,
+    memory: &MemoryData,
+    index: u64,
+    offset: u64,
+    expected: Expected,
+    timeout: i64,
+) -> Result<u32> {
+    let deadline = deadline(timeout);
+    // SAFETY: the caller's promise. Both lie outside of the store, and live as long as it.
+    let (interrupt, epoch) = unsafe {
+        let epoch: *const AtomicU64 = (*store).engine().epoch();
+        (&*Arc::as_ptr((*store).join_waiters()), &*epoch)
+    };
+    loop {
+        let waiting = WaitingStore { interrupt, epoch };
+        match memory.wait(index, offset, expected, deadline, Some(waiting))? {
+            Waited::Done(result) => return Ok(result as u32),
+            // SAFETY: the caller's promise; no borrow of the store is alive.
+            Waited::Interrupted => unsafe { StoreOpaque::whole(store) }.new_epoch()?,
+        }
+    }
+}
+
+/// # Safety
+///
+/// `store` and `instance` must be those that run on this thread, and not be mutably borrowed.
+unsafe fn memory_of<'a>(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    memory: u32,
+) -> &'a MemoryData {
+    // SAFETY: the caller's promise; memories live as long as their stores, and outside of them.
+    unsafe { &*Arc::as_ptr((*store).memory((*instance).memory(memory))) }
+}
+
+/// When a timeout in nanoseconds is over; never if it is negative, or beyond what clocks show.
+fn deadline(timeout: i64) -> Option<Instant> {
+    let timeout = u64::try_from(timeout).ok()?;
+    Instant::now().checked_add(Duration::from_nanos(timeout))
+}

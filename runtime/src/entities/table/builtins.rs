@@ -1,0 +1,66 @@
+//! What compiled code calls for tables.
+//!
+//! # Safety
+//!
+//! Of all functions here: they are called by compiled code, so that nothing borrows the store;
+//! `instance` is the one that it runs in, and values are references of the store.
+
+use super::grow_table;
+use crate::error::Result;
+use crate::instance::InstanceData;
+use crate::store::StoreOpaque;
+
+pub(crate) unsafe fn table_grow(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    table: u32,
+    delta: u64,
+    value: u64,
+) -> Result<i64> {
+    // SAFETY: see the head of this file.
+    let old = unsafe { grow_table(store, (*instance).table(table), delta, value)? };
+    Ok(old.map_or(-1, |old| old as i64))
+}
+
+pub(crate) unsafe fn table_fill(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    table: u32,
+    index: u64,
+    value: u64,
+    len: u64,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    let (store, table) = unsafe { (&mut *store, (*instance).table(table)) };
+    let table = store.table_mut(table);
+    let range = table.range(index, len)?;
+    table.elements_mut()[range].fill(value);
+    Ok(())
+}
+
+pub(crate) unsafe fn table_copy(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    to: u32,
+    to_index: u64,
+    from: u32,
+    from_index: u64,
+    len: u64,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    let (store, to, from) =
+        unsafe { (&mut *store, (*instance).table(to), (*instance).table(from)) };
+    match store.two_tables(to, from) {
+        Ok([to, from]) => {
+            let source = from.range(from_index, len)?;
+            let target = to.range(to_index, len)?;
+            to.elements_mut()[target].copy_from_slice(&from.elements()[source]);
+        }
+        Err(one) => {
+            let source = one.range(from_index, len)?;
+            let target = one.range(to_index, len)?;
+            one.elements_mut().copy_within(source, target.start);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! What compiled code calls for segments.
+//!
+//! # Safety
+//!
+//! Of all functions here: they are called by compiled code, so that nothing borrows the store, and
+//! `instance` is the one that it runs in.
+
+use super::context::InstanceData;
+use super::init;
+use crate::error::Result;
+use crate::store::StoreOpaque;
+
+pub(crate) unsafe fn memory_init(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    memory: u32,
+    segment: u32,
+    addr: u64,
+    from: u32,
+    len: u32,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    let (store, instance) = unsafe { (&*store, &*instance) };
+    init::memory_init(store, instance, memory, segment, addr, from, len)
+}
+
+pub(crate) unsafe fn data_drop(
+    _: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    segment: u32,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    unsafe { &mut *instance }.drop_data(segment);
+    Ok(())
+}
+
+pub(crate) unsafe fn table_init(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    table: u32,
+    segment: u32,
+    index: u64,
+    from: u32,
+    len: u32,
+) -> Result<()> {
+    // SAFETY: see the head of this file; instances lie outside of their store.
+    let (store, instance) = unsafe { (&mut *store, &*instance) };
+    init::table_init(store, instance, table, segment, index, from, len)
+}
+
+pub(crate) unsafe fn elem_drop(
+    _: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    segment: u32,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    unsafe { &mut *instance }.drop_elements(segment);
+    Ok(())
+}
