@@ -10,8 +10,8 @@ use crate::load::{self, Source};
 use clap::Args;
 use seqfault::message::Escaped;
 use seqfault::{
-    Engine, Error, ExternType, Linker, Module, Result, Store, StoreLimits, StoreLimitsBuilder,
-    TrapCode,
+    Engine, Error, ExternType, Linker, Module, ResourceLimiter, Result, Store, StoreLimits,
+    StoreLimitsBuilder, TrapCode,
 };
 use seqfault_wasi::{
     BuildError, DirAccess, InterruptHandle, Interrupted, WasiCtx, WasiCtxBuilder, WasiThreads,
@@ -50,9 +50,14 @@ pub(crate) struct RunCommand {
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
 
-    /// How large each linear memory may become, as in 64M
+    /// How large all linear memories and the objects of the GC proposal may become together, those of
+    /// all threads, as in 64M
     #[arg(long, value_name = "SIZE")]
     memory_limit: Option<Size>,
+
+    /// How many elements all tables may have together, those of all threads; each takes 8 bytes
+    #[arg(long, value_name = "COUNT")]
+    table_limit: Option<usize>,
 
     /// The program, .wasm or .wat, or `-` for standard input, and its arguments: everything behind
     /// FILE is its own
@@ -116,10 +121,11 @@ impl RunCommand {
         if let Some(Span(timeout)) = self.timeout {
             stop_after(timeout, engine.clone(), wasi.interrupt_handle()?)?;
         }
-        self.check_shared_memories(&module)?;
+        let mut limits = self.limits();
+        count_shared_memories(&mut limits, &module)?;
         let args = self.args()?;
         let main = |store: &mut Store<Host>, instance| entry.call(store, instance, &args);
-        let fresh = self.stores(engine, wasi);
+        let fresh = self.stores(engine, wasi, &limits);
         threads.add_to_linker(&mut linker, &fresh()?, &module)?;
         let outcome = if WasiThreads::<Host>::are_needed(&module) {
             let pre = linker.instantiate_pre(&module)?;
@@ -131,23 +137,16 @@ impl RunCommand {
         outcome.map(|()| ExitCode::SUCCESS).map_err(|error| self.explain(error))
     }
 
-    /// An error if a shared memory begins with more than it may have: no store's limiter is asked for
-    /// what belongs to no store.
-    fn check_shared_memories(&self, module: &Module) -> Result<()> {
-        let Some(Size(limit)) = self.memory_limit else { return Ok(()) };
-        for import in module.imports() {
-            let ExternType::Memory(ty) = import.ty() else { continue };
-            let bytes = ty.minimum.saturating_mul(ty.page_size());
-            if ty.shared && bytes > limit as u64 {
-                return Err(Error::msg(format!(
-                    "the shared memory `{}::{}` begins with {bytes} bytes: allow it so many with \
-                     --memory-limit",
-                    Escaped::name(import.module()),
-                    Escaped::name(import.name())
-                )));
-            }
+    /// What the program may have, one sum for the stores of all threads.
+    fn limits(&self) -> StoreLimits {
+        let mut limits = StoreLimitsBuilder::new();
+        if let Some(Size(bytes)) = self.memory_limit {
+            limits = limits.total_memory_size(bytes);
         }
-        Ok(())
+        if let Some(elements) = self.table_limit {
+            limits = limits.total_table_elements(elements);
+        }
+        limits.build()
     }
 
     /// The program, compiled so that it can be interrupted where that may be needed.
@@ -169,16 +168,13 @@ impl RunCommand {
         &self,
         engine: &Engine,
         wasi: WasiCtx,
+        limits: &StoreLimits,
     ) -> impl Fn() -> Result<Store<Host>> + Send + Sync + 'static {
         let engine = engine.clone();
         let timed = self.timeout.is_some();
-        let memory_limit = self.memory_limit;
+        let limits = limits.clone();
         move || {
-            let mut limits = StoreLimitsBuilder::new();
-            if let Some(Size(bytes)) = memory_limit {
-                limits = limits.memory_size(bytes);
-            }
-            let host = Host { wasi: wasi.clone(), limits: limits.build() };
+            let host = Host { wasi: wasi.clone(), limits: limits.clone() };
             let mut store = Store::new(&engine, host);
             store.limiter(|host| &mut host.limits);
             if timed {
@@ -219,6 +215,24 @@ impl RunCommand {
             _ => error,
         }
     }
+}
+
+/// Counts what the shared memories that `module` imports begin with: they belong to no store, whose
+/// limiter would be asked. An error if that is more than they may have.
+fn count_shared_memories(limits: &mut StoreLimits, module: &Module) -> Result<()> {
+    for import in module.imports() {
+        let ExternType::Memory(ty) = import.ty() else { continue };
+        let bytes = ty.minimum.saturating_mul(ty.page_size());
+        if ty.shared && !limits.shared_memory_growing(0, bytes as usize, None)? {
+            return Err(Error::msg(format!(
+                "the shared memory `{}::{}` begins with {bytes} bytes: allow so many with \
+                 --memory-limit",
+                Escaped::name(import.module()),
+                Escaped::name(import.name())
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Interrupts the engine's guest after `timeout`, in its code or in a call that waits. The thread

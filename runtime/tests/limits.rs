@@ -1,8 +1,9 @@
 //! Limits and interruption: growth that is refused, guests that run for too long.
 
 use seqfault::{
-    Config, Engine, Error, Instance, Module, ResourceLimiter, Result, Store, StoreLimits,
-    StoreLimitsBuilder, TrapCode, UpdateDeadline,
+    Config, Engine, Error, Instance, Memory, MemoryType, Module, RefType, ResourceLimiter, Result,
+    SharedMemory, Store, StoreLimits, StoreLimitsBuilder, Table, TableType, TrapCode,
+    UpdateDeadline, Val,
 };
 use std::time::Duration;
 
@@ -280,4 +281,145 @@ fn an_epoch_callback_may_call_wasm_and_may_panic() -> Result<()> {
     let error = func.call(&mut store, ()).unwrap_err();
     assert_eq!(error.to_string(), "six times is enough");
     Ok(())
+}
+
+const BOTH: &str = r#"(module
+    (import "" "memory" (memory 1)) (import "" "table" (table 10 funcref))
+    (memory 2) (memory 3) (table 20 funcref) (table 30 funcref)
+    (func (export "memory") (param i32) (result i32) (memory.grow 2 (local.get 0)))
+    (func (export "table") (param i32) (result i32) (table.grow 2 (ref.null func) (local.get 0))))"#;
+
+/// The store of an instance that has, with what the host made, 6 pages and 60 elements.
+fn with_several(limits: StoreLimits) -> Result<(Store<StoreLimits>, Instance, Memory, Table)> {
+    let engine = Engine::default();
+    let mut store = Store::new(&engine, limits);
+    store.limiter(|limits| limits);
+    let memory = Memory::new(&mut store, MemoryType::new(1, None))?;
+    let ty = TableType::new(RefType::FUNCREF, 10, None);
+    let table = Table::new(&mut store, ty, Val::FuncRef(None))?;
+    let instance =
+        Instance::new(&mut store, &Module::new(&engine, BOTH)?, &[memory.into(), table.into()])?;
+    Ok((store, instance, memory, table))
+}
+
+#[test]
+fn the_sums_of_memories_and_of_tables_are_limited() -> Result<()> {
+    let limits = StoreLimitsBuilder::new().total_memory_size(8 << 16).total_table_elements(80);
+    let (mut store, instance, memory, table) = with_several(limits.build())?;
+    let grow_memory = instance.get_typed_func::<i32, i32>(&mut store, "memory")?;
+    let grow_table = instance.get_typed_func::<i32, i32>(&mut store, "table")?;
+    assert_eq!(grow_memory.call(&mut store, 3)?, -1);
+    assert_eq!(grow_memory.call(&mut store, 1)?, 3);
+    assert!(memory.grow(&mut store, 2).is_err());
+    memory.grow(&mut store, 1)?;
+    assert_eq!(grow_memory.call(&mut store, 1)?, -1);
+    assert_eq!(grow_table.call(&mut store, 21)?, -1);
+    assert_eq!(grow_table.call(&mut store, 10)?, 30);
+    table.grow(&mut store, 10, Val::FuncRef(None))?;
+    assert_eq!(grow_table.call(&mut store, 1)?, -1);
+    assert!(Memory::new(&mut store, MemoryType::new(1, None)).is_err());
+
+    for (bytes, elements) in [((6 << 16) - 1, 60), (6 << 16, 59)] {
+        let limits = StoreLimitsBuilder::new();
+        let limits = limits.total_memory_size(bytes).total_table_elements(elements);
+        assert!(with_several(limits.build()).is_err(), "{bytes} {elements}");
+    }
+    let limits = StoreLimitsBuilder::new().total_memory_size(6 << 16).total_table_elements(60);
+    with_several(limits.build()).map(drop)
+}
+
+#[test]
+fn objects_count_beside_memories() -> Result<()> {
+    let limits = StoreLimitsBuilder::new().total_memory_size(8 << 20).build();
+    let mut store = Store::new(&Engine::default(), limits);
+    store.limiter(|limits| limits);
+    let module = Module::new(store.engine(), OBJECTS)?;
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let memory = Memory::new(&mut store, MemoryType::new(64, None))?;
+    call(&mut store, instance, "list", 100_000)?;
+    assert!(memory.grow(&mut store, 63).is_err(), "objects have taken of it");
+    let refused = call(&mut store, instance, "list", 300_000).unwrap_err();
+    assert_eq!(refused.trap().unwrap().code(), TrapCode::GcHeapOutOfMemory);
+    Ok(())
+}
+
+#[test]
+fn the_numbers_of_instances_memories_and_tables_are_limited() -> Result<()> {
+    let unlimited = StoreLimitsBuilder::new;
+    for (limits, what) in [
+        (unlimited().memories(2), "2 memories"),
+        (unlimited().tables(2), "2 tables"),
+        (unlimited().instances(0), "0 instances"),
+    ] {
+        let Err(refused) = with_several(limits.build()) else { panic!("{what}") };
+        assert!(refused.to_string().contains(&format!("limit of {what}")), "{refused}");
+    }
+    let exactly = unlimited().memories(3).tables(3).instances(1);
+    let (mut store, _, memory, table) = with_several(exactly.build())?;
+    let again = Module::new(store.engine(), "(module)")?;
+    assert!(Instance::new(&mut store, &again, &[]).is_err());
+    let ty = memory.ty(&store);
+    assert!(Memory::new(&mut store, ty).is_err());
+    let ty = table.ty(&store);
+    assert!(Table::new(&mut store, ty, Val::FuncRef(None)).is_err());
+    Ok(())
+}
+
+#[test]
+fn clones_of_limits_share_the_sums_until_they_are_dropped() -> Result<()> {
+    let limits = StoreLimitsBuilder::new().total_memory_size(13 << 16).build();
+    let first = with_several(limits.clone())?;
+    let second = with_several(limits.clone())?;
+    assert!(with_several(limits.clone()).is_err(), "what has failed takes nothing");
+    drop(first);
+    let third = with_several(limits.clone())?;
+    drop((second, third));
+
+    // What a shared memory has grown by outlives the store whose guest did it.
+    let engine = Engine::default();
+    let memory = SharedMemory::new(&engine, MemoryType::shared(1, 100))?;
+    let module = Module::new(
+        &engine,
+        r#"(module (import "" "" (memory 1 100 shared))
+            (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"#,
+    )?;
+    let grow = |pages| -> Result<i32> {
+        let mut store = Store::new(&engine, limits.clone());
+        store.limiter(|limits| limits);
+        let instance = Instance::new(&mut store, &module, &[memory.clone().into()])?;
+        instance.get_typed_func::<i32, i32>(&mut store, "grow")?.call(&mut store, pages)
+    };
+    assert_eq!((grow(7)?, grow(7)?, grow(6)?, grow(1)?), (1, -1, 8, -1));
+    Ok(())
+}
+
+#[test]
+fn growth_that_the_system_refuses_takes_nothing_of_the_sum() -> Result<()> {
+    let engine = Engine::new(Config::new().memory64_reservation(1 << 20))?;
+    let limits = StoreLimitsBuilder::new().total_memory_size(32 << 16).build();
+    let mut store = Store::new(&engine, limits);
+    store.limiter(|limits| limits);
+    // Beyond what the address space of the memory has room for.
+    let memory = Memory::new(&mut store, MemoryType::new64(1, None))?;
+    for _ in 0..100 {
+        assert!(memory.grow(&mut store, 16).is_err());
+    }
+    memory.grow(&mut store, 15)?;
+    Memory::new(&mut store, MemoryType::new(16, None))?;
+    assert!(Memory::new(&mut store, MemoryType::new(1, None)).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_refusal_can_unwind_the_guest() -> Result<()> {
+    let limits = StoreLimitsBuilder::new().total_memory_size(7 << 16).trap_on_grow_failure(true);
+    let (mut store, instance, ..) = with_several(limits.build())?;
+    let error = call_grow(&mut store, instance, 2).unwrap_err().to_string();
+    assert!(error.contains("grow to 327680 bytes") && error.contains("458752 in all"), "{error}");
+    assert_eq!(call_grow(&mut store, instance, 1)?, 3);
+    Ok(())
+}
+
+fn call_grow(store: &mut Store<StoreLimits>, instance: Instance, pages: i32) -> Result<i32> {
+    instance.get_typed_func::<i32, i32>(&mut *store, "memory")?.call(store, pages)
 }

@@ -93,6 +93,7 @@ fn every_engine_option_leaves_a_program_what_it_is() {
         &["--no-speculation"],
         &["--max-wasm-stack", "16M"],
         &["--memory-limit", "64K"],
+        &["--table-limit", "0"],
         &["--timeout", "1m"],
         &["--eager", "--pager=protect", "--timeout=90s"],
     ] {
@@ -309,6 +310,24 @@ fn a_memory_limit_keeps_a_program_from_growing() {
     };
     run("128K", "1").succeeds_with("1\n");
     run("128K", "2").succeeds_with("-1\n");
+}
+
+#[test]
+fn limits_are_for_the_sum_of_what_a_program_has() {
+    let several = r#"(module (memory 1) (memory 2) (table 3 funcref) (table 4 externref)
+        (func (export "memory") (param i32) (result i32) (memory.grow 1 (local.get 0)))
+        (func (export "table") (param i32) (result i32)
+            (table.grow 1 (ref.null extern) (local.get 0))))"#;
+    let bench = Bench::with("p.wat", several);
+    let run = |option: &str, limit: &str, function: &str, by: &str| {
+        bench.run(&["run", option, limit, "--invoke", function, "p.wat", by])
+    };
+    run("--memory-limit", "256K", "memory", "1").succeeds_with("2\n");
+    run("--memory-limit", "256K", "memory", "2").succeeds_with("-1\n");
+    run("--memory-limit", "191K", "memory", "0").is_refused_with(&["limiter", "131072 bytes"]);
+    run("--table-limit", "10", "table", "3").succeeds_with("4\n");
+    run("--table-limit", "10", "table", "4").succeeds_with("-1\n");
+    run("--table-limit", "6", "table", "0").is_refused_with(&["limiter", "4 elements"]);
 }
 
 #[test]

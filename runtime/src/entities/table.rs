@@ -4,7 +4,7 @@ pub(crate) mod builtins;
 
 use super::Val;
 use crate::error::{Error, Result};
-use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::TableType;
 use seqfault_jit::vm::VMTable;
@@ -125,16 +125,25 @@ pub(crate) unsafe fn allocate_table(
     if ty.maximum.is_some_and(|maximum| maximum < ty.minimum) {
         return Err(Error::msg(format!("{ty} has a maximum below its minimum")));
     }
-    let maximum = ty.maximum.map(|maximum| maximum as usize);
-    // SAFETY: the caller's promise.
-    if !unsafe { StoreOpaque::whole(store) }.table_growing(0, ty.minimum as usize, maximum)? {
-        return Err(Error::msg(format!(
-            "the store's limiter refuses a table of {} elements",
-            ty.minimum
-        )));
+    let (len, maximum) = (ty.minimum as usize, ty.maximum.map(|maximum| maximum as usize));
+    // SAFETY: the caller's promise, for all that follows: no borrow outlives its line.
+    unsafe {
+        StoreOpaque::check_count(store, Counted::Tables)?;
+        if !StoreOpaque::whole(store).table_growing(0, len, maximum)? {
+            return Err(Error::msg(format!(
+                "the store's limiter refuses a table of {len} elements"
+            )));
+        }
+        match TableData::new(ty, init) {
+            Ok(table) => Ok((*store).add_table(table)),
+            Err(error) => {
+                if let Some(limiter) = StoreOpaque::whole(store).limiter() {
+                    limiter.table_grow_failed(0, len);
+                }
+                Err(error)
+            }
+        }
     }
-    // SAFETY: the caller's promise; the borrow of the line above has ended.
-    Ok(unsafe { &mut *store }.add_table(TableData::new(ty, init)?))
 }
 
 /// Grows a table by `delta` elements that are `init`: the old size, or `None` if that may not be.
@@ -161,9 +170,16 @@ pub(crate) unsafe fn grow_table(
     if !whole.table_growing(old as usize, new as usize, declared)? {
         return Ok(None);
     }
-    // SAFETY: as above.
-    let table = unsafe { &mut *store }.table_mut(index);
-    Ok(table.grow(delta as usize, init).then_some(old))
+    // SAFETY: as above; the first borrow ends before the second begins.
+    unsafe {
+        if (*store).table_mut(index).grow(delta as usize, init) {
+            return Ok(Some(old));
+        }
+        if let Some(limiter) = StoreOpaque::whole(store).limiter() {
+            limiter.table_grow_failed(old as usize, new as usize);
+        }
+        Ok(None)
+    }
 }
 
 impl Table {

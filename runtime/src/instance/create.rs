@@ -12,7 +12,7 @@ use crate::engine::TypeId;
 use crate::entities::{TagCell, allocate_memory, allocate_table, write_global};
 use crate::error::{Error, Result};
 use crate::module::Module;
-use crate::store::StoreOpaque;
+use crate::store::{Counted, StoreOpaque};
 use crate::trap::{Backtrace, Trap, TrapReason};
 use crate::types::TableType;
 use crate::vm;
@@ -34,6 +34,7 @@ pub(super) unsafe fn instantiate(
         if !crate::Engine::same((*store).engine(), module.engine()) {
             return Err(Error::msg("the module belongs to another engine than the store"));
         }
+        StoreOpaque::check_count(store, Counted::Instances)?;
         if module.info().types.has_objects() {
             (*store).make_gc_heap()?;
         }

@@ -26,6 +26,11 @@ impl<T> Arena<T> {
         self.parts.len() - 1
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.parts.len()
+    }
+
     /// Drops the value that came last.
     pub(super) fn pop(&mut self) {
         if let Some(part) = self.parts.pop() {

@@ -2,7 +2,7 @@
 
 use super::arena::Arena;
 use super::exceptions::Exceptions;
-use super::{StoreInner, WholeStore};
+use super::{Counted, StoreInner, WholeStore};
 use crate::engine::{Engine, RegisteredType, TypeId as EngineTypeId};
 use crate::entities::{GlobalCell, MemoryData, TableData, TagCell};
 use crate::error::{Error, Result};
@@ -230,6 +230,28 @@ impl StoreOpaque {
 
     pub(crate) fn instance_mut(&mut self, index: usize) -> &mut InstanceData {
         &mut self.instances[index]
+    }
+
+    /// How many of them there are.
+    pub(crate) fn count(&self, counted: Counted) -> usize {
+        match counted {
+            Counted::Instances => self.instances.len(),
+            Counted::Tables => self.tables.len(),
+            Counted::Memories => self.memories.len(),
+        }
+    }
+
+    /// An error if the embedder allows no more of them.
+    ///
+    /// # Safety
+    ///
+    /// As for [`StoreOpaque::whole`].
+    pub(crate) unsafe fn check_count(this: *mut StoreOpaque, counted: Counted) -> Result<()> {
+        // SAFETY: the caller's promise; the first borrow ends before the second begins.
+        unsafe {
+            let present = (*this).count(counted);
+            StoreOpaque::whole(this).check_count(counted, present)
+        }
     }
 
     pub(crate) fn add_memory(&mut self, memory: Arc<MemoryData>) -> usize {

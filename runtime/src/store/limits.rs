@@ -1,8 +1,10 @@
 //! Limits on what a store's guests may allocate.
 
 use crate::error::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Decides how far memories and tables may grow.
+/// Decides how many memories, tables and instances there may be, and how far they may grow.
 pub trait ResourceLimiter {
     /// A memory of `current` bytes is about to have `desired`; `maximum` is its type's. For a new
     /// memory `current` is 0.
@@ -25,7 +27,32 @@ pub trait ResourceLimiter {
         maximum: Option<usize>,
     ) -> Result<bool>;
 
-    /// The same for a table, in elements.
+    /// The same for a memory that other stores share, and that may outlive this one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the embedder likes.
+    fn shared_memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool> {
+        self.memory_growing(current, desired, maximum)
+    }
+
+    /// A memory that was allowed to grow has not: the system has refused, or another thread was
+    /// faster, after which the limiter is asked anew.
+    fn memory_grow_failed(&mut self, current: usize, desired: usize) {
+        let _ = (current, desired);
+    }
+
+    /// The same for a memory that other stores share.
+    fn shared_memory_grow_failed(&mut self, current: usize, desired: usize) {
+        self.memory_grow_failed(current, desired);
+    }
+
+    /// A table of `current` elements is about to have `desired`, as for a memory.
     ///
     /// # Errors
     ///
@@ -36,6 +63,11 @@ pub trait ResourceLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool>;
+
+    /// A table that was allowed to grow has not, since the system has no memory.
+    fn table_grow_failed(&mut self, current: usize, desired: usize) {
+        let _ = (current, desired);
+    }
 
     /// The guest is about to give back `bytes` of a memory by `memory.discard`. To slow it down,
     /// wait here.
@@ -50,14 +82,58 @@ pub trait ResourceLimiter {
         let _ = bytes;
         Ok(true)
     }
+
+    /// The most instances that the store may have, those included whose making has failed half way.
+    fn instances(&self) -> usize {
+        usize::MAX
+    }
+
+    /// The most tables that the store may have.
+    fn tables(&self) -> usize {
+        usize::MAX
+    }
+
+    /// The most memories that the store may have, its own and those that it shares.
+    fn memories(&self) -> usize {
+        usize::MAX
+    }
 }
 
-/// Fixed limits for each memory and table.
-#[derive(Clone, Debug, Default)]
+/// Fixed limits, for single memories and tables and for their sums.
+///
+/// Clones share the sums: give each store of a program with threads a clone of the same limits, and
+/// the program has what one store would have. What a store has counts until its clone is dropped;
+/// what a guest makes a shared memory grow by counts for good, since that outlives the store.
+#[derive(Clone, Debug)]
 pub struct StoreLimits {
-    memory_size: Option<usize>,
-    table_elements: Option<usize>,
-    error_on_grow_failure: bool,
+    memory_size: usize,
+    table_elements: usize,
+    total_memory_size: usize,
+    total_table_elements: usize,
+    instances: usize,
+    tables: usize,
+    memories: usize,
+    trap_on_grow_failure: bool,
+    bytes: Share,
+    elements: Share,
+}
+
+impl Default for StoreLimits {
+    /// No limits.
+    fn default() -> StoreLimits {
+        StoreLimits {
+            memory_size: usize::MAX,
+            table_elements: usize::MAX,
+            total_memory_size: usize::MAX,
+            total_table_elements: usize::MAX,
+            instances: usize::MAX,
+            tables: usize::MAX,
+            memories: usize::MAX,
+            trap_on_grow_failure: false,
+            bytes: Share::default(),
+            elements: Share::default(),
+        }
+    }
 }
 
 /// Builds [`StoreLimits`].
@@ -72,19 +148,49 @@ impl StoreLimitsBuilder {
 
     /// The most bytes that a memory may have, and the store's objects together.
     pub fn memory_size(mut self, bytes: usize) -> StoreLimitsBuilder {
-        self.0.memory_size = Some(bytes);
+        self.0.memory_size = bytes;
+        self
+    }
+
+    /// The most bytes that all memories and the store's objects may have together.
+    pub fn total_memory_size(mut self, bytes: usize) -> StoreLimitsBuilder {
+        self.0.total_memory_size = bytes;
         self
     }
 
     /// The most elements that a table may have.
     pub fn table_elements(mut self, elements: usize) -> StoreLimitsBuilder {
-        self.0.table_elements = Some(elements);
+        self.0.table_elements = elements;
+        self
+    }
+
+    /// The most elements that all tables may have together. Each takes 8 bytes.
+    pub fn total_table_elements(mut self, elements: usize) -> StoreLimitsBuilder {
+        self.0.total_table_elements = elements;
+        self
+    }
+
+    /// The most instances that a store may have.
+    pub fn instances(mut self, count: usize) -> StoreLimitsBuilder {
+        self.0.instances = count;
+        self
+    }
+
+    /// The most tables that a store may have.
+    pub fn tables(mut self, count: usize) -> StoreLimitsBuilder {
+        self.0.tables = count;
+        self
+    }
+
+    /// The most memories that a store may have.
+    pub fn memories(mut self, count: usize) -> StoreLimitsBuilder {
+        self.0.memories = count;
         self
     }
 
     /// Unwinds the guest instead of letting it see -1.
-    pub fn error_on_grow_failure(mut self, on: bool) -> StoreLimitsBuilder {
-        self.0.error_on_grow_failure = on;
+    pub fn trap_on_grow_failure(mut self, on: bool) -> StoreLimitsBuilder {
+        self.0.trap_on_grow_failure = on;
         self
     }
 
@@ -95,23 +201,111 @@ impl StoreLimitsBuilder {
 }
 
 impl StoreLimits {
-    fn judge(&self, what: &str, desired: usize, limit: Option<usize>) -> Result<bool> {
-        match limit {
-            Some(limit) if desired > limit && self.error_on_grow_failure => Err(Error::msg(
-                format!("a {what} would grow to {desired}, the store's limit is {limit}"),
-            )),
-            Some(limit) => Ok(desired <= limit),
-            None => Ok(true),
+    fn memory(&mut self, current: usize, desired: usize, ends_with_store: bool) -> Result<bool> {
+        let allowed = desired <= self.memory_size
+            && self.bytes.take(
+                desired.saturating_sub(current),
+                self.total_memory_size,
+                ends_with_store,
+            );
+        self.judge(allowed, || {
+            let (each, total) = (self.memory_size, self.total_memory_size);
+            format!("a memory would grow to {desired} bytes, limits are {each} and {total} in all")
+        })
+    }
+
+    fn judge(&self, allowed: bool, refusal: impl FnOnce() -> String) -> Result<bool> {
+        match allowed || !self.trap_on_grow_failure {
+            true => Ok(allowed),
+            false => Err(Error::msg(refusal())),
         }
     }
 }
 
 impl ResourceLimiter for StoreLimits {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        self.judge("memory (bytes)", desired, self.memory_size)
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        self.memory(current, desired, true)
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        self.judge("table (elements)", desired, self.table_elements)
+    fn shared_memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> Result<bool> {
+        self.memory(current, desired, false)
+    }
+
+    fn memory_grow_failed(&mut self, current: usize, desired: usize) {
+        self.bytes.give_back(desired.saturating_sub(current), true);
+    }
+
+    fn shared_memory_grow_failed(&mut self, current: usize, desired: usize) {
+        self.bytes.give_back(desired.saturating_sub(current), false);
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        let allowed = desired <= self.table_elements
+            && self.elements.take(desired.saturating_sub(current), self.total_table_elements, true);
+        self.judge(allowed, || {
+            let (each, total) = (self.table_elements, self.total_table_elements);
+            format!(
+                "a table would grow to {desired} elements, limits are {each} and {total} in all"
+            )
+        })
+    }
+
+    fn table_grow_failed(&mut self, current: usize, desired: usize) {
+        self.elements.give_back(desired.saturating_sub(current), true);
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.tables
+    }
+
+    fn memories(&self) -> usize {
+        self.memories
+    }
+}
+
+/// A part of a sum that clones have in common.
+#[derive(Debug, Default)]
+struct Share {
+    total: Arc<AtomicUsize>,
+    /// What of it ends with this.
+    mine: usize,
+}
+
+impl Share {
+    /// Adds `more` to the sum, unless that were more than `most`.
+    fn take(&mut self, more: usize, most: usize, is_mine: bool) -> bool {
+        let added = |total: usize| total.checked_add(more).filter(|&total| total <= most);
+        // Relaxed: the sum is all that is agreed on.
+        let done = self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).is_ok();
+        self.mine += if done && is_mine { more } else { 0 };
+        done
+    }
+
+    fn give_back(&mut self, less: usize, is_mine: bool) {
+        // Relaxed: as in `take`.
+        self.total.fetch_sub(less, Ordering::Relaxed);
+        self.mine -= if is_mine { less } else { 0 };
+    }
+}
+
+impl Clone for Share {
+    /// The same sum, and nothing of it.
+    fn clone(&self) -> Share {
+        Share { total: Arc::clone(&self.total), mine: 0 }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.give_back(self.mine, true);
     }
 }

@@ -22,7 +22,7 @@ pub use epoch::UpdateDeadline;
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gc::{ExnRef, GcHeap, Rooted};
 use crate::interrupt::InterruptHandle;
 use epoch::EpochBehaviour;
@@ -53,18 +53,8 @@ type LimiterOf<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send +
 
 /// What the parts of a store that do not know `T` ask of the whole.
 pub(crate) trait WholeStore {
-    /// The embedder's word on a growing memory; sizes in bytes.
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        max: Option<usize>,
-    ) -> Result<bool>;
-    /// The embedder's word on a growing table; sizes in elements.
-    fn table_growing(&mut self, current: usize, desired: usize, max: Option<usize>)
-    -> Result<bool>;
-    /// The embedder's word on a part of a memory that the guest gives back, in bytes.
-    fn memory_discarding(&mut self, bytes: usize) -> Result<bool>;
+    /// Who decides what the store may have, if the embedder has said so.
+    fn limiter(&mut self) -> Option<&mut dyn ResourceLimiter>;
     /// The deadline is reached: sets a new one, or says why the guest must stop.
     fn new_epoch(&mut self) -> Result<()>;
 }
@@ -176,36 +166,59 @@ impl<T: 'static> Store<T> {
     }
 }
 
+/// What a store counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counted {
+    Instances,
+    Tables,
+    Memories,
+}
+
+impl dyn WholeStore {
+    /// The embedder's word on a growing memory; sizes in bytes.
+    pub(crate) fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        max: Option<usize>,
+    ) -> Result<bool> {
+        self.limiter().map_or(Ok(true), |limiter| limiter.memory_growing(current, desired, max))
+    }
+
+    /// The embedder's word on a growing table; sizes in elements.
+    pub(crate) fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        max: Option<usize>,
+    ) -> Result<bool> {
+        self.limiter().map_or(Ok(true), |limiter| limiter.table_growing(current, desired, max))
+    }
+
+    /// The embedder's word on a part of a memory that the guest gives back, in bytes.
+    pub(crate) fn memory_discarding(&mut self, bytes: usize) -> Result<bool> {
+        self.limiter().map_or(Ok(true), |limiter| limiter.memory_discarding(bytes))
+    }
+
+    /// An error if a store that has `present` of them may have no more.
+    pub(crate) fn check_count(&mut self, counted: Counted, present: usize) -> Result<()> {
+        let Some(limiter) = self.limiter() else { return Ok(()) };
+        let (most, what) = match counted {
+            Counted::Instances => (limiter.instances(), "instances"),
+            Counted::Tables => (limiter.tables(), "tables"),
+            Counted::Memories => (limiter.memories(), "memories"),
+        };
+        match present < most {
+            true => Ok(()),
+            false => Err(Error::msg(format!("the store's limit of {most} {what} is reached"))),
+        }
+    }
+}
+
 impl<T: 'static> WholeStore for StoreInner<T> {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        max: Option<usize>,
-    ) -> Result<bool> {
-        match &mut self.limiter {
-            Some(limiter) => limiter(&mut self.data).memory_growing(current, desired, max),
-            None => Ok(true),
-        }
-    }
-
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        max: Option<usize>,
-    ) -> Result<bool> {
-        match &mut self.limiter {
-            Some(limiter) => limiter(&mut self.data).table_growing(current, desired, max),
-            None => Ok(true),
-        }
-    }
-
-    fn memory_discarding(&mut self, bytes: usize) -> Result<bool> {
-        match &mut self.limiter {
-            Some(limiter) => limiter(&mut self.data).memory_discarding(bytes),
-            None => Ok(true),
-        }
+    fn limiter(&mut self) -> Option<&mut dyn ResourceLimiter> {
+        let limiter = self.limiter.as_mut()?;
+        Some(limiter(&mut self.data))
     }
 
     fn new_epoch(&mut self) -> Result<()> {

@@ -60,6 +60,15 @@ impl Plan {
     }
 }
 
+/// What whoever limits a memory is told, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Growth {
+    /// It is about to grow.
+    Asked { current: usize, desired: usize },
+    /// It was allowed to, and has not.
+    Failed { current: usize, desired: usize },
+}
+
 /// A linear memory.
 pub(crate) struct MemoryData {
     /// What compiled code reads.
@@ -130,14 +139,14 @@ impl MemoryData {
         MemoryType { minimum: self.pages(), ..self.ty }
     }
 
-    /// Grows by `delta` pages if `allowed` agrees to the bytes it has and would have: the old size
-    /// in pages, or `None` if that may not be.
+    /// Grows by `delta` pages if `limiter` agrees: the old size in pages, or `None` if that may not
+    /// be.
     ///
-    /// `allowed` is asked without a lock held, and again when another thread was faster.
+    /// `limiter` is asked without a lock held, and again when another thread was faster.
     pub(super) fn grow(
         &self,
         delta: u64,
-        mut allowed: impl FnMut(usize, usize) -> Result<bool>,
+        mut limiter: impl FnMut(Growth) -> Result<bool>,
     ) -> Result<Option<u64>> {
         loop {
             let old = self.pages();
@@ -147,13 +156,17 @@ impl MemoryData {
             };
             let bytes = |pages: u64| (pages << self.ty.page_size_log2) as usize;
             let (current, desired) = (bytes(old), bytes(new));
-            if !allowed(current, desired)? {
+            if !limiter(Growth::Asked { current, desired })? {
                 return Ok(None);
             }
-            match self.lengthen(current, desired) {
-                // What the system refuses is, to the guest, a memory that cannot grow.
-                Some(done) => return Ok(done.is_ok().then_some(old)),
-                None => continue,
+            let done = self.lengthen(current, desired);
+            if let Some(Ok(())) = done {
+                return Ok(Some(old));
+            }
+            limiter(Growth::Failed { current, desired })?;
+            // What the system refuses is, to the guest, a memory that cannot grow.
+            if done.is_some() {
+                return Ok(None);
             }
         }
     }

@@ -16,10 +16,10 @@ pub use wait::WaitResult;
 pub(crate) use wait::{Expected, INTERRUPTED, Waited, WaitingStore, wake_waiter};
 
 use crate::error::{Error, Result};
-use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::MemoryType;
-use data::Plan;
+use data::{Growth, Plan};
 use seqfault_mm::Access;
 use std::ops::Range;
 use std::sync::Arc;
@@ -40,14 +40,22 @@ pub(crate) unsafe fn allocate_memory(store: *mut StoreOpaque, ty: MemoryType) ->
     // SAFETY: the caller's promise.
     let plan = Plan::new(unsafe { &*store }.engine().config(), ty)?;
     let len = plan.len;
-    // SAFETY: the caller's promise.
-    if !unsafe { StoreOpaque::whole(store) }.memory_growing(0, len, plan.declared_maximum())? {
-        return Err(Error::msg(format!("the store's limiter refuses a memory of {len} bytes")));
+    // SAFETY: the caller's promise, for all that follows: no borrow outlives its line.
+    unsafe {
+        StoreOpaque::check_count(store, Counted::Memories)?;
+        if !StoreOpaque::whole(store).memory_growing(0, len, plan.declared_maximum())? {
+            return Err(Error::msg(format!("the store's limiter refuses a memory of {len} bytes")));
+        }
+        match MemoryData::new((*store).engine().config(), plan) {
+            Ok(memory) => Ok((*store).add_memory(Arc::new(memory))),
+            Err(error) => {
+                if let Some(limiter) = StoreOpaque::whole(store).limiter() {
+                    limiter.memory_grow_failed(0, len);
+                }
+                Err(error)
+            }
+        }
     }
-    // SAFETY: the caller's promise; the borrow above has ended.
-    let store = unsafe { &mut *store };
-    let memory = MemoryData::new(store.engine().config(), plan)?;
-    Ok(store.add_memory(Arc::new(memory)))
 }
 
 /// Grows a memory by `delta` pages: the old size in pages, or `None` if that may not be.
@@ -63,10 +71,25 @@ pub(crate) unsafe fn grow_memory(
     // SAFETY: the caller's promise; the memory lives as long as the store, and outside of it, so
     // that borrowing the store does not touch it.
     let memory = unsafe { &*Arc::as_ptr((*store).memory(index)) };
-    memory.grow(delta, |current, desired| {
+    let (is_shared, maximum) = (memory.ty().shared, memory.declared_maximum());
+    memory.grow(delta, |request| {
         // SAFETY: the caller's promise; no borrow of the store is alive.
-        let whole = unsafe { StoreOpaque::whole(store) };
-        whole.memory_growing(current, desired, memory.declared_maximum())
+        let Some(limiter) = unsafe { StoreOpaque::whole(store) }.limiter() else { return Ok(true) };
+        match (request, is_shared) {
+            (Growth::Asked { current, desired }, false) => {
+                limiter.memory_growing(current, desired, maximum)
+            }
+            (Growth::Asked { current, desired }, true) => {
+                limiter.shared_memory_growing(current, desired, maximum)
+            }
+            (Growth::Failed { current, desired }, is_shared) => {
+                match is_shared {
+                    true => limiter.shared_memory_grow_failed(current, desired),
+                    false => limiter.memory_grow_failed(current, desired),
+                }
+                Ok(true)
+            }
+        }
     })
 }
 

@@ -125,7 +125,7 @@ impl SharedMemory {
     ///
     /// When its maximum or the system does not allow it.
     pub fn grow(&self, delta: u64) -> Result<u64> {
-        let old = self.data.grow(delta, |_, _| Ok(true))?;
+        let old = self.data.grow(delta, |_| Ok(true))?;
         old.ok_or_else(|| Error::msg(format!("the memory cannot grow by {delta} pages")))
     }
 
