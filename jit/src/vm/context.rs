@@ -58,7 +58,7 @@ pub struct VMStoreContext {
     pub gc_next: u64,
     /// Where the room for objects ends.
     pub gc_limit: u64,
-    /// The runtime's store, which this crate never looks into.
+    /// The runtime's store, which this crate never looks into; null while its wasm is not entered.
     pub store: *mut c_void,
 }
 

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::instance::InstanceData;
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
 use crate::types::{GlobalType, Mutability};
+use crate::vm::Shared;
 use seqfault_jit::vm::{VMGlobal, ValRaw};
 use std::ptr::NonNull;
 
@@ -33,7 +34,7 @@ unsafe impl Sync for Global {}
 /// A global that the host made; those of instances lie in their contexts.
 #[derive(Debug)]
 pub(crate) struct GlobalCell {
-    pub(crate) vm: VMGlobal,
+    pub(crate) vm: Shared<VMGlobal>,
     pub(crate) ty: GlobalType,
 }
 
@@ -48,13 +49,12 @@ impl Global {
         let store = store.opaque();
         value.check(store, &ty.content)?;
         let raw = value.to_raw(store);
-        let cell = store.add_global(Box::new(GlobalCell { vm: VMGlobal { bytes: [0; 16] }, ty }));
-        let cell = NonNull::from(cell);
-        // SAFETY: a cell of this store, where it stays.
-        let vm = unsafe { NonNull::new_unchecked(&raw mut (*cell.as_ptr()).vm) };
-        // SAFETY: as above; the type has been checked.
-        unsafe { write_global(vm.as_ptr(), raw) };
-        Ok(Global { store: store.id(), cell: vm, owner: GlobalOwner::Host(cell) })
+        let vm = Shared::new(VMGlobal { bytes: [0; 16] });
+        let cell = NonNull::new(vm.get()).expect("not null");
+        // SAFETY: nobody else knows the cell yet; the type has been checked.
+        unsafe { write_global(cell.as_ptr(), raw) };
+        let owner = GlobalOwner::Host(store.add_global(Box::new(GlobalCell { vm, ty })));
+        Ok(Global { store: store.id(), cell, owner })
     }
 
     /// Its type.
@@ -93,7 +93,7 @@ impl Global {
     /// The global that an instance defines under an index.
     pub(crate) fn of_instance(store: &StoreOpaque, instance: &InstanceData, index: u32) -> Global {
         let cell = NonNull::new(instance.global(index)).expect("not null");
-        let owner = GlobalOwner::Instance(NonNull::from(instance), index);
+        let owner = GlobalOwner::Instance(instance.place(), index);
         Global { store: store.id(), cell, owner }
     }
 

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::TableType;
+use crate::vm::Shared;
 use seqfault_jit::vm::VMTable;
 use std::ops::Range;
 
@@ -25,8 +26,10 @@ pub struct Table {
 /// What a store keeps of a table.
 #[derive(Debug)]
 pub(crate) struct TableData {
-    /// What compiled code reads; follows `elements`.
-    vm: VMTable,
+    /// What compiled code reads; follows `elements`. Compiled code also writes the elements, through the
+    /// address that the list itself uses: references to them are made for a moment only, from the same
+    /// address, while no compiled code runs.
+    vm: Shared<VMTable>,
     elements: Vec<u64>,
     ty: TableType,
 }
@@ -44,16 +47,16 @@ impl TableData {
         } else {
             elements.resize(len, init);
         }
-        let vm = VMTable { base: elements.as_mut_ptr(), len };
+        let vm = Shared::new(VMTable { base: elements.as_mut_ptr(), len });
         Ok(TableData { vm, elements, ty })
     }
 
     pub(crate) fn vm(&self) -> *mut VMTable {
-        (&raw const self.vm).cast_mut()
+        self.vm.get()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.vm.len
+        self.elements.len()
     }
 
     /// The type with the present size as its minimum: what imports are matched against.
@@ -71,7 +74,9 @@ impl TableData {
             return false;
         }
         self.elements.resize(self.elements.len() + delta, init);
-        self.vm = VMTable { base: self.elements.as_mut_ptr(), len: self.elements.len() };
+        let vm = VMTable { base: self.elements.as_mut_ptr(), len: self.elements.len() };
+        // SAFETY: the table is borrowed mutably, so no compiled code of its store runs.
+        unsafe { self.vm.get().write(vm) };
         true
     }
 

@@ -112,7 +112,8 @@ impl HostFunc {
             host: self.clone(),
         });
         let instance = store.add_host_func(instance);
-        let func_ref = instance.link();
+        // SAFETY: just made, and where it stays.
+        let func_ref = unsafe { HostFuncInstance::link(instance) };
         // SAFETY: a function of this store, alive as long as it.
         Ok(unsafe { Func::from_raw(store, func_ref) }.expect("not null"))
     }
@@ -135,11 +136,21 @@ pub(crate) struct HostFuncInstance {
 }
 
 impl HostFuncInstance {
-    /// Makes the reference point to its own parts, now that they do not move any more.
-    fn link(&mut self) -> *mut VMFuncRef {
-        self.func_ref.slot = &self.slot;
-        self.func_ref.vmctx = (&raw mut self.context).cast();
-        &mut self.func_ref
+    /// Makes the reference point to its own parts, now that they do not move any more. From here on
+    /// nothing of it changes, except what is in the slot.
+    ///
+    /// # Safety
+    ///
+    /// It must be alive, and not used yet.
+    unsafe fn link(this: NonNull<HostFuncInstance>) -> *mut VMFuncRef {
+        let this = this.as_ptr();
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*this).func_ref.slot = &raw const (*this).slot;
+            // The context comes first; who gets it may go on to the whole.
+            (*this).func_ref.vmctx = this.cast();
+            &raw mut (*this).func_ref
+        }
     }
 
     pub(crate) fn registered_type(&self) -> &RegisteredType {

@@ -6,7 +6,7 @@ use crate::func::Func;
 use crate::gc::RawRef;
 use crate::module::Module;
 use crate::store::StoreOpaque;
-use crate::vm;
+use crate::vm::{self, Shared};
 use seqfault_jit::module::{ElementItems, EntityIndex};
 use seqfault_jit::vm::{
     VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMOffsets, VMTable, VMTag,
@@ -18,7 +18,7 @@ use std::ptr::NonNull;
 pub(crate) struct InstanceData {
     module: Module,
     /// The context: a `VMContext` and the arrays behind it.
-    context: Box<[ValRaw]>,
+    context: Shared<[ValRaw]>,
     /// The store's index of each memory.
     memories: Vec<usize>,
     /// The store's index of each table.
@@ -44,9 +44,9 @@ impl InstanceData {
     pub(super) unsafe fn new(store: *mut StoreOpaque, module: &Module) -> Box<InstanceData> {
         let size = module.offsets().size().div_ceil(size_of::<ValRaw>());
         let info = module.info();
-        let mut instance = Box::new(InstanceData {
+        let instance = Box::new(InstanceData {
             module: module.clone(),
-            context: vec![ValRaw { v128: 0 }; size].into(),
+            context: Shared::array(ValRaw { v128: 0 }, size),
             memories: Vec::with_capacity(info.memories.len()),
             tables: Vec::with_capacity(info.tables.len()),
             imported_globals: Vec::with_capacity(info.num_imported_globals),
@@ -54,7 +54,6 @@ impl InstanceData {
             dropped_elements: vec![false; info.elements.len()],
             dropped_data: vec![false; info.data.len()],
         });
-        let this: *mut InstanceData = &mut *instance;
         // SAFETY: the store is alive; the context is large enough for its head, and aligned.
         unsafe {
             let engine = (*store).engine();
@@ -65,10 +64,28 @@ impl InstanceData {
                 type_ids: module.type_ids().as_ptr().cast(),
                 types: engine.types().vm(),
                 epoch: engine.epoch(),
-                instance: this.cast(),
+                // Known once it is added.
+                instance: std::ptr::null_mut(),
             });
         }
         instance
+    }
+
+    /// Tells an instance where it lies for good.
+    ///
+    /// # Safety
+    ///
+    /// It must be alive, not borrowed, and stay there.
+    pub(crate) unsafe fn set_place(this: NonNull<InstanceData>) {
+        // SAFETY: the caller's promise; its code does not run yet.
+        unsafe { (*(*this.as_ptr()).vmctx()).instance = this.as_ptr().cast() };
+    }
+
+    /// Where it lies for good.
+    pub(crate) fn place(&self) -> NonNull<InstanceData> {
+        // SAFETY: written once, before anybody asks.
+        let this = unsafe { (*self.vmctx()).instance };
+        NonNull::new(this.cast()).expect("it has been added to its store")
     }
 
     pub(crate) fn module(&self) -> &Module {
@@ -79,13 +96,14 @@ impl InstanceData {
         self.module.offsets()
     }
 
+    /// The context that compiled code gets, to be used by pointer only: it writes there, too.
     pub(crate) fn vmctx(&self) -> *mut VMContext {
-        self.context.as_ptr().cast_mut().cast()
+        self.context.get().cast()
     }
 
     /// A field of the context.
     fn field<F>(&self, offset: u32) -> *mut F {
-        debug_assert!(offset as usize + size_of::<F>() <= self.context.len() * 16);
+        debug_assert!(offset as usize + size_of::<F>() <= self.context.get().len() * 16);
         // SAFETY: offsets of the module's own layout lie inside the context.
         unsafe { self.vmctx().byte_add(offset as usize).cast() }
     }

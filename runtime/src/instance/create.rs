@@ -44,8 +44,7 @@ pub(super) unsafe fn instantiate(
         create_tags(&mut *store, &mut instance);
         create_memories(store, &mut instance)?;
         // From here on its references are among the store's roots.
-        let index = (*store).add_instance(instance);
-        let instance: *mut InstanceData = (*store).instance_mut(index);
+        let (index, instance) = (*store).add_instance(instance);
         if let Err(error) = create_globals_and_tables(store, instance) {
             abandon(&mut *store, &*instance);
             return Err(without_frames(error));

@@ -39,6 +39,11 @@ impl<T> Arena<T> {
         }
     }
 
+    /// Where a value lies until it is dropped.
+    pub(super) fn get(&self, index: usize) -> NonNull<T> {
+        self.parts[index]
+    }
+
     /// All values.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         // SAFETY: owned by this, which is borrowed mutably, and each is another one.

@@ -10,7 +10,7 @@ use crate::func::HostFuncInstance;
 use crate::gc::{GcHeap, RawRef, RootSet};
 use crate::instance::InstanceData;
 use crate::interrupt::Interrupt;
-use crate::vm::{self, Activation};
+use crate::vm::{self, Activation, Shared};
 use seqfault_jit::vm::{VMStoreContext, VMTag};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -42,8 +42,8 @@ pub(crate) enum Pending {
 
 /// A store without the embedder's data.
 pub struct StoreOpaque {
-    /// What compiled code uses. First, and never moved: the store is boxed.
-    vm: VMStoreContext,
+    /// What compiled code uses.
+    vm: Shared<VMStoreContext>,
     /// What other threads may touch.
     interrupt: Arc<Interrupt>,
     /// There once the guest has waited.
@@ -51,7 +51,8 @@ pub struct StoreOpaque {
     id: StoreId,
     engine: Engine,
     data_type: TypeId,
-    whole: Option<NonNull<dyn WholeStore>>,
+    /// From this part to the whole.
+    whole: fn(*mut StoreOpaque) -> *mut dyn WholeStore,
     pending: Option<Pending>,
     /// The innermost entry into its wasm, or null.
     activation: *const Activation,
@@ -93,7 +94,7 @@ impl StoreOpaque {
     pub(super) fn new<T: 'static>(engine: &Engine) -> StoreOpaque {
         let interrupt = Interrupt::new();
         StoreOpaque {
-            vm: VMStoreContext {
+            vm: Shared::new(VMStoreContext {
                 stack_limit: usize::MAX,
                 epoch_deadline: interrupt.deadline_ptr(),
                 exit_fp: 0,
@@ -106,13 +107,13 @@ impl StoreOpaque {
                 gc_next: 0,
                 gc_limit: 0,
                 store: std::ptr::null_mut(),
-            },
+            }),
             interrupt,
             waits: None,
             id: StoreId::next(),
             engine: engine.clone(),
             data_type: TypeId::of::<T>(),
-            whole: None,
+            whole: |this| this.cast::<StoreInner<T>>(),
             pending: None,
             activation: std::ptr::null(),
             instances: Arena::default(),
@@ -126,12 +127,6 @@ impl StoreOpaque {
             roots: RootSet::default(),
             gc_types: HashMap::new(),
         }
-    }
-
-    /// Tells the store where it lies, which it must never leave.
-    pub(super) fn set_whole<T: 'static>(&mut self, whole: NonNull<StoreInner<T>>) {
-        self.vm.store = whole.as_ptr().cast();
-        self.whole = Some(whole);
     }
 
     pub(crate) fn id(&self) -> StoreId {
@@ -149,7 +144,7 @@ impl StoreOpaque {
 
     /// What compiled code uses of the store.
     pub(crate) fn vm(&self) -> *mut VMStoreContext {
-        (&raw const self.vm).cast_mut()
+        self.vm.get()
     }
 
     /// Asks the whole store, which this is a part of.
@@ -160,9 +155,9 @@ impl StoreOpaque {
     ///
     /// `this` must be a live store that nothing else borrows.
     pub(crate) unsafe fn whole<'a>(this: *mut StoreOpaque) -> &'a mut dyn WholeStore {
-        // SAFETY: set when the store was made, to where it lies for good; the caller promises that
-        // no other reference exists.
-        unsafe { (*this).whole.expect("set when the store was made").as_mut() }
+        // SAFETY: the first part of a `StoreInner` of the type that `new` was told; the caller promises
+        // that no other reference exists.
+        unsafe { &mut *((*this).whole)(this) }
     }
 
     pub(crate) fn set_epoch_deadline(&mut self, ticks: u64) {
@@ -220,16 +215,20 @@ impl StoreOpaque {
         assert!(owner == self.id, "object used with the wrong store");
     }
 
-    pub(crate) fn add_instance(&mut self, instance: Box<InstanceData>) -> usize {
-        self.instances.push(instance)
+    /// Keeps an instance; its index, and where it lies for good.
+    pub(crate) fn add_instance(
+        &mut self,
+        instance: Box<InstanceData>,
+    ) -> (usize, *mut InstanceData) {
+        let index = self.instances.push(instance);
+        let instance = self.instances.get(index);
+        // SAFETY: the store's own, which nothing has borrowed.
+        unsafe { InstanceData::set_place(instance) };
+        (index, instance.as_ptr())
     }
 
     pub(crate) fn instance(&self, index: usize) -> &InstanceData {
         &self.instances[index]
-    }
-
-    pub(crate) fn instance_mut(&mut self, index: usize) -> &mut InstanceData {
-        &mut self.instances[index]
     }
 
     /// How many of them there are.
@@ -293,20 +292,25 @@ impl StoreOpaque {
         Ok(self.tables.two_mut(a, b))
     }
 
-    pub(crate) fn add_global(&mut self, global: Box<GlobalCell>) -> &mut GlobalCell {
+    /// Keeps a global; where it lies for good.
+    pub(crate) fn add_global(&mut self, global: Box<GlobalCell>) -> NonNull<GlobalCell> {
         let index = self.globals.push(global);
-        &mut self.globals[index]
+        self.globals.get(index)
     }
 
-    pub(crate) fn add_host_func(&mut self, func: Box<HostFuncInstance>) -> &mut HostFuncInstance {
+    /// Keeps a host function; where it lies for good.
+    pub(crate) fn add_host_func(
+        &mut self,
+        func: Box<HostFuncInstance>,
+    ) -> NonNull<HostFuncInstance> {
         let index = self.host_funcs.push(func);
-        &mut self.host_funcs[index]
+        self.host_funcs.get(index)
     }
 
     /// Keeps a tag; where it lies for good.
     pub(crate) fn add_tag(&mut self, tag: Box<TagCell>) -> NonNull<VMTag> {
         let index = self.tags.push(tag);
-        NonNull::from(&mut self.tags[index]).cast()
+        self.tags.get(index).cast()
     }
 
     /// The exception that is on its way.
@@ -338,7 +342,8 @@ impl StoreOpaque {
     pub(crate) fn make_gc_heap(&mut self) -> Result<()> {
         if self.gc_heap.is_none() {
             let heap = Box::new(GcHeap::new(self.engine.config())?);
-            heap.publish(&mut self.vm, heap.start());
+            // SAFETY: the store's own context, which nobody uses meanwhile.
+            heap.publish(unsafe { &mut *self.vm.get() }, heap.start());
             self.gc_heap = Some(heap);
         }
         Ok(())
@@ -375,7 +380,7 @@ impl StoreOpaque {
         let store = unsafe { &mut *store };
         store.instances.iter_mut().for_each(|instance| instance.visit_references(visit));
         for global in store.globals.iter_mut().filter(|global| global.ty.content.is_gc()) {
-            visit(global.vm.bytes.as_mut_ptr().cast());
+            visit(global.vm.get().cast());
         }
         for table in store.tables.iter_mut().filter(|table| table.holds_objects()) {
             for element in table.elements_mut() {

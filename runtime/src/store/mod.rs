@@ -3,7 +3,8 @@
 //! A store owns its instances, memories, tables, globals and host functions until it is dropped;
 //! what the embedder holds ([`Func`](crate::Func), [`Memory`](crate::Memory), ...) are handles,
 //! valid with their own store only. Compiled code holds raw pointers into the store's parts, so
-//! each part is boxed and never moves.
+//! each part is boxed and never moves; what it reads and writes there is [`Shared`](crate::vm::Shared),
+//! and no reference reaches into it.
 
 mod arena;
 pub(crate) mod builtins;
@@ -26,7 +27,6 @@ use crate::error::{Error, Result};
 use crate::gc::{ExnRef, GcHeap, Rooted};
 use crate::interrupt::InterruptHandle;
 use epoch::EpochBehaviour;
-use std::ptr::NonNull;
 
 /// A store with an embedder's data of type `T`.
 pub struct Store<T: 'static> {
@@ -62,14 +62,12 @@ pub(crate) trait WholeStore {
 impl<T: 'static> Store<T> {
     /// A store of `engine` that holds `data`.
     pub fn new(engine: &Engine, data: T) -> Store<T> {
-        let mut inner = Box::new(StoreInner {
+        let inner = Box::new(StoreInner {
             opaque: StoreOpaque::new::<T>(engine),
             limiter: None,
             epoch: EpochBehaviour::Trap,
             data,
         });
-        let whole: NonNull<StoreInner<T>> = NonNull::from(&mut *inner);
-        inner.opaque.set_whole(whole);
         Store { inner }
     }
 

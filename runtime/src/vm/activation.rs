@@ -16,6 +16,8 @@ pub(crate) struct Activation {
     previous: *const Activation,
     /// Where the store was entered and left before this one.
     saved: Frames,
+    /// The pointer to the store by which it was entered before, or null.
+    outer_store: *mut StoreOpaque,
 }
 
 /// Where a store was entered and left.
@@ -73,6 +75,9 @@ impl Frames {
 /// Runs `f`, which may enter wasm, in a new activation of the store. What it changes in the store's
 /// [`Frames`] is put back when it returns, and also when it panics.
 ///
+/// Whoever is called by that wasm finds the store by the pointer given here, so that it borrows the store
+/// from the borrow which the pointer comes from, and not beside it.
+///
 /// # Safety
 ///
 /// `store` must be alive until then, and `f` run by whoever may use it.
@@ -80,9 +85,13 @@ pub(super) unsafe fn within<R>(store: *mut StoreOpaque, f: impl FnOnce() -> R) -
     // SAFETY: the caller's promise.
     let (vm, previous) = unsafe { ((*store).vm(), (*store).activation()) };
     // SAFETY: whoever may use the store has its context for itself.
-    let activation = Activation { previous, saved: unsafe { Frames::of(vm) } };
+    let (saved, outer_store) = unsafe { (Frames::of(vm), (*vm).store.cast()) };
+    let activation = Activation { previous, saved, outer_store };
     // SAFETY: the activation stays where it is until `leave` has taken it out of the chain.
-    unsafe { (*store).set_activation(&activation) };
+    unsafe {
+        (*store).set_activation(&activation);
+        (*vm).store = store.cast();
+    }
     let leave = Leave { store, activation: &activation };
     let result = f();
     drop(leave);
@@ -99,8 +108,10 @@ impl Drop for Leave<'_> {
     fn drop(&mut self) {
         // SAFETY: `within` runs around this: the store is alive, and its wasm has been left.
         unsafe {
+            let vm = (*self.store).vm();
             (*self.store).set_activation(self.activation.previous);
-            self.activation.saved.restore((*self.store).vm());
+            self.activation.saved.restore(vm);
+            (*vm).store = self.activation.outer_store.cast();
         }
     }
 }

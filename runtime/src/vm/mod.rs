@@ -29,6 +29,7 @@ mod enter;
 mod exceptions;
 mod frames;
 mod lazy;
+mod shared;
 mod traps;
 mod unwind;
 
@@ -37,5 +38,6 @@ pub(crate) use arch::{lazy_exit_stub, lazy_function_stub};
 pub(crate) use backtrace::visit_references;
 pub(crate) use builtins::{builtins, trap_of};
 pub(crate) use enter::enter;
+pub(crate) use shared::Shared;
 pub(crate) use traps::install_signal_handlers;
 pub(crate) use unwind::catch;
