@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -42,6 +43,7 @@ pub struct WasiCtxBuilder {
     sockets: Vec<OwnedFd>,
     clocks: Option<Box<dyn WasiClocks>>,
     random: Random,
+    max_descriptors: Option<usize>,
 }
 
 /// What stands behind a standard stream.
@@ -109,6 +111,7 @@ impl WasiCtxBuilder {
             sockets: Vec::new(),
             clocks: None,
             random: Random::Host,
+            max_descriptors: None,
         }
     }
 
@@ -238,13 +241,26 @@ impl WasiCtxBuilder {
         self
     }
 
+    /// Lets the guest have up to `limit` descriptors open at once, all its threads together and those it is
+    /// given included; what would be one more fails with EMFILE.
+    ///
+    /// Unless told, it is half of what the process may open (the soft RLIMIT_NOFILE when the context is
+    /// built), and at most 1,024: one guest does not take all from the others and the host.
+    pub fn max_descriptors(mut self, limit: usize) -> Self {
+        self.max_descriptors = Some(limit);
+        self
+    }
+
     /// Opens what is to be opened, and makes the context.
     ///
     /// # Errors
     ///
     /// [`BuildError`], which names what could not be given to the guest.
     pub fn build(self) -> Result<WasiCtx, BuildError> {
-        let table = Table::default();
+        let given = self.stdio.len() + self.directories.len() + self.sockets.len();
+        let limit = self.max_descriptors.unwrap_or_else(default_max_descriptors);
+        // What is given has its place in any case.
+        let table = Table::new(limit.clamp(given, NUMBERS));
         for (number, stdio) in self.stdio.into_iter().enumerate() {
             insert(&table, open_stdio(number, stdio)?);
         }
@@ -267,9 +283,17 @@ impl WasiCtxBuilder {
     }
 }
 
-/// Numbers run out only at 2^31 descriptors.
+/// Numbers are 31 bits: programs keep them in an `int`, where negative means failed.
+const NUMBERS: usize = 1 << 31;
+
+fn default_max_descriptors() -> usize {
+    let process = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let half = process.current.and_then(|limit| usize::try_from(limit / 2).ok());
+    half.unwrap_or(usize::MAX).min(1024)
+}
+
 fn insert(table: &Table, descriptor: Descriptor) {
-    table.insert(descriptor).expect("a builder cannot hold so many descriptors");
+    table.reserve().expect("the table has room for what is given").fill(descriptor);
 }
 
 fn open_stdio(number: usize, stdio: Stdio) -> Result<Descriptor, BuildError> {
@@ -297,11 +321,8 @@ fn open_directory(
 ) -> Result<Descriptor, BuildError> {
     check_string("the directory name", &guest, b"\0")?;
     let open = || {
-        let file = fs::File::open(&path)?;
-        if !file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        Ok(file)
+        // With the flag, opening a named pipe fails and does not wait for its other end.
+        fs::File::options().read(true).custom_flags(libc::O_DIRECTORY).open(&path)
     };
     let file = match open() {
         Ok(file) => file,
@@ -367,7 +388,13 @@ mod tests {
         let file = temp.path().join("file");
         fs::write(&file, "").unwrap();
         let said = error(WasiCtxBuilder::new().preopened_dir(&file, "/", DirAccess::ReadOnly));
-        assert!(said.contains("file") && said.contains("not a directory"), "{said}");
+        assert!(said.contains("file") && said.contains("Not a directory"), "{said}");
+
+        let pipe = temp.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let said = error(WasiCtxBuilder::new().preopened_dir(&pipe, "/", DirAccess::ReadOnly));
+        assert!(said.contains("pipe") && said.contains("Not a directory"), "{said}");
 
         let said = error(WasiCtxBuilder::new().arg("a\0b"));
         assert_eq!(

@@ -9,7 +9,7 @@
 //! `path_open` make them.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -53,13 +53,18 @@ pub(crate) enum Object {
 pub(crate) struct File {
     fd: HostFd,
     pub(crate) filetype: FileType,
-    /// Set by the guest on a descriptor whose real flags it must not touch, see [`HostFd`].
+    /// Whether the guest wants EAGAIN in place of waiting, where the real flag is not its own, see
+    /// [`HostFd`].
     nonblock: AtomicBool,
 }
 
 /// A descriptor of the kernel's, and whose it is.
 enum HostFd {
-    /// The guest's alone. Its flags may be changed.
+    /// The guest's alone, and never waited for in the system: it is O_NONBLOCK, whatever the guest
+    /// wants, and who would wait does so in [`Interrupt::wait`](crate::interrupt::Interrupt::wait).
+    Polled(OwnedFd),
+    /// The guest's alone, with the flags that the guest sets: a socket, whose calls can be told one by
+    /// one not to wait.
     Guest(OwnedFd),
     /// Given by the embedder. The open file behind it may be shared with other processes (a
     /// terminal is, with the shell), so its flags are left alone.
@@ -93,9 +98,10 @@ impl Descriptor {
         }
     }
 
-    /// A file the guest opened, usable as `base` says, as far as its type allows.
-    pub(crate) fn opened(fd: OwnedFd, base: Rights) -> io::Result<Self> {
-        let file = File::new(HostFd::Guest(fd))?;
+    /// A file the guest opened, usable as `base` says, as far as its type allows. It was opened with
+    /// O_NONBLOCK; `nonblock` is what the guest wants.
+    pub(crate) fn opened(fd: OwnedFd, base: Rights, nonblock: bool) -> io::Result<Self> {
+        let file = File::new(HostFd::Polled(fd), nonblock)?;
         let base = base.and(file.possible_rights());
         Ok(Self::new(Object::File(file), base, Rights::NONE))
     }
@@ -120,16 +126,16 @@ impl Descriptor {
 
     /// One of the process's own standard streams.
     pub(crate) fn stdio(fd: BorrowedFd<'static>, direction: Direction) -> io::Result<Self> {
-        Self::stream(HostFd::Stdio(fd), direction)
+        Self::stream(reopened(fd).unwrap_or(HostFd::Stdio(fd)), direction)
     }
 
     /// A stream the embedder gave as a descriptor of the kernel's.
     pub(crate) fn lent(fd: OwnedFd, direction: Direction) -> io::Result<Self> {
-        Self::stream(HostFd::Lent(fd), direction)
+        Self::stream(reopened(fd.as_fd()).unwrap_or(HostFd::Lent(fd)), direction)
     }
 
     fn stream(fd: HostFd, direction: Direction) -> io::Result<Self> {
-        let file = File::new(fd)?;
+        let file = File::new(fd, false)?;
         // A log file or terminal handed to the guest is for streaming: it may not resize it.
         let other = match direction {
             Direction::Read => Rights::STORING,
@@ -142,11 +148,20 @@ impl Descriptor {
     }
 
     /// A socket, listening or connected.
+    ///
+    /// A listening one is made O_NONBLOCK: of two threads that see a connection one gets it, and accept(2)
+    /// cannot be told otherwise not to keep the other.
     pub(crate) fn socket(fd: OwnedFd) -> io::Result<Self> {
-        let file = File::new(HostFd::Guest(fd))?;
-        if !file.is_socket() {
+        if HostType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) != HostType::Socket {
             return Err(rustix::io::Errno::NOTSOCK.into());
         }
+        let file = if rustix::net::sockopt::socket_acceptconn(&fd)? {
+            let flags = rustix::fs::fcntl_getfl(&fd)?;
+            rustix::fs::fcntl_setfl(&fd, flags | HostFlags::NONBLOCK)?;
+            File::new(HostFd::Polled(fd), flags.contains(HostFlags::NONBLOCK))?
+        } else {
+            File::new(HostFd::Guest(fd), false)?
+        };
         Ok(Self::new(Object::File(file), Rights::SOCKET, Rights::SOCKET))
     }
 
@@ -254,9 +269,9 @@ fn directory_refusal(rights: Rights) -> Errno {
 }
 
 impl File {
-    fn new(fd: HostFd) -> io::Result<Self> {
+    fn new(fd: HostFd, nonblock: bool) -> io::Result<Self> {
         let filetype = filetype_of(fd.as_fd())?;
-        Ok(Self { fd, filetype, nonblock: AtomicBool::new(false) })
+        Ok(Self { fd, filetype, nonblock: AtomicBool::new(nonblock) })
     }
 
     /// What can be done with a file of this type at all.
@@ -289,7 +304,12 @@ impl File {
         !matches!(self.filetype, FileType::RegularFile | FileType::BlockDevice)
     }
 
-    /// Whether the guest asked for EAGAIN in place of waiting, on a descriptor that would wait.
+    /// Whether the system never waits on this descriptor, so that waiting is for us to do.
+    pub(crate) fn is_polled(&self) -> bool {
+        matches!(self.fd, HostFd::Polled(_))
+    }
+
+    /// Whether the guest asked for EAGAIN in place of waiting, and the real flag does not say so.
     pub(crate) fn emulates_nonblock(&self) -> bool {
         // Relaxed: the flag guards nothing else.
         self.nonblock.load(Ordering::Relaxed)
@@ -301,7 +321,7 @@ impl File {
         Ok(match &self.fd {
             HostFd::Guest(_) => flags,
             _ if self.emulates_nonblock() => flags.or(FdFlags::NONBLOCK),
-            // What the host set on a stream it shares is not the guest's to see or to rely on.
+            // It is ours; or the host's, on a stream it shares, and not the guest's to rely on.
             _ => flags.without(FdFlags::NONBLOCK),
         })
     }
@@ -316,6 +336,11 @@ impl File {
         }
         match &self.fd {
             HostFd::Guest(fd) => Ok(rustix::fs::fcntl_setfl(fd, host_flags(flags))?),
+            HostFd::Polled(fd) => {
+                rustix::fs::fcntl_setfl(fd, host_flags(flags) | HostFlags::NONBLOCK)?;
+                self.nonblock.store(flags.contains(FdFlags::NONBLOCK), Ordering::Relaxed);
+                Ok(())
+            }
             _ if flags.and(FdFlags::APPEND) != now.and(FdFlags::APPEND) => Err(Errno::NotSup),
             _ => {
                 self.nonblock.store(flags.contains(FdFlags::NONBLOCK), Ordering::Relaxed);
@@ -334,7 +359,7 @@ impl AsFd for File {
 impl AsFd for HostFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            HostFd::Guest(fd) | HostFd::Lent(fd) => fd.as_fd(),
+            HostFd::Polled(fd) | HostFd::Guest(fd) | HostFd::Lent(fd) => fd.as_fd(),
             HostFd::Stdio(fd) => *fd,
         }
     }
@@ -348,6 +373,21 @@ impl Directory {
             DirAccess::ReadOnly => Err(Errno::RoFs),
         }
     }
+}
+
+/// A terminal once more, with flags of its own: nothing else keeps a write to one that is stopped from
+/// waiting in the system. None for what is no terminal, and where the host does not let us.
+fn reopened(fd: BorrowedFd<'_>) -> Option<HostFd> {
+    if !rustix::termios::isatty(fd) {
+        return None;
+    }
+    let mode = rustix::fs::fcntl_getfl(fd).ok()? & HostFlags::RWMODE;
+    let flags = mode | HostFlags::NONBLOCK | HostFlags::NOCTTY | HostFlags::CLOEXEC;
+    let itself = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let fresh = rustix::fs::open(itself, flags, rustix::fs::Mode::empty()).ok()?;
+    // Behind that path is the same terminal, unless /proc is not what it should be.
+    let (old, new) = (rustix::fs::fstat(fd).ok()?, rustix::fs::fstat(&fresh).ok()?);
+    (old.st_rdev == new.st_rdev && rustix::termios::isatty(&fresh)).then_some(HostFd::Polled(fresh))
 }
 
 fn filetype_of(fd: BorrowedFd<'_>) -> io::Result<FileType> {

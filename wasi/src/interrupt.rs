@@ -1,80 +1,211 @@
-//! Ending a guest that waits inside a WASI call.
+//! Ending a guest that is inside a WASI call.
 //!
-//! Epochs interrupt a guest that computes; a guest that waits for input or for a clock executes no
-//! code. It waits in `ppoll(2)`, for what it wants and for an eventfd that becomes, and stays,
-//! readable when the embedder calls [`InterruptHandle::interrupt`]. A guest nobody asked a handle
-//! for pays nothing: it blocks in the call itself.
+//! Epochs interrupt a guest that computes; one that waits for input or for a clock, or has the host do
+//! something long, executes no code. There are three ways in which a call takes time, and each ends:
+//!
+//! * It *waits for somebody*: in `ppoll(2)`, for what it wants and for an eventfd that becomes, and stays,
+//!   readable when the embedder calls [`InterruptHandle::interrupt`].
+//! * It *does something long in pieces*: it [asks](Interrupt::check) between them.
+//! * It *has the system do something long in one piece*: a thread does that [apart](Interrupt::apart).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use smallvec::SmallVec;
 
+use crate::abi::Errno;
 use crate::error::{Abort, Error, Interrupted, Result};
 
 /// Ends what a guest waits for, from any thread.
 #[derive(Clone, Debug)]
 pub struct InterruptHandle {
-    event: Arc<OwnedFd>,
+    signal: Arc<Signal>,
+}
+
+#[derive(Debug)]
+struct Signal {
+    /// Readable once the guest is interrupted.
+    event: OwnedFd,
+    /// The same, for who does not wait. Relaxed: it guards nothing else.
+    raised: AtomicBool,
 }
 
 impl InterruptHandle {
-    /// Makes every WASI call of the guest that waits, now or later, fail with
+    /// Makes every WASI call of the guest that waits or takes long, now or later, fail with
     /// [`Interrupted`], which ends the guest.
     ///
-    /// It reaches waits in `poll_oneoff`, and reads, writes, accepts, receives and sends on the kernel's
-    /// descriptors; not a reader or writer the embedder gave, and not what waited already when the
-    /// handle was made.
+    /// It does not reach a reader, writer, clock or source of randomness that the embedder gave, and not
+    /// what waited already when the handle was made. What a file system does in one system call is finished
+    /// first, except for `fd_sync` and `fd_datasync`.
     pub fn interrupt(&self) {
+        self.signal.raised.store(true, Ordering::Relaxed);
         // It can only fail when the count is full, and then the eventfd is readable already.
-        let _ = rustix::io::write(&*self.event, &1_u64.to_ne_bytes());
+        let _ = rustix::io::write(&self.signal.event, &1_u64.to_ne_bytes());
     }
 }
 
 /// The guest's side of its handles.
 #[derive(Debug, Default)]
 pub(crate) struct Interrupt {
-    event: OnceLock<Arc<OwnedFd>>,
+    signal: OnceLock<Arc<Signal>>,
 }
 
 impl Interrupt {
     pub(crate) fn handle(&self) -> io::Result<InterruptHandle> {
-        if let Some(event) = self.event.get() {
-            return Ok(InterruptHandle { event: Arc::clone(event) });
+        if let Some(signal) = self.signal.get() {
+            return Ok(InterruptHandle { signal: Arc::clone(signal) });
         }
-        let fresh = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        Ok(InterruptHandle { event: Arc::clone(self.event.get_or_init(|| fresh)) })
+        let fresh = Signal { event: new_event()?, raised: AtomicBool::new(false) };
+        let signal = self.signal.get_or_init(|| Arc::new(fresh));
+        Ok(InterruptHandle { signal: Arc::clone(signal) })
     }
 
     /// The descriptor that becomes readable, if there is a handle.
     pub(crate) fn event(&self) -> Option<BorrowedFd<'_>> {
-        self.event.get().map(|event| event.as_fd())
+        self.signal.get().map(|signal| signal.event.as_fd())
     }
 
-    /// Waits until `fd` is ready for `events`, if the guest can be interrupted; if not, the system
-    /// call that follows does the waiting.
+    /// Ends the call if the guest is interrupted: for work in pieces, before each.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.signal.get() {
+            Some(signal) if signal.raised.load(Ordering::Relaxed) => Err(interrupted()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until `fd` is ready for `events`.
     pub(crate) fn wait(&self, fd: BorrowedFd<'_>, events: PollFlags) -> Result<()> {
-        let Some(event) = self.event() else {
-            return Ok(());
-        };
-        let mut fds =
-            [PollFd::from_borrowed_fd(fd, events), PollFd::from_borrowed_fd(event, PollFlags::IN)];
-        loop {
-            match poll(&mut fds, None) {
-                Ok(_) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if !fds[1].revents().is_empty() {
-            return Err(interrupted());
-        }
+        // It can wake up early.
+        while !self.wait_for(Some((fd, events)), None)? {}
         Ok(())
     }
+
+    /// Waits until `fd` is ready for `events`, for `longest` at most. Whether it is; it may also be that
+    /// a signal of the host's came.
+    pub(crate) fn wait_at_most(
+        &self,
+        fd: BorrowedFd<'_>,
+        events: PollFlags,
+        longest: Duration,
+    ) -> Result<bool> {
+        self.wait_for(Some((fd, events)), Some(longest))
+    }
+
+    /// Lets `time` pass, which is short.
+    pub(crate) fn pause(&self, time: Duration) -> Result<()> {
+        self.wait_for(None, Some(time)).map(|_| ())
+    }
+
+    fn wait_for(
+        &self,
+        wanted: Option<(BorrowedFd<'_>, PollFlags)>,
+        longest: Option<Duration>,
+    ) -> Result<bool> {
+        let wanted = wanted.map(|(fd, events)| PollFd::from_borrowed_fd(fd, events));
+        let event = self.event().map(|event| PollFd::from_borrowed_fd(event, PollFlags::IN));
+        let first_is_wanted = wanted.is_some();
+        let mut fds: SmallVec<[_; 2]> = wanted.into_iter().chain(event).collect();
+        let longest = longest.map(|longest| Timespec {
+            tv_sec: longest.as_secs().cast_signed(),
+            tv_nsec: i64::from(longest.subsec_nanos()),
+        });
+        match poll(&mut fds, longest.as_ref()) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return self.check().map(|()| false),
+            Err(error) => return Err(error.into()),
+        }
+        let (wanted, event) = fds.split_at(usize::from(first_is_wanted));
+        if event.iter().any(|fd| !fd.revents().is_empty()) {
+            return Err(interrupted());
+        }
+        Ok(wanted.iter().any(|fd| !fd.revents().is_empty()))
+    }
+
+    /// Does `work`, which may take long in one system call. If the guest can be interrupted, a thread of its
+    /// own does it, which an interrupted guest leaves behind: it ends when the system is done.
+    pub(crate) fn apart<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R> {
+        if self.event().is_none() {
+            return Ok(work());
+        }
+        self.check()?;
+        let done = Arc::new(new_event()?);
+        let (to_us, from_it) = mpsc::channel();
+        let tell = Tell(Arc::clone(&done));
+        thread::Builder::new().name("wasi-apart".to_owned()).spawn(move || {
+            // Told also when the work panics, and after its result is there.
+            let _tell = tell;
+            let _ = to_us.send(work());
+        })?;
+        self.wait(done.as_fd(), PollFlags::IN)?;
+        from_it.recv().map_err(|_| Errno::Io.into())
+    }
+}
+
+/// Makes an event readable when it is dropped.
+struct Tell(Arc<OwnedFd>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+fn new_event() -> io::Result<OwnedFd> {
+    Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
 /// What an interrupted call ends with.
 pub(crate) fn interrupted() -> Error {
     Abort::Interrupted(Interrupted).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn work_apart_gives_its_result() {
+        let interrupt = Interrupt::default();
+        assert_eq!(interrupt.apart(|| 7), Ok(7));
+        let handle = interrupt.handle().unwrap();
+        assert_eq!(interrupt.apart(|| 7), Ok(7));
+        handle.interrupt();
+        assert_eq!(interrupt.apart(|| 7), Err(interrupted()));
+    }
+
+    #[test]
+    fn work_apart_is_left_behind() {
+        let interrupt = Interrupt::default();
+        let handle = interrupt.handle().unwrap();
+        let (go_on, until) = mpsc::channel::<()>();
+        let begin = Instant::now();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| interrupt.apart(move || until.recv().is_ok()));
+            thread::sleep(Duration::from_millis(20));
+            handle.interrupt();
+            assert_eq!(waiting.join().unwrap(), Err(interrupted()));
+        });
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        drop(go_on);
+    }
+
+    #[test]
+    fn who_does_not_wait_asks() {
+        let interrupt = Interrupt::default();
+        assert_eq!(interrupt.check(), Ok(()));
+        let handle = interrupt.handle().unwrap();
+        assert_eq!(interrupt.check(), Ok(()));
+        handle.interrupt();
+        assert_eq!(interrupt.check(), Err(interrupted()));
+        assert_eq!(interrupt.pause(Duration::from_secs(60)), Err(interrupted()));
+    }
 }

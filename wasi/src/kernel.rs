@@ -11,7 +11,7 @@
 //!
 //! # References
 //!
-//! readv(2), writev(2), preadv(2), pwritev(2), preadv2(2), pwritev2(2).
+//! preadv2(2), pwritev2(2).
 
 #![allow(unsafe_code)]
 
@@ -78,67 +78,81 @@ impl<'m> Lent<'m> {
     }
 }
 
-/// Fills the ranges from the descriptor's position. Returns the bytes read, 0 at the end.
-pub(crate) fn readv(fd: BorrowedFd<'_>, into: &LentList<'_>) -> io::Result<usize> {
+/// What a transfer does where others would wait, or would write somewhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// As the open file's flags say.
+    Plain,
+    /// Only what goes without waiting. It fails with EAGAIN where nothing does, and with EOPNOTSUPP or
+    /// ENOSYS where the kernel cannot promise that.
+    NoWait,
+    /// At its offset, also on a descriptor opened for appending, where Linux else writes at the end. It
+    /// fails with EOPNOTSUPP before Linux 6.9.
+    NoAppend,
+}
+
+/// Where in a file to read or write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// At the descriptor's own position, which moves.
+    Current,
+    /// At this offset; the descriptor's position stays.
+    At(u64),
+}
+
+/// Fills the ranges. Returns the bytes read, 0 at the end.
+pub(crate) fn read(
+    fd: BorrowedFd<'_>,
+    into: &LentList<'_>,
+    position: Position,
+    how: How,
+) -> io::Result<usize> {
     let (list, count) = raw_list(into);
+    let (offset, flags) = (position.raw()?, how.raw());
     // SAFETY: `list` points to `count` iovecs that outlive the call; each names guest memory that
     // stays mapped and writable while `into` borrows it (how a `Lent` is made).
-    retry(|| unsafe { libc::readv(fd.as_raw_fd(), list, count) })
+    retry(|| unsafe { libc::preadv2(fd.as_raw_fd(), list, count, offset, flags) })
 }
 
-/// Writes the ranges at the descriptor's position, in one system call. Returns the bytes written.
-pub(crate) fn writev(fd: BorrowedFd<'_>, from: &LentList<'_>) -> io::Result<usize> {
-    let (list, count) = raw_list(from);
-    // SAFETY: as in `readv`; the kernel only reads from the ranges.
-    retry(|| unsafe { libc::writev(fd.as_raw_fd(), list, count) })
-}
-
-/// As [`readv`], but fails with EAGAIN in place of waiting, and with EOPNOTSUPP or ENOSYS where the
-/// kernel cannot promise that.
-pub(crate) fn readv_now(fd: BorrowedFd<'_>, into: &LentList<'_>) -> io::Result<usize> {
-    let (list, count) = raw_list(into);
-    // SAFETY: as in `readv`.
-    retry(|| unsafe { libc::preadv2(fd.as_raw_fd(), list, count, OWN_POSITION, libc::RWF_NOWAIT) })
-}
-
-/// As [`writev`], but writes only what goes without waiting; fails as [`readv_now`] does.
-pub(crate) fn writev_now(fd: BorrowedFd<'_>, from: &LentList<'_>) -> io::Result<usize> {
-    let (list, count) = raw_list(from);
-    // SAFETY: as in `readv`.
-    retry(|| unsafe { libc::pwritev2(fd.as_raw_fd(), list, count, OWN_POSITION, libc::RWF_NOWAIT) })
-}
-
-/// The offset that stands for the descriptor's own position, which moves.
-const OWN_POSITION: libc::off_t = -1;
-
-/// Fills the ranges from `offset`, without moving the descriptor's position.
-pub(crate) fn preadv(fd: BorrowedFd<'_>, into: &LentList<'_>, offset: u64) -> io::Result<usize> {
-    let (list, count) = raw_list(into);
-    let offset = file_offset(offset)?;
-    // SAFETY: as in `readv`.
-    retry(|| unsafe { libc::preadv64(fd.as_raw_fd(), list, count, offset) })
-}
-
-/// Writes the ranges at `offset`, without moving the descriptor's position.
-pub(crate) fn pwritev(fd: BorrowedFd<'_>, from: &LentList<'_>, offset: u64) -> io::Result<usize> {
-    let (list, count) = raw_list(from);
-    let offset = file_offset(offset)?;
-    // SAFETY: as in `writev`.
-    retry(|| unsafe { libc::pwritev64(fd.as_raw_fd(), list, count, offset) })
-}
-
-/// As [`pwritev`], on a descriptor opened for appending, where Linux else writes at the end. Fails with
-/// EOPNOTSUPP before Linux 6.9.
-pub(crate) fn pwritev_no_append(
+/// Writes the ranges, in one system call. Returns the bytes written.
+pub(crate) fn write(
     fd: BorrowedFd<'_>,
     from: &LentList<'_>,
-    offset: u64,
+    position: Position,
+    how: How,
 ) -> io::Result<usize> {
     let (list, count) = raw_list(from);
-    let offset = file_offset(offset)?;
-    let flags = libc::RWF_NOAPPEND;
-    // SAFETY: as in `writev`.
+    let (offset, flags) = (position.raw()?, how.raw());
+    // SAFETY: as in `read`; the kernel only reads from the ranges.
     retry(|| unsafe { libc::pwritev2(fd.as_raw_fd(), list, count, offset, flags) })
+}
+
+impl Position {
+    /// The place `bytes` further on.
+    pub(crate) fn after(self, bytes: u64) -> Self {
+        match self {
+            Position::Current => Position::Current,
+            Position::At(offset) => Position::At(offset.saturating_add(bytes)),
+        }
+    }
+
+    fn raw(self) -> io::Result<libc::off_t> {
+        match self {
+            Position::Current => Ok(-1),
+            Position::At(offset) => libc::off_t::try_from(offset)
+                .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL)),
+        }
+    }
+}
+
+impl How {
+    fn raw(self) -> libc::c_int {
+        match self {
+            How::Plain => 0,
+            How::NoWait => libc::RWF_NOWAIT,
+            How::NoAppend => libc::RWF_NOAPPEND,
+        }
+    }
 }
 
 /// The list as the kernel wants it: `Lent` is a transparent `iovec`. Lists are at most `IOV_MAX`
@@ -146,10 +160,6 @@ pub(crate) fn pwritev_no_append(
 fn raw_list(lent: &LentList<'_>) -> (*const libc::iovec, libc::c_int) {
     let count = libc::c_int::try_from(lent.len()).expect("lists of buffers are bounded");
     (lent.as_ptr().cast(), count)
-}
-
-fn file_offset(offset: u64) -> io::Result<libc::off64_t> {
-    libc::off64_t::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
 /// Runs a system call again when a signal of the host's interrupted it: guests have no signals.
@@ -177,7 +187,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let cells = [Cell::new(0)];
         let list = LentList::from_iter([Lent::from_cells(&cells)]);
-        let error = preadv(file.as_fd(), &list, u64::MAX).unwrap_err();
+        let error = read(file.as_fd(), &list, Position::At(u64::MAX), How::Plain).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
     }
 
@@ -187,7 +197,7 @@ mod tests {
         drop(reader);
         let cells = [Cell::new(b'x')];
         let list = LentList::from_iter([Lent::from_cells(&cells)]);
-        let error = writev(writer.as_fd(), &list).unwrap_err();
+        let error = write(writer.as_fd(), &list, Position::Current, How::Plain).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EPIPE));
     }
 
@@ -197,7 +207,8 @@ mod tests {
         file.write_all(b"abcdef").unwrap();
         let (one, two) = ([Cell::new(0)], [Cell::new(0), Cell::new(0)]);
         let list = LentList::from_iter([Lent::from_cells(&one), Lent::from_cells(&two)]);
-        assert_eq!(preadv(file.as_fd(), &list, 2).unwrap(), 3);
+        let got = read(file.as_fd(), &list, Position::At(2), How::Plain);
+        assert_eq!(got.unwrap(), 3);
         assert_eq!([one[0].get(), two[0].get(), two[1].get()], *b"cde");
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! * `abi`: numbers and layouts. `memory`: guest memory as the calls see it.
 //! * `calls`: each function of the interface as a plain function of state, memory and arguments.
+//! * `resolve`: paths.
 //! * `ctx`, `table`, `descriptor`: the state. Several threads of a guest share one; no lock is
 //!   held while a call waits for the host.
 //! * `transfer`, `kernel`: the bytes' way, with one copy. `kernel` holds the crate's only unsafe
@@ -20,6 +21,9 @@
 //!   relative to a directory the guest holds.
 //! * Whatever a guest passes ends in a result, an errno or a trap. A pointer out of bounds, and one
 //!   that is not aligned as its type asks for, trap, as the interface's documents say.
+//! * Whoever holds an [`InterruptHandle`] ends the guest soon, whatever it waits for or has the host do; and
+//!   no call takes memory of the host's in proportion to what a guest passes.
+//! * A guest has a bounded number of descriptors, [`WasiCtxBuilder::max_descriptors`].
 //! * Rights bound what a descriptor can do, and can be given up; beyond reading and writing,
 //!   `path_open` does not hold a guest to those it asked for (see `calls/path_open.rs`).
 

@@ -1,12 +1,14 @@
 //! Reading a directory in pieces, from any entry on.
 //!
 //! A guest's cookie is the *number* of an entry, not the kernel's position: positions are 64-bit hashes
-//! on some file systems, and `telldir` of wasi-libc returns 32 bits. The kernel's position of every
-//! entry passed is kept (eight bytes each), and the kernel is asked from there, so that a large
-//! directory is never held in memory and entries that come and go meanwhile behave as POSIX says.
+//! on some file systems, and `telldir` of wasi-libc returns 32 bits. The kernel's positions of the entries
+//! passed last are kept, and the kernel is asked from there, so that a large directory is never held in
+//! memory and entries that come and go meanwhile behave as POSIX says. Of those passed long ago every
+//! 1,024th is kept, and what is between is counted from there.
 //!
 //! Names that are not UTF-8 are left out: preview 1 has no way to spell them.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
@@ -14,6 +16,8 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{AtFlags, FileType as HostType, RawDir, SeekFrom};
 
 use crate::abi::FileType;
+use crate::error::Result;
+use crate::interrupt::Interrupt;
 
 /// How much the kernel is asked for at once.
 const BATCH: usize = 32 * 1024;
@@ -27,20 +31,14 @@ pub(crate) struct Entry {
 }
 
 /// Where the reading of one directory stands.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Listing {
-    /// The kernel's position before entry `i`, for each entry reached, and of the one after.
-    positions: Vec<u64>,
+    positions: Positions,
     /// Entries in a row, as the kernel gave them.
     batch: Vec<Entry>,
-    /// The number of the first entry in `batch`.
+    /// The number of the first entry in `batch`, and the kernel's position after the last one.
     batch_start: usize,
-}
-
-impl Default for Listing {
-    fn default() -> Self {
-        Self { positions: vec![0], batch: Vec::new(), batch_start: 0 }
-    }
+    batch_after: u64,
 }
 
 impl Listing {
@@ -50,29 +48,44 @@ impl Listing {
     }
 
     /// Entry `number` of `dir`, or none when there are not so many.
-    pub(crate) fn entry(&mut self, dir: BorrowedFd<'_>, number: u64) -> io::Result<Option<&Entry>> {
+    pub(crate) fn entry(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        number: u64,
+        interrupt: &Interrupt,
+    ) -> Result<Option<&Entry>> {
         let Ok(number) = usize::try_from(number) else {
             return Ok(None);
         };
         while !self.batch_range().contains(&number) {
-            // From the entry itself if we know where it is, else on from the last one known.
-            let from = number.min(self.positions.len() - 1);
-            if !self.fetch(dir, from)? {
+            interrupt.check()?;
+            let (from, position) = self.nearest(number);
+            if !self.fetch(dir, from, position)? {
                 return Ok(None);
             }
         }
         Ok(self.batch.get(number - self.batch_start))
     }
 
+    /// The last entry up to `number` whose position is known.
+    fn nearest(&self, number: usize) -> (usize, u64) {
+        let known = self.positions.nearest(number);
+        let next = self.batch_range().end;
+        if (known.0..=number).contains(&next) && !self.batch.is_empty() {
+            return (next, self.batch_after);
+        }
+        known
+    }
+
     fn batch_range(&self) -> std::ops::Range<usize> {
         self.batch_start..self.batch_start + self.batch.len()
     }
 
-    /// Fills the batch from entry `from` on. False at the end of the directory.
-    fn fetch(&mut self, dir: BorrowedFd<'_>, from: usize) -> io::Result<bool> {
+    /// Fills the batch from entry `from` on, which is at `position`. False at the end of the directory.
+    fn fetch(&mut self, dir: BorrowedFd<'_>, from: usize, position: u64) -> io::Result<bool> {
         self.batch.clear();
         self.batch_start = from;
-        rustix::fs::seek(dir, SeekFrom::Start(self.positions[from]))?;
+        rustix::fs::seek(dir, SeekFrom::Start(position))?;
         let mut buffer = vec![MaybeUninit::uninit(); BATCH];
         let mut entries = RawDir::new(dir, &mut buffer);
         // A batch of nothing but names that are left out is not the end yet.
@@ -82,7 +95,8 @@ impl Listing {
             if let Ok(name) = entry.file_name().to_str() {
                 let (filetype, ino) = identify(dir, name, entry.file_type(), entry.ino())?;
                 self.batch.push(Entry { name: name.into(), ino, filetype });
-                self.remember(from + self.batch.len(), after);
+                self.batch_after = after;
+                self.positions.remember(from + self.batch.len(), after);
             }
             if entries.is_buffer_empty() && !self.batch.is_empty() {
                 break;
@@ -90,11 +104,56 @@ impl Listing {
         }
         Ok(!self.batch.is_empty())
     }
+}
 
+/// The kernel's positions before entries: of all that were passed last, and of every [`STEP`]th. Entry 0 is
+/// at position 0.
+#[derive(Debug, Default)]
+struct Positions {
+    recent: VecDeque<u64>,
+    /// The number of the first in `recent`.
+    first: usize,
+    /// Those of the entries `STEP`, `2 * STEP` and so on.
+    marks: Vec<u64>,
+}
+
+/// Of which entries the position is always kept.
+const STEP: usize = 1024;
+
+/// How many of the last ones are kept.
+const RECENT: usize = 8 * STEP;
+
+impl Positions {
+    /// The last entry up to `number` whose position is known, and that.
+    fn nearest(&self, number: usize) -> (usize, u64) {
+        let last = (self.first + self.recent.len()).saturating_sub(1).min(number);
+        let recent = last.checked_sub(self.first).and_then(|at| self.recent.get(at));
+        let marks = self.marks.len().min(number / STEP);
+        let mark = marks.checked_sub(1).map(|at| (marks * STEP, self.marks[at]));
+        recent.map(|&position| (last, position)).max(mark).unwrap_or((0, 0))
+    }
+
+    /// Entry `number` is at `position`.
     fn remember(&mut self, number: usize, position: u64) {
-        match self.positions.get_mut(number) {
-            Some(known) => *known = position,
-            None => self.positions.push(position),
+        if number.is_multiple_of(STEP) {
+            match self.marks.get_mut(number / STEP - 1) {
+                Some(known) => *known = position,
+                None => self.marks.push(position),
+            }
+        }
+        match number.checked_sub(self.first) {
+            Some(at) if at < self.recent.len() => self.recent[at] = position,
+            Some(at) if at == self.recent.len() => self.recent.push_back(position),
+            // Somewhere else: what is near there is what matters now.
+            _ => {
+                self.recent.clear();
+                self.recent.push_back(position);
+                self.first = number;
+            }
+        }
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+            self.first += 1;
         }
     }
 }
@@ -131,8 +190,13 @@ mod tests {
 
     fn names(listing: &mut Listing, dir: &File, from: u64) -> Vec<String> {
         let mut names = Vec::new();
-        while let Some(entry) = listing.entry(dir.as_fd(), from + names.len() as u64).unwrap() {
-            names.push(entry.name.to_string());
+        let interrupt = Interrupt::default();
+        let next = |listing: &mut Listing, number| {
+            let entry = listing.entry(dir.as_fd(), number, &interrupt).unwrap();
+            entry.map(|entry| entry.name.to_string())
+        };
+        while let Some(name) = next(listing, from + names.len() as u64) {
+            names.push(name);
         }
         names
     }
@@ -153,7 +217,49 @@ mod tests {
         }
         // Without having passed the entries before.
         assert_eq!(names(&mut Listing::default(), &dir, 2400), all[2400..]);
-        assert_eq!(listing.entry(dir.as_fd(), u64::MAX).unwrap(), None);
+        assert_eq!(listing.entry(dir.as_fd(), u64::MAX, &Interrupt::default()).unwrap(), None);
+    }
+
+    #[test]
+    fn positions_of_long_ago_are_marks() {
+        let mut positions = Positions::default();
+        assert_eq!(positions.nearest(7), (0, 0));
+        let last = 3 * RECENT + 5;
+        for number in 1..=last {
+            positions.remember(number, number as u64 * 10);
+        }
+        assert!(positions.recent.len() == RECENT && positions.marks.len() == last / STEP);
+        for number in [last, last + 9, last - RECENT + 1, last - 100] {
+            let known = number.min(last);
+            assert_eq!(positions.nearest(number), (known, known as u64 * 10));
+        }
+        for number in [STEP, STEP + 1, 5 * STEP - 1, last - RECENT, STEP - 1, 0] {
+            let mark = number / STEP * STEP;
+            assert_eq!(positions.nearest(number), (mark, mark as u64 * 10), "{number}");
+        }
+        // Who goes back and reads on from there is remembered there.
+        for number in STEP + 1..STEP + 9 {
+            positions.remember(number, number as u64 * 10);
+        }
+        assert_eq!(positions.nearest(STEP + 8), (STEP + 8, (STEP as u64 + 8) * 10));
+        assert_eq!(positions.nearest(last), (last / STEP * STEP, (last / STEP * STEP) as u64 * 10));
+    }
+
+    #[test]
+    fn a_directory_larger_than_what_is_kept_is_read_from_anywhere() {
+        let temp = tempfile::tempdir().unwrap();
+        let count = RECENT + 2 * STEP;
+        for number in 0..count {
+            rustix::fs::symlinkat("x", rustix::fs::CWD, temp.path().join(number.to_string()))
+                .unwrap();
+        }
+        let dir = File::open(temp.path()).unwrap();
+        let mut listing = Listing::default();
+        let all = names(&mut listing, &dir, 0);
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), count + 2);
+        for from in [count, 3, STEP - 1, STEP + 500, 5 * STEP, count / 2, 0] {
+            assert_eq!(names(&mut listing, &dir, from as u64), all[from..], "from {from}");
+        }
     }
 
     #[test]
@@ -174,7 +280,8 @@ mod tests {
         let mut listing = Listing::default();
         let mut inos = BTreeSet::new();
         for number in 0..2 {
-            inos.insert(listing.entry(dir.as_fd(), number).unwrap().unwrap().ino);
+            let entry = listing.entry(dir.as_fd(), number, &Interrupt::default()).unwrap();
+            inos.insert(entry.unwrap().ino);
         }
         assert_eq!(Vec::from_iter(inos), [rustix::fs::fstat(&dir).unwrap().st_ino]);
     }

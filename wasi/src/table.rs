@@ -10,9 +10,10 @@ use crate::abi::Errno;
 use crate::descriptor::Descriptor;
 
 /// All open descriptors of a guest.
-#[derive(Default)]
 pub(crate) struct Table {
     slots: RwLock<Slots>,
+    /// How many there may be, with those that are being opened.
+    limit: usize,
 }
 
 #[derive(Default)]
@@ -20,31 +21,37 @@ struct Slots {
     entries: Vec<Option<Arc<Descriptor>>>,
     /// No number below this one is free.
     search_from: usize,
+    /// Descriptors that are open or being opened.
+    taken: usize,
+}
+
+/// The room for a descriptor, held while it is being opened.
+pub(crate) struct Reserved<'a> {
+    table: &'a Table,
 }
 
 impl Table {
+    /// A table for `limit` descriptors.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { slots: RwLock::default(), limit }
+    }
+
+    /// Room for one more descriptor: to be had before the host opens anything, as open(2) does it, so that
+    /// who is refused has changed nothing.
+    pub(crate) fn reserve(&self) -> Result<Reserved<'_>, Errno> {
+        let mut slots = self.write();
+        if slots.taken >= self.limit {
+            return Err(Errno::MFile);
+        }
+        slots.taken += 1;
+        Ok(Reserved { table: self })
+    }
+
     /// The descriptor with number `fd`.
     pub(crate) fn get(&self, fd: u32) -> Result<Arc<Descriptor>, Errno> {
         let slots = self.read();
         let entry = slots.entries.get(fd as usize).and_then(Option::as_ref);
         entry.cloned().ok_or(Errno::BadF)
-    }
-
-    /// Gives `descriptor` the lowest free number.
-    pub(crate) fn insert(&self, descriptor: Descriptor) -> Result<u32, Errno> {
-        let mut slots = self.write();
-        let from = slots.search_from;
-        let free = slots.entries.iter().skip(from).position(Option::is_none);
-        let index = free.map_or(slots.entries.len(), |offset| from + offset);
-        // Numbers are 31 bits: programs keep them in an `int`, where negative means failed.
-        let fd = i32::try_from(index).map_err(|_| Errno::MFile)?;
-        let entry = Some(Arc::new(descriptor));
-        match slots.entries.get_mut(index) {
-            Some(slot) => *slot = entry,
-            None => slots.entries.push(entry),
-        }
-        slots.search_from = index + 1;
-        Ok(fd.cast_unsigned())
     }
 
     /// Takes number `fd` out of the table. What it stood for is closed when its last user is done.
@@ -82,7 +89,38 @@ impl Slots {
         let index = fd as usize;
         let entry = self.entries.get_mut(index).and_then(Option::take).ok_or(Errno::BadF)?;
         self.search_from = self.search_from.min(index);
+        self.taken -= 1;
         Ok(entry)
+    }
+
+    /// Gives `descriptor`, for which there is room, the lowest free number.
+    fn put(&mut self, descriptor: Descriptor) -> u32 {
+        let from = self.search_from;
+        let free = self.entries.iter().skip(from).position(Option::is_none);
+        let index = free.map_or(self.entries.len(), |offset| from + offset);
+        let entry = Some(Arc::new(descriptor));
+        match self.entries.get_mut(index) {
+            Some(slot) => *slot = entry,
+            None => self.entries.push(entry),
+        }
+        self.search_from = index + 1;
+        u32::try_from(index).expect("tables are limited to 31 bits")
+    }
+}
+
+impl Reserved<'_> {
+    /// Gives `descriptor` the lowest free number.
+    pub(crate) fn fill(self, descriptor: Descriptor) -> u32 {
+        let number = self.table.write().put(descriptor);
+        // The room is the descriptor's now.
+        std::mem::forget(self);
+        number
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.table.write().taken -= 1;
     }
 }
 
@@ -94,25 +132,49 @@ mod tests {
         Descriptor::output(Box::new(std::io::sink()))
     }
 
+    fn table() -> Table {
+        Table::new(10)
+    }
+
+    fn insert(table: &Table) -> u32 {
+        table.reserve().unwrap().fill(descriptor())
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_no_more() {
+        let table = Table::new(3);
+        assert_eq!([insert(&table), insert(&table)], [0, 1]);
+        let third = table.reserve().unwrap();
+        assert_eq!(table.reserve().err(), Some(Errno::MFile));
+        // What could not be opened leaves its room to others, and so does what is closed.
+        drop(third);
+        assert_eq!(insert(&table), 2);
+        table.remove(0).unwrap();
+        assert_eq!(insert(&table), 0);
+        drop(table.renumber(2, 1).unwrap());
+        assert_eq!(insert(&table), 2);
+        assert_eq!(table.reserve().err(), Some(Errno::MFile));
+    }
+
     #[test]
     fn the_lowest_number_is_reused_first() {
-        let table = Table::default();
+        let table = table();
         for want in 0..5 {
-            assert_eq!(table.insert(descriptor()), Ok(want));
+            assert_eq!(insert(&table), want);
         }
         for fd in [3, 1] {
             table.remove(fd).unwrap();
         }
-        assert_eq!(table.insert(descriptor()), Ok(1));
-        assert_eq!(table.insert(descriptor()), Ok(3));
-        assert_eq!(table.insert(descriptor()), Ok(5));
+        assert_eq!(insert(&table), 1);
+        assert_eq!(insert(&table), 3);
+        assert_eq!(insert(&table), 5);
     }
 
     #[test]
     fn renumbering_needs_two_open_numbers() {
-        let table = Table::default();
+        let table = table();
         for _ in 0..3 {
-            table.insert(descriptor()).unwrap();
+            insert(&table);
         }
         let second = table.get(1).unwrap();
         assert!(table.renumber(1, 2).unwrap().is_some());
@@ -127,8 +189,8 @@ mod tests {
 
     #[test]
     fn a_closed_descriptor_lives_as_long_as_its_user() {
-        let table = Table::default();
-        let fd = table.insert(descriptor()).unwrap();
+        let table = table();
+        let fd = insert(&table);
         let user = table.get(fd).unwrap();
         table.remove(fd).unwrap();
         assert_eq!(table.get(fd).err(), Some(Errno::BadF));

@@ -1,19 +1,18 @@
 //! Moving bytes between guest memory and descriptors.
 //!
-//! To and from the kernel's descriptors the bytes go in one copy, the kernel's own. A write is
-//! one system call, whatever its size. A read is made resident a window at a time: a program may
-//! offer a gigabyte for what turns out to be ten bytes, and must not pay for it. Streams of the
-//! embedder's go through a buffer.
+//! To and from the kernel's descriptors the bytes go in one copy, the kernel's own, a window at a time. A
+//! program may offer a gigabyte for what turns out to be ten bytes, and must not pay for it; and between
+//! two windows a guest can be interrupted. Streams of the embedder's go through a buffer.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ops::Range;
 
-use rustix::fs::{Mode, OFlags as HostFlags};
 use seqfault::Access;
 
 use crate::abi::{Errno, Iovec};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Lent, LentList};
+use crate::interrupt::Interrupt;
+use crate::kernel::{Lent, LentList};
 use crate::memory::GuestMemory;
 
 /// Most bytes one call moves: what Linux moves at most (MAX_RW_COUNT). More is a short transfer.
@@ -22,42 +21,30 @@ const MAX_TRANSFER: u64 = 0x7fff_f000;
 /// How much of a read's buffers is made resident at once.
 const READ_WINDOW: u64 = 1 << 20;
 
+/// How much is written in one system call. What is not longer is written in one piece, as the host's
+/// other writers see it.
+pub(crate) const WRITE_WINDOW: u64 = 8 << 20;
+
 /// How often a page may vanish between being faulted in and being used, before we give up.
 const FAULT_RETRIES: usize = 16;
 
 /// Size of the buffer for streams that are not the kernel's.
 const BOUNCE: usize = 64 * 1024;
 
-/// Where in a file to read or write.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Position {
-    /// At the descriptor's own position, which moves.
-    Current,
-    /// There, too, but only what goes without waiting: it fails with [`Errno::Again`] where nothing
-    /// does, and with [`Errno::NotSup`] or [`Errno::NoSys`] where the kernel cannot tell.
-    CurrentNow,
-    /// At this offset; the descriptor's position stays.
-    At(u64),
-}
-
-/// Fills `iovecs` from `fd`. Where `to_the_end` is set, as for regular files, a read that fills its
-/// window goes on; else it stops, because going on might wait for data that is not there yet.
-pub(crate) fn read_fd(
+/// Fills `iovecs` by calls of `read`, each for a window, which begins so many bytes from the start. Where
+/// `to_the_end` is set, as for regular files, a read that fills its window goes on; else it stops,
+/// because going on might wait for data that is not there yet.
+pub(crate) fn read_windows(
     memory: &dyn GuestMemory,
     iovecs: &[Iovec],
-    fd: BorrowedFd<'_>,
-    position: Position,
     to_the_end: bool,
+    read: impl Fn(&LentList<'_>, u64) -> Result<usize>,
 ) -> Result<u32> {
     let mut done = 0;
     loop {
         let window = READ_WINDOW.min(MAX_TRANSFER - done);
         let step =
-            transfer(memory, iovecs, done..done + window, Access::Write, |list| match position {
-                Position::Current => kernel::readv(fd, list),
-                Position::CurrentNow => kernel::readv_now(fd, list),
-                Position::At(offset) => kernel::preadv(fd, list, offset.saturating_add(done)),
-            });
+            transfer(memory, iovecs, done..done + window, Access::Write, |list| read(list, done));
         match step {
             Ok(moved) => {
                 done += moved;
@@ -72,41 +59,31 @@ pub(crate) fn read_fd(
     }
 }
 
-/// Writes `iovecs` to `fd`, in one system call.
-pub(crate) fn write_fd(
+/// Writes `iovecs` by calls of `write`, each for a window, which begins so many bytes from the start. It
+/// goes on until all is written or an error comes.
+pub(crate) fn write_windows(
     memory: &dyn GuestMemory,
     iovecs: &[Iovec],
-    fd: BorrowedFd<'_>,
-    position: Position,
+    write: impl Fn(&LentList<'_>, u64) -> Result<usize>,
 ) -> Result<u32> {
-    let moved = transfer(memory, iovecs, 0..MAX_TRANSFER, Access::Read, |list| match position {
-        Position::Current => kernel::writev(fd, list),
-        Position::CurrentNow => kernel::writev_now(fd, list),
-        Position::At(offset) => write_at(fd, list, offset),
-    })?;
-    Ok(transferred(moved))
-}
-
-/// Writes at `offset`, also where the descriptor was opened for appending. That is what POSIX says; Linux
-/// itself would write at the end, which pwrite(2) calls a bug.
-fn write_at(fd: BorrowedFd<'_>, list: &LentList<'_>, offset: u64) -> io::Result<usize> {
-    if !rustix::fs::fcntl_getfl(fd)?.contains(HostFlags::APPEND) {
-        return kernel::pwritev(fd, list, offset);
-    }
-    match kernel::pwritev_no_append(fd, list, offset) {
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-            write_at_by_another(fd, list, offset)
+    let wanted = total(iovecs).min(MAX_TRANSFER);
+    let mut done = 0;
+    while done < wanted {
+        let window = done..wanted.min(done + WRITE_WINDOW);
+        match transfer(memory, iovecs, window, Access::Read, |list| write(list, done)) {
+            Ok(0) => break,
+            Ok(moved) => done += moved,
+            // What has been written has been written; the next call meets the error.
+            Err(Error::Errno(_)) if done > 0 => break,
+            Err(error) => return Err(error),
         }
-        written => written,
     }
+    Ok(transferred(done))
 }
 
-/// Writes at `offset` by a descriptor of its own for the same file, which is not one for appending.
-fn write_at_by_another(fd: BorrowedFd<'_>, list: &LentList<'_>, offset: u64) -> io::Result<usize> {
-    let file = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    let flags = HostFlags::WRONLY | HostFlags::CLOEXEC | HostFlags::NOCTTY | HostFlags::NONBLOCK;
-    let other = rustix::fs::open(file, flags, Mode::empty())?;
-    kernel::pwritev(other.as_fd(), list, offset)
+/// How many bytes the buffers have.
+pub(crate) fn total(iovecs: &[Iovec]) -> u64 {
+    iovecs.iter().map(|iovec| u64::from(iovec.len)).sum()
 }
 
 /// Lends the part `range` of the bytes that `iovecs` name to `call`.
@@ -116,9 +93,9 @@ fn write_at_by_another(fd: BorrowedFd<'_>, list: &LentList<'_>, offset: u64) -> 
 fn transfer(
     memory: &dyn GuestMemory,
     iovecs: &[Iovec],
-    range: std::ops::Range<u64>,
+    range: Range<u64>,
     access: Access,
-    call: impl Fn(&LentList<'_>) -> io::Result<usize>,
+    call: impl Fn(&LentList<'_>) -> Result<usize>,
 ) -> Result<u64> {
     for _ in 0..FAULT_RETRIES {
         let list = lend(memory, iovecs, &range, access)?;
@@ -128,8 +105,8 @@ fn transfer(
         debug_assert!(list.iter().map(Lent::len).sum::<usize>() as u64 <= MAX_TRANSFER);
         match call(&list) {
             Ok(moved) => return Ok(moved as u64),
-            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {}
-            Err(error) => return Err(error.into()),
+            Err(Error::Errno(Errno::Fault)) => {}
+            Err(error) => return Err(error),
         }
     }
     Err(Errno::Fault.into())
@@ -139,7 +116,7 @@ fn transfer(
 fn lend<'m>(
     memory: &'m dyn GuestMemory,
     iovecs: &[Iovec],
-    range: &std::ops::Range<u64>,
+    range: &Range<u64>,
     access: Access,
 ) -> Result<LentList<'m>> {
     let mut list = LentList::new();
@@ -150,7 +127,7 @@ fn lend<'m>(
 }
 
 /// The pieces of guest memory that make up the part `range` of the bytes that `iovecs` name.
-fn parts(iovecs: &[Iovec], range: &std::ops::Range<u64>) -> impl Iterator<Item = (u32, u32)> {
+fn parts(iovecs: &[Iovec], range: &Range<u64>) -> impl Iterator<Item = (u32, u32)> {
     let mut start = 0;
     iovecs.iter().filter_map(move |iovec| {
         let end = start + u64::from(iovec.len);
@@ -170,8 +147,7 @@ pub(crate) fn read_stream(
     iovecs: &[Iovec],
     stream: &mut dyn Read,
 ) -> Result<u32> {
-    let wanted: u64 = iovecs.iter().map(|iovec| u64::from(iovec.len)).sum();
-    let mut buffer = vec![0; BOUNCE.min(usize::try_from(wanted).unwrap_or(BOUNCE))];
+    let mut buffer = vec![0; BOUNCE.min(usize::try_from(total(iovecs)).unwrap_or(BOUNCE))];
     let got = loop {
         match stream.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -208,14 +184,16 @@ pub(crate) fn gather(memory: &dyn GuestMemory, iovecs: &[Iovec], start: u64) -> 
     Ok(bytes)
 }
 
-/// Writes `iovecs` to `stream`.
+/// Writes `iovecs` to `stream`, a buffer at a time.
 pub(crate) fn write_stream(
     memory: &dyn GuestMemory,
     iovecs: &[Iovec],
     stream: &mut dyn Write,
+    interrupt: &Interrupt,
 ) -> Result<u32> {
     let mut done = 0;
     loop {
+        interrupt.check()?;
         let bytes = gather(memory, iovecs, done)?;
         if bytes.is_empty() || done + bytes.len() as u64 > MAX_TRANSFER {
             break;
@@ -239,10 +217,19 @@ fn transferred(bytes: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::{self, How, Position};
     use crate::memory::fake::FakeMemory;
+    use std::os::fd::{AsFd, BorrowedFd};
 
     fn iovec(buf: u32, len: u32) -> Iovec {
         Iovec { buf, len }
+    }
+
+    fn read_at(
+        fd: BorrowedFd<'_>,
+        position: Position,
+    ) -> impl Fn(&LentList<'_>, u64) -> Result<usize> {
+        move |list, done| Ok(kernel::read(fd, list, position.after(done), How::Plain)?)
     }
 
     #[test]
@@ -267,24 +254,10 @@ mod tests {
         file.write_all(&bytes).unwrap();
         let memory = FakeMemory::new(size + 4096);
         let list = [iovec(16, 5), iovec(21, size as u32 + 100)];
-        let got = read_fd(&memory, &list, file.as_fd(), Position::At(0), true).unwrap();
+        let got =
+            read_windows(&memory, &list, true, read_at(file.as_fd(), Position::At(0))).unwrap();
         assert_eq!(got as usize, size);
         assert_eq!(memory.get(16, size), bytes);
-    }
-
-    #[test]
-    fn writing_at_an_offset_does_not_append() {
-        for write in [write_at, write_at_by_another] {
-            let temp = tempfile::tempdir().unwrap();
-            let path = temp.path().join("file");
-            std::fs::write(&path, "0123456789").unwrap();
-            let file = std::fs::File::options().append(true).open(&path).unwrap();
-            let cells = [std::cell::Cell::new(b'x')];
-            let list = LentList::from_iter([Lent::from_cells(&cells)]);
-            assert_eq!(write(file.as_fd(), &list, 3).unwrap(), 1);
-            (&file).write_all(b"end").unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), b"012x456789end");
-        }
     }
 
     #[test]
@@ -293,7 +266,8 @@ mod tests {
         rustix::io::write(&writer, b"ten bytes.").unwrap();
         let memory = FakeMemory::new(4096);
         let list = [iovec(0, 10), iovec(10, 10)];
-        let got = read_fd(&memory, &list, reader.as_fd(), Position::Current, false).unwrap();
+        let got = read_windows(&memory, &list, false, read_at(reader.as_fd(), Position::Current))
+            .unwrap();
         assert_eq!((got, memory.get(0, 10)), (10, b"ten bytes.".to_vec()));
     }
 
@@ -302,9 +276,33 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let memory = FakeMemory::new(4096);
         let list = [iovec(0, 10), iovec(4090, 10)];
-        let result = write_fd(&memory, &list, file.as_fd(), Position::Current);
+        let result = write_windows(&memory, &list, |list, _| {
+            Ok(kernel::write(file.as_fd(), list, Position::Current, How::Plain)?)
+        });
         assert!(matches!(result, Err(Error::Abort(_))));
         assert_eq!(file.metadata().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_write_goes_over_its_windows_and_stops_at_an_error() {
+        let memory = FakeMemory::new(4096);
+        let list = [iovec(0, 4000), iovec(4, 4000)];
+        let pieces = std::cell::RefCell::new(Vec::new());
+        // Whoever takes it takes 1,000 bytes at a time, and at most `room`.
+        let write = |room: u64| {
+            write_windows(&memory, &list, |list, done| {
+                let offered: usize = list.iter().map(Lent::len).sum();
+                pieces.borrow_mut().push((done, offered));
+                if done >= room { Err(Errno::NoSpc.into()) } else { Ok(offered.min(1000)) }
+            })
+        };
+        assert_eq!(write(u64::MAX), Ok(8000));
+        assert_eq!(
+            pieces.take(),
+            Vec::from_iter((0..8).map(|at| (at * 1000, 8000 - at as usize * 1000)))
+        );
+        assert_eq!(write(3000), Ok(3000));
+        assert_eq!(write(0), Err(Errno::NoSpc.into()));
     }
 
     #[test]
@@ -315,7 +313,10 @@ mod tests {
         let mut out = Vec::new();
         let half = size as u32 / 2;
         let list = [iovec(0, half), iovec(half, size as u32 - half)];
-        assert_eq!(write_stream(&memory, &list, &mut out).unwrap() as usize, size);
+        assert_eq!(
+            write_stream(&memory, &list, &mut out, &Interrupt::default()).unwrap() as usize,
+            size
+        );
         assert_eq!(out, vec![7; size]);
     }
 
@@ -333,12 +334,11 @@ mod tests {
         let tries = std::cell::Cell::new(0);
         let result = transfer(&memory, &[iovec(0, 1)], 0..1, Access::Read, |_| {
             tries.set(tries.get() + 1);
-            if tries.get() < 3 { Err(io::Error::from_raw_os_error(libc::EFAULT)) } else { Ok(1) }
+            if tries.get() < 3 { Err(Errno::Fault.into()) } else { Ok(1) }
         });
         assert_eq!(result, Ok(1));
-        let result = transfer(&memory, &[iovec(0, 1)], 0..1, Access::Read, |_| {
-            Err(io::Error::from_raw_os_error(libc::EFAULT))
-        });
+        let result =
+            transfer(&memory, &[iovec(0, 1)], 0..1, Access::Read, |_| Err(Errno::Fault.into()));
         assert_eq!(result, Err(Errno::Fault.into()));
     }
 }

@@ -1,18 +1,20 @@
 //! Reading, writing and seeking.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::SeekFrom;
+use rustix::fs::{Mode, OFlags as HostFlags, SeekFrom};
 
 use super::get;
-use crate::abi::{Errno, FdFlags, Rights};
+use crate::abi::{Errno, FdFlags, FileType, Rights};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, File, Object};
 use crate::error::{Error, Result};
+use crate::kernel::{self, How, LentList, Position};
 use crate::memory::{GuestMemory, Iovecs};
 use crate::sync::lock;
-use crate::transfer::{self, Position};
+use crate::transfer;
 
 /// Reads from where the descriptor stands.
 pub(crate) fn fd_read(
@@ -25,27 +27,27 @@ pub(crate) fn fd_read(
 ) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_READ)?;
     let list = memory.read_iovecs(iovs, iovs_len)?;
-    let read = read(ctx, memory, &descriptor, &list)?;
+    let read = match &descriptor.object {
+        Object::File(file) => read_file(ctx, memory, file, &list, Position::Current)?,
+        Object::Input(stream) => transfer::read_stream(memory, &list, &mut **lock(stream))?,
+        Object::Output(_) => return Err(Errno::BadF.into()),
+        Object::Directory(_) => return Err(Errno::IsDir.into()),
+    };
     memory.write_u32(nread, read)
 }
 
-fn read(
+fn read_file(
     ctx: &State,
-    memory: &mut dyn GuestMemory,
-    descriptor: &Descriptor,
+    memory: &dyn GuestMemory,
+    file: &File,
     list: &Iovecs,
+    position: Position,
 ) -> Result<u32> {
-    match &descriptor.object {
-        Object::File(file) => {
-            let regular = !file.can_block();
-            when_ready(ctx, file, PollFlags::IN, |waiting| {
-                transfer::read_fd(memory, list, file.as_fd(), waiting.position(), regular)
-            })
-        }
-        Object::Input(stream) => transfer::read_stream(memory, list, &mut **lock(stream)),
-        Object::Output(_) => Err(Errno::BadF.into()),
-        Object::Directory(_) => Err(Errno::IsDir.into()),
-    }
+    transfer::read_windows(memory, list, !file.can_block(), |window, done| {
+        when_ready(ctx, file, PollFlags::IN, |waiting| {
+            Ok(kernel::read(file.as_fd(), window, position.after(done), waiting.how())?)
+        })
+    })
 }
 
 /// Writes where the descriptor stands.
@@ -60,13 +62,63 @@ pub(crate) fn fd_write(
     let descriptor = get(ctx, fd, Rights::FD_WRITE)?;
     let list = memory.read_iovecs(iovs, iovs_len)?;
     let written = match &descriptor.object {
-        Object::File(file) => when_ready(ctx, file, PollFlags::OUT, |waiting| {
-            transfer::write_fd(memory, &list, file.as_fd(), waiting.position())
-        })?,
-        Object::Output(stream) => transfer::write_stream(memory, &list, &mut **lock(stream))?,
+        Object::File(file) => write_file(ctx, memory, file, &list, Position::Current)?,
+        Object::Output(stream) => {
+            transfer::write_stream(memory, &list, &mut **lock(stream), &ctx.interrupt)?
+        }
         Object::Input(_) | Object::Directory(_) => return Err(Errno::BadF.into()),
     };
     memory.write_u32(nwritten, written)
+}
+
+fn write_file(
+    ctx: &State,
+    memory: &dyn GuestMemory,
+    file: &File,
+    list: &Iovecs,
+    position: Position,
+) -> Result<u32> {
+    // A message is sent in one piece, and none is so long.
+    if file.filetype == FileType::SocketDgram && transfer::total(list) > transfer::WRITE_WINDOW {
+        return Err(Errno::MsgSize.into());
+    }
+    transfer::write_windows(memory, list, |window, done| {
+        when_ready(ctx, file, PollFlags::OUT, |waiting| {
+            write_window(file.as_fd(), window, position.after(done), waiting.how())
+        })
+    })
+}
+
+/// Writes to where `position` says, also when the descriptor was opened for appending. That is what
+/// POSIX says; Linux itself would write at the end, which pwrite(2) calls a bug.
+fn write_window(
+    fd: BorrowedFd<'_>,
+    window: &LentList<'_>,
+    position: Position,
+    how: How,
+) -> Result<usize> {
+    let appends = || Ok::<_, Errno>(rustix::fs::fcntl_getfl(fd)?.contains(HostFlags::APPEND));
+    if position == Position::Current || !appends()? {
+        return Ok(kernel::write(fd, window, position, how)?);
+    }
+    match kernel::write(fd, window, position, How::NoAppend) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            write_by_another(fd, window, position)
+        }
+        written => Ok(written?),
+    }
+}
+
+/// Writes by a descriptor of its own for the same file, which is not one for appending.
+fn write_by_another(
+    fd: BorrowedFd<'_>,
+    window: &LentList<'_>,
+    position: Position,
+) -> Result<usize> {
+    let file = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = HostFlags::WRONLY | HostFlags::CLOEXEC | HostFlags::NOCTTY | HostFlags::NONBLOCK;
+    let other = rustix::fs::open(file, flags, Mode::empty())?;
+    Ok(kernel::write(other.as_fd(), window, position, How::Plain)?)
 }
 
 /// Reads from `offset`; the descriptor stays where it stands.
@@ -81,8 +133,7 @@ pub(crate) fn fd_pread(
 ) -> Result<()> {
     let descriptor = positioned(ctx, fd, Rights::FD_READ)?;
     let list = memory.read_iovecs(iovs, iovs_len)?;
-    let file = descriptor.as_file()?;
-    let read = transfer::read_fd(memory, &list, file.as_fd(), Position::At(offset), true)?;
+    let read = read_file(ctx, memory, descriptor.as_file()?, &list, Position::At(offset))?;
     memory.write_u32(nread, read)
 }
 
@@ -98,8 +149,7 @@ pub(crate) fn fd_pwrite(
 ) -> Result<()> {
     let descriptor = positioned(ctx, fd, Rights::FD_WRITE)?;
     let list = memory.read_iovecs(iovs, iovs_len)?;
-    let file = descriptor.as_file()?;
-    let written = transfer::write_fd(memory, &list, file.as_fd(), Position::At(offset))?;
+    let written = write_file(ctx, memory, descriptor.as_file()?, &list, Position::At(offset))?;
     memory.write_u32(nwritten, written)
 }
 
@@ -153,10 +203,10 @@ pub(super) enum Waiting {
 }
 
 impl Waiting {
-    fn position(self) -> Position {
+    fn how(self) -> How {
         match self {
-            Waiting::InTheCall => Position::Current,
-            Waiting::Never => Position::CurrentNow,
+            Waiting::InTheCall => How::Plain,
+            Waiting::Never => How::NoWait,
         }
     }
 }
@@ -169,28 +219,43 @@ pub(super) fn when_ready<R>(
     events: PollFlags,
     mut call: impl FnMut(Waiting) -> Result<R>,
 ) -> Result<R> {
+    ctx.interrupt.check()?;
+    if file.is_polled() {
+        return poll_until(ctx, file, events, || call(Waiting::InTheCall));
+    }
     if !waits_here(ctx, file, events)? {
         return call(Waiting::InTheCall);
     }
-    loop {
-        match call(Waiting::Never) {
-            Err(Error::Errno(Errno::Again)) => ctx.interrupt.wait(file.as_fd(), events)?,
-            Err(Error::Errno(Errno::NotSup | Errno::NoSys)) => {
-                ctx.interrupt.wait(file.as_fd(), events)?;
-                return call(Waiting::InTheCall);
-            }
-            done => return done,
+    match poll_until(ctx, file, events, || call(Waiting::Never)) {
+        Err(Error::Errno(Errno::NotSup | Errno::NoSys)) => {
+            ctx.interrupt.wait(file.as_fd(), events)?;
+            call(Waiting::InTheCall)
         }
+        done => done,
     }
 }
 
-/// Gets `file` to where a call either has something to do or may block in the system: waits
-/// here when the guest can be interrupted, fails with EAGAIN when it does not want to wait.
-pub(super) fn ready(ctx: &State, file: &File, events: PollFlags) -> Result<()> {
-    match waits_here(ctx, file, events)? {
-        true => ctx.interrupt.wait(file.as_fd(), events),
-        false => Ok(()),
+/// Makes a call that does not wait in the system until it has something to do.
+fn poll_until<R>(
+    ctx: &State,
+    file: &File,
+    events: PollFlags,
+    mut call: impl FnMut() -> Result<R>,
+) -> Result<R> {
+    /// How often a call may say that it must wait and poll(2) that it need not, before we believe the call.
+    /// Threads that are faster are one reason, devices without a poll function another.
+    const PATIENCE: u32 = 16;
+    for round in 0_u32.. {
+        match call() {
+            Err(Error::Errno(Errno::Again)) if !file.emulates_nonblock() => {}
+            done => return done,
+        }
+        if round >= PATIENCE {
+            ctx.interrupt.pause(Duration::from_millis(1))?;
+        }
+        ctx.interrupt.wait(file.as_fd(), events)?;
     }
+    unreachable!("nobody waits 2^32 times")
 }
 
 /// Whether a call on `file` that would block must not do so in the system, because the guest can be
@@ -211,5 +276,30 @@ fn ready_now(file: &File, events: PollFlags) -> Result<()> {
     match poll(&mut fds, Some(&Timespec::default()))? {
         0 => Err(Errno::Again.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Lent;
+    use std::cell::Cell;
+    use std::io::Write;
+
+    #[test]
+    fn writing_at_an_offset_does_not_append() {
+        type Step = fn(BorrowedFd<'_>, &LentList<'_>, Position) -> Result<usize>;
+        let plainly: Step = |fd, list, at| write_window(fd, list, at, How::Plain);
+        for write in [plainly, write_by_another] {
+            let temp = tempfile::tempdir().unwrap();
+            let path = temp.path().join("file");
+            std::fs::write(&path, "0123456789").unwrap();
+            let file = std::fs::File::options().append(true).open(&path).unwrap();
+            let cells = [Cell::new(b'x')];
+            let list = LentList::from_iter([Lent::from_cells(&cells)]);
+            assert_eq!(write(file.as_fd(), &list, Position::At(3)), Ok(1));
+            (&file).write_all(b"end").unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"012x456789end");
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::num::NonZeroU64;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use rustix::fs::{Advice, FallocateFlags, FileType as HostType, Stat, Timestamps};
+use rustix::io::Errno as Host;
 use rustix::time::Timespec;
 
 use super::get;
@@ -195,34 +197,68 @@ pub(crate) fn fd_advise(ctx: &State, fd: u32, offset: u64, len: u64, advice: u32
         _ => return Err(Errno::Inval.into()),
     };
     let descriptor = get(ctx, fd, Rights::FD_ADVISE)?;
-    Ok(rustix::fs::fadvise(descriptor.as_file()?, offset, NonZeroU64::new(len), advice)?)
+    // What is to be read ahead is read before the call returns: a start of it is help enough.
+    let len = match advice {
+        Advice::WillNeed => {
+            Some(NonZeroU64::new(len).map_or(READ_AHEAD, |len| len.min(READ_AHEAD)))
+        }
+        _ => NonZeroU64::new(len),
+    };
+    Ok(rustix::fs::fadvise(descriptor.as_file()?, offset, len, advice)?)
 }
+
+/// Most bytes that one call reads ahead.
+const READ_AHEAD: NonZeroU64 = NonZeroU64::new(16 << 20).expect("it is not zero");
 
 /// Makes sure a part of a file has space on the disk, extending the file if need be.
 pub(crate) fn fd_allocate(ctx: &State, fd: u32, offset: u64, len: u64) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_ALLOCATE)?;
     let file = descriptor.as_file()?;
-    Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), offset, len)?)
+    let keep_size = FallocateFlags::KEEP_SIZE;
+    let (mut at, mut left) = (offset, len);
+    if left > ALLOCATED_AT_ONCE {
+        // First the end, which may be too far for a file: nothing is allocated then.
+        let signed = |value| i64::try_from(value).map_err(|_| Errno::Inval);
+        let end = signed(offset)?.checked_add(signed(len)?).ok_or(Errno::FBig)?;
+        rustix::fs::fallocate(file, keep_size, end.cast_unsigned() - 1, 1)?;
+    }
+    // The size changes with the last piece, as in one call.
+    while left > ALLOCATED_AT_ONCE {
+        ctx.interrupt.check()?;
+        rustix::fs::fallocate(file, keep_size, at, ALLOCATED_AT_ONCE)?;
+        at += ALLOCATED_AT_ONCE;
+        left -= ALLOCATED_AT_ONCE;
+    }
+    Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), at, left)?)
 }
+
+/// How much space is asked for in one system call. Where it is memory (tmpfs), it is filled at once.
+const ALLOCATED_AT_ONCE: u64 = 64 << 20;
 
 /// Brings contents and attributes to the disk.
 pub(crate) fn fd_sync(ctx: &State, fd: u32) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_SYNC)?;
-    match (&descriptor.object, descriptor.host_fd()) {
-        (_, Some(fd)) => Ok(rustix::fs::fsync(fd)?),
-        (Object::Output(stream), _) => Ok(lock(stream).flush()?),
-        _ => Err(Errno::Inval.into()),
-    }
+    synchronize(ctx, descriptor, |fd| rustix::fs::fsync(fd))
 }
 
 /// Brings contents to the disk.
 pub(crate) fn fd_datasync(ctx: &State, fd: u32) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_DATASYNC)?;
+    synchronize(ctx, descriptor, |fd| rustix::fs::fdatasync(fd))
+}
+
+fn synchronize(
+    ctx: &State,
+    descriptor: Arc<Descriptor>,
+    sync: fn(BorrowedFd<'_>) -> Result<(), Host>,
+) -> Result<()> {
     match &descriptor.object {
-        Object::File(file) => Ok(rustix::fs::fdatasync(file.as_fd())?),
-        Object::Directory(directory) => Ok(rustix::fs::fdatasync(&directory.dir)?),
         Object::Output(stream) => Ok(lock(stream).flush()?),
         Object::Input(_) => Err(Errno::Inval.into()),
+        Object::File(_) | Object::Directory(_) => {
+            let fd = move || descriptor.host_fd().map_or(Err(Host::BADF), sync);
+            Ok(ctx.interrupt.apart(fd)??)
+        }
     }
 }
 

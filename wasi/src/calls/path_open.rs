@@ -5,12 +5,19 @@
 //! else was asked for is not kept, as in other engines of today: a descriptor can do what its type
 //! and its opening allow, until the guest gives something up with `fd_fdstat_set_rights`.
 
+use std::fs::File as HostFile;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::OFlags as HostFlags;
+use rustix::event::PollFlags;
+use rustix::fs::{FileType as HostType, OFlags as HostFlags};
+use rustix::io::Errno as Host;
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 
 use super::path::{following, for_looking, read_path};
 use crate::abi::{Errno, FdFlags, OFlags, Rights};
@@ -19,6 +26,7 @@ use crate::descriptor::{Descriptor, DirAccess, Directory, host_flags};
 use crate::error::{Error, Result};
 use crate::listing::Listing;
 use crate::memory::GuestMemory;
+use crate::resolve;
 
 /// How to open, decoded.
 #[derive(Clone, Copy)]
@@ -57,8 +65,8 @@ pub(crate) fn path_open(
         read: wanted.contains(Rights::FD_READ),
         write: wanted.contains(Rights::FD_WRITE),
     };
-    let opened = open(&parent, &path, request)?;
-    let number = ctx.table.insert(opened)?;
+    let slot = ctx.table.reserve()?;
+    let number = slot.fill(open(ctx, &parent, &path, request)?);
     if let Err(error) = memory.write_u32(opened_fd, number) {
         // The guest will never know the number.
         ctx.table.remove(number)?;
@@ -67,14 +75,14 @@ pub(crate) fn path_open(
     Ok(())
 }
 
-fn open(parent: &Descriptor, path: &str, request: Request) -> Result<Descriptor> {
+fn open(ctx: &State, parent: &Descriptor, path: &str, request: Request) -> Result<Descriptor> {
     let directory = parent.as_directory()?;
     let file = match directory.access {
         DirAccess::ReadWrite => {
             check_changes(parent, request.flags)?;
-            open_host(&directory.dir, path, request)?
+            open_waiting(ctx, &directory.dir, path, request)?
         }
-        DirAccess::ReadOnly => open_read_only(&directory.dir, path, request)?,
+        DirAccess::ReadOnly => open_read_only(ctx, &directory.dir, path, request)?,
     };
     let (_, inheriting) = parent.rights();
     if file.metadata()?.is_dir() {
@@ -96,7 +104,8 @@ fn open(parent: &Descriptor, path: &str, request: Request) -> Result<Descriptor>
     if directory.access == DirAccess::ReadOnly {
         base = base.without(Rights::FD_FILESTAT_SET_TIMES);
     }
-    Ok(Descriptor::opened(file.into(), base)?)
+    let nonblock = request.fd_flags.contains(FdFlags::NONBLOCK);
+    Ok(Descriptor::opened(file.into(), base, nonblock)?)
 }
 
 /// Checks the rights to what opening itself would change.
@@ -112,23 +121,90 @@ fn check_changes(parent: &Descriptor, flags: OFlags) -> Result<(), Errno> {
 
 /// Opens below a directory given for reading only, as on a file system mounted so: what is there
 /// can be opened for reading, also by who would create it if it were not.
-fn open_read_only(dir: &Dir, path: &str, request: Request) -> Result<std::fs::File> {
+fn open_read_only(ctx: &State, dir: &Dir, path: &str, request: Request) -> Result<HostFile> {
     if request.write || request.flags.contains(OFlags::TRUNC) {
         return Err(Errno::RoFs.into());
     }
     let creating = OFlags::CREAT.or(OFlags::EXCL);
     let looking = Request { flags: request.flags.without(creating), ..request };
-    match open_host(dir, path, looking) {
+    match open_waiting(ctx, dir, path, looking) {
         Ok(_) if request.flags.contains(creating) => Err(Errno::Exist.into()),
-        Err(error) if request.flags.contains(OFlags::CREAT) => match Error::from(error) {
-            Error::Errno(Errno::NoEnt) => Err(Errno::RoFs.into()),
-            error => Err(error),
-        },
-        opened => Ok(opened?),
+        Err(Error::Errno(Errno::NoEnt)) if request.flags.contains(OFlags::CREAT) => {
+            Err(Errno::RoFs.into())
+        }
+        opened => opened,
     }
 }
 
-fn open_host(dir: &Dir, path: &str, request: Request) -> io::Result<std::fs::File> {
+/// Opens, and waits as open(2) does: for the other end of a named pipe, and for who has a lease on the
+/// file. The system is not let wait, since nothing would end that.
+fn open_waiting(ctx: &State, dir: &Dir, path: &str, request: Request) -> Result<HostFile> {
+    if request.fd_flags.contains(FdFlags::NONBLOCK) {
+        return Ok(open_host(dir, path, request)?);
+    }
+    let mut pauses = Pauses::default();
+    loop {
+        match open_host(dir, path, request) {
+            Ok(file) => {
+                if !request.write && file.metadata()?.file_type().is_fifo() {
+                    wait_for_writer(ctx, file.as_fd())?;
+                }
+                return Ok(file);
+            }
+            Err(error) if may_come(&error, dir, path, request) => {
+                ctx.interrupt.pause(pauses.next())?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whether opening failed with `error` because it would have to wait. ENXIO is also what sockets and
+/// devices that are not there say.
+fn may_come(error: &io::Error, dir: &Dir, path: &str, request: Request) -> bool {
+    match Host::from_io_error(error) {
+        Some(Host::AGAIN) => true,
+        Some(Host::NXIO) => {
+            let found = resolve::stat(dir, path, request.follow);
+            found.is_ok_and(|found| HostType::from_raw_mode(found.st_mode) == HostType::Fifo)
+        }
+        _ => false,
+    }
+}
+
+/// Waits until somebody has opened the named pipe `reader` for writing, as open(2) would have. poll(2)
+/// sees data, and that a writer has come and gone; one who is there and silent is seen by tee(2),
+/// which fails with EAGAIN where it could else say that there is nobody.
+fn wait_for_writer(ctx: &State, reader: BorrowedFd<'_>) -> Result<()> {
+    let (_keep_open, aside) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let mut pauses = Pauses::default();
+    while tee(reader, &aside, 1, SpliceFlags::NONBLOCK) == Ok(0) {
+        if ctx.interrupt.wait_at_most(reader, PollFlags::IN, pauses.next())? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// How long to wait between two looks: longer each time, and never long.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(Duration::from_micros(500))
+    }
+}
+
+impl Pauses {
+    fn next(&mut self) -> Duration {
+        const LONGEST: Duration = Duration::from_millis(16);
+        self.0 = (self.0 * 2).min(LONGEST);
+        self.0
+    }
+}
+
+/// Opens without waiting.
+fn open_host(dir: &Dir, path: &str, request: Request) -> io::Result<HostFile> {
     let words = [
         (OFlags::CREAT, HostFlags::CREATE),
         (OFlags::DIRECTORY, HostFlags::DIRECTORY),
@@ -136,7 +212,7 @@ fn open_host(dir: &Dir, path: &str, request: Request) -> io::Result<std::fs::Fil
         (OFlags::TRUNC, HostFlags::TRUNC),
     ];
     // A terminal among the files must not become the host process's own.
-    let mut flags = host_flags(request.fd_flags) | HostFlags::NOCTTY;
+    let mut flags = host_flags(request.fd_flags) | HostFlags::NOCTTY | HostFlags::NONBLOCK;
     for (guest, host) in words {
         if request.flags.contains(guest) {
             flags |= host;

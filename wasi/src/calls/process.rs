@@ -37,6 +37,7 @@ pub(crate) fn random_get(
     let mut chunk = vec![0; CHUNK.min(len as usize)];
     let mut done = 0;
     while done < len {
+        ctx.interrupt.check()?;
         let now = chunk.len().min((len - done) as usize);
         ctx.random.fill(&mut chunk[..now])?;
         memory.write(crate::memory::offset(buf, done, 1)?, &chunk[..now])?;

@@ -29,7 +29,7 @@ pub(crate) fn fd_readdir(
     let mut used = 0;
     let mut number = cookie;
     while used < buf_len {
-        let Some(entry) = listing.entry(directory.dir.as_fd(), number)? else {
+        let Some(entry) = listing.entry(directory.dir.as_fd(), number, &ctx.interrupt)? else {
             break;
         };
         number += 1;

@@ -9,13 +9,13 @@ use rustix::event::PollFlags;
 use rustix::io::Errno as Host;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
 
-use super::fd_io::{Waiting, ready, when_ready};
+use super::fd_io::{Waiting, when_ready};
 use crate::abi::{Errno, FdFlags, FileType, RiFlags, Rights, SdFlags};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, File};
 use crate::error::{Error, Result};
 use crate::memory::GuestMemory;
-use crate::transfer::{gather, scatter};
+use crate::transfer::{gather, scatter, total};
 
 /// Set in a result of `sock_recv` when a message did not fit.
 const RECV_DATA_TRUNCATED: u16 = 1;
@@ -37,13 +37,16 @@ pub(crate) fn sock_accept(
     }
     let descriptor = socket(ctx, fd, Rights::SOCK_ACCEPT)?;
     let file = descriptor.as_file()?;
-    ready(ctx, file, PollFlags::IN)?;
     let mut host = SocketFlags::CLOEXEC;
     if flags.contains(FdFlags::NONBLOCK) {
         host |= SocketFlags::NONBLOCK;
     }
-    let accepted = retry(|| accept_with(file, host))?;
-    let number = ctx.table.insert(Descriptor::socket(accepted)?)?;
+    let slot = ctx.table.reserve()?;
+    let accepted = when_ready(ctx, file, PollFlags::IN, |_| {
+        // A listening socket never waits in the system.
+        Ok(retry(|| accept_with(file, host))?)
+    })?;
+    let number = slot.fill(Descriptor::socket(accepted)?);
     if let Err(error) = memory.write_u32(accepted_fd, number) {
         // The guest will never know the number.
         ctx.table.remove(number)?;
@@ -65,8 +68,7 @@ pub(crate) fn sock_recv(
     let descriptor = socket(ctx, fd, Rights::FD_READ)?;
     let list = memory.read_iovecs(ri_data, ri_data_len)?;
     let file = descriptor.as_file()?;
-    let wanted: u64 = list.iter().map(|iovec| u64::from(iovec.len)).sum();
-    let mut buffer = vec![0; RECV_BUFFER.min(wanted) as usize];
+    let mut buffer = vec![0; RECV_BUFFER.min(total(&list)) as usize];
     let (got, whole) = receive(ctx, file, &mut buffer, flags)?;
     scatter(memory, &list, &buffer[..got])?;
     memory.write_u32(ro_datalen, got as u32)?;
@@ -131,17 +133,33 @@ pub(crate) fn sock_send(
     let list = memory.read_iovecs(si_data, si_data_len)?;
     let file = descriptor.as_file()?;
     let bytes = gather(memory, &list, 0)?;
-    let wanted: u64 = list.iter().map(|iovec| u64::from(iovec.len)).sum();
-    if file.filetype == FileType::SocketDgram && wanted > bytes.len() as u64 {
+    if file.filetype == FileType::SocketDgram && total(&list) > bytes.len() as u64 {
         return Err(Errno::MsgSize.into());
     }
-    let sent = when_ready(ctx, file, PollFlags::OUT, |waiting| {
-        // The embedder may have SIGPIPE on.
-        let mut flags = SendFlags::NOSIGNAL;
-        flags.set(SendFlags::DONTWAIT, waiting == Waiting::Never);
-        Ok(retry(|| send(file, &bytes, flags))?)
-    })?;
+    let sent = send_all(ctx, file, &bytes)?;
     memory.write_u32(so_datalen, sent as u32)
+}
+
+/// Sends `bytes`, waiting where the socket is full, unless the guest does not want to wait.
+fn send_all(ctx: &State, file: &File, bytes: &[u8]) -> Result<usize> {
+    let mut sent = 0;
+    loop {
+        let step = when_ready(ctx, file, PollFlags::OUT, |waiting| {
+            // The embedder may have SIGPIPE on.
+            let mut flags = SendFlags::NOSIGNAL;
+            flags.set(SendFlags::DONTWAIT, waiting == Waiting::Never);
+            Ok(retry(|| send(file, &bytes[sent..], flags))?)
+        });
+        match step {
+            Ok(some) => sent += some,
+            // What has been sent has been sent; the next call meets the error.
+            Err(Error::Errno(_)) if sent > 0 => return Ok(sent),
+            Err(error) => return Err(error),
+        }
+        if sent == bytes.len() {
+            return Ok(sent);
+        }
+    }
 }
 
 /// Shuts down one or both directions of a connection.

@@ -244,3 +244,57 @@ fn preopened_directories_are_found_from_three_on() {
         assert_eq!(errno(result), Errno::BadF);
     }
 }
+
+#[test]
+fn so_many_descriptors_can_be_open_and_no_more() {
+    let limited = |builder: WasiCtxBuilder, root: &Path| {
+        builder.preopened_dir(root, "/", DirAccess::ReadWrite).max_descriptors(6)
+    };
+    let mut guest = Guest::with(limited);
+    std::fs::write(guest.host("file"), "text").unwrap();
+    assert_eq!([guest.create("a"), guest.create("b")], [4, 5]);
+    // As open(2): who is refused has made and emptied nothing.
+    assert_eq!(errno(guest.open("new", OFlags::CREAT, BOTH)), Errno::MFile);
+    assert_eq!(errno(guest.open("file", OFlags::TRUNC, BOTH)), Errno::MFile);
+    assert!(!guest.host("new").exists());
+    assert_eq!(guest.stat("file", 0).unwrap().size, 4);
+    // What fails to open takes up nothing.
+    guest.close(4).unwrap();
+    for _ in 0..10 {
+        assert_eq!(errno(guest.open("none", OFlags::NONE, READ)), Errno::NoEnt);
+    }
+    assert_eq!(guest.create("new"), 4);
+}
+
+#[test]
+fn the_threads_of_a_guest_share_one_limit() {
+    const LIMIT: usize = 20;
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::write(temp.path().join("file"), "").unwrap();
+    let builder = WasiCtxBuilder::new().preopened_dir(temp.path(), "/", DirAccess::ReadOnly);
+    let ctx = builder.max_descriptors(LIMIT).build().unwrap();
+    let opened: usize = std::thread::scope(|scope| {
+        let threads = [(); 4].map(|()| {
+            let ctx = ctx.clone();
+            let temp = tempfile::tempdir().unwrap();
+            scope.spawn(move || {
+                let memory = FakeMemory::new(MEMORY as usize);
+                let mut guest = Guest { ctx: ctx.pin(), memory, temp };
+                (0..LIMIT).filter(|_| guest.open("file", OFlags::NONE, READ).is_ok()).count()
+            })
+        });
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(opened, LIMIT - 4);
+}
+
+#[test]
+fn a_guest_leaves_its_host_some_descriptors() {
+    let mut guest = Guest::new();
+    std::fs::write(guest.host("file"), "").unwrap();
+    let opened = (0..1 << 20).take_while(|_| guest.open("file", OFlags::NONE, READ).is_ok());
+    let process = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = process.map_or(1024, |limit| (limit / 2).min(1024));
+    assert_eq!(opened.count() as u64 + 4, most);
+    std::fs::File::open(guest.host("file")).unwrap();
+}

@@ -1,6 +1,7 @@
 //! `poll_oneoff`, sockets, and being interrupted.
 
 use super::*;
+use crate::abi::FdFlags;
 use crate::calls::{poll, sock};
 use crate::error::{Abort, Interrupted};
 use crate::{ClockId, DeterministicClocks, WasiCtx};
@@ -220,21 +221,17 @@ fn a_guest_that_can_be_interrupted_still_reads_and_sleeps() {
 
 #[test]
 fn an_interruption_ends_a_write_to_a_full_pipe_and_a_send_to_a_full_socket() {
-    let (_reader, writer) = rustix::pipe::pipe().unwrap();
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
     let (socket, _other) = UnixStream::pair().unwrap();
     let ctx = WasiCtxBuilder::new().stdout_fd(writer).preopened_socket(socket).build().unwrap();
     let (mut guest, interrupter) = interrupted_soon(ctx);
     let interrupted = Error::Abort(Abort::Interrupted(Interrupted));
     // Nobody reads: the pipe takes a part, and then nothing.
-    let bytes = vec![b'x'; 100_000];
-    let mut written = 0;
-    let error = loop {
-        match guest.write(1, &bytes) {
-            Ok(some) => written += some,
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(error, interrupted);
+    assert_eq!(
+        guest.write(1, &[b'x'; 100_000]),
+        Err(Error::Abort(Abort::Interrupted(Interrupted)))
+    );
+    let written = rustix::io::ioctl_fionread(&reader).unwrap();
     assert!(written > 0, "the pipe takes something first");
     interrupter.join().unwrap();
     let list = guest.list(&[(DATA, 50_000)]);
@@ -273,6 +270,126 @@ fn who_was_slower_than_another_thread_waits_on_and_is_interrupted() {
     results.sort_by_key(|result| result.is_err());
     assert_eq!(results[0].as_deref(), Ok(&b"x"[..]));
     assert_eq!(results[1], Err(Error::Abort(Abort::Interrupted(Interrupted))));
+}
+
+#[test]
+fn who_was_slower_to_accept_waits_on_and_is_interrupted() {
+    for with_handle in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let ctx = WasiCtxBuilder::new().preopened_socket(listener).build().unwrap();
+        let handle = with_handle.then(|| ctx.interrupt_handle().unwrap());
+        let servers: Vec<_> = (0..2)
+            .map(|_| {
+                let ctx = ctx.clone();
+                std::thread::spawn(move || {
+                    let mut memory = FakeMemory::new(64);
+                    sock::sock_accept(&ctx.pin(), &mut memory, 3, 0, RESULT)
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(20));
+        let _client = TcpStream::connect(address).unwrap();
+        while servers.iter().all(|server| !server.is_finished()) {
+            std::thread::yield_now();
+        }
+        let _another = match &handle {
+            Some(handle) => {
+                handle.interrupt();
+                None
+            }
+            None => Some(TcpStream::connect(address).unwrap()),
+        };
+        let mut results: Vec<_> = servers.into_iter().map(|it| it.join().unwrap()).collect();
+        results.sort_by_key(|result| result.is_err());
+        let second = match with_handle {
+            true => Err(Error::Abort(Abort::Interrupted(Interrupted))),
+            false => Ok(()),
+        };
+        assert_eq!(results, [Ok(()), second]);
+    }
+}
+
+#[test]
+fn a_listener_is_as_blocking_as_its_guest_wants_it() {
+    for nonblock in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(nonblock).unwrap();
+        let mut guest = Guest::with(|builder, _| builder.preopened_socket(listener));
+        let bits = FdFlags::NONBLOCK.bits();
+        assert_eq!(guest.fdstat(3).unwrap().1, if nonblock { bits } else { 0 });
+        fd_stat::fd_fdstat_set_flags(&guest.ctx, 3, bits.into()).unwrap();
+        assert_eq!(guest.fdstat(3).unwrap().1, bits);
+        fd_stat::fd_fdstat_set_flags(&guest.ctx, 3, 0).unwrap();
+        assert_eq!(guest.fdstat(3).unwrap().1, 0);
+    }
+}
+
+/// Makes the named pipe `pipe`.
+fn make_pipe(guest: &Guest) -> std::path::PathBuf {
+    let pipe = guest.host("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    pipe
+}
+
+#[test]
+fn a_named_pipe_waits_for_its_other_end() {
+    let mut guest = Guest::new();
+    let pipe = make_pipe(&guest);
+    // One who writes, and one who only comes and is silent for a while.
+    for silent in [false, true] {
+        let begin = Instant::now();
+        let (path, (go_on, until)) = (pipe.clone(), std::sync::mpsc::channel());
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            let mut file = std::fs::File::options().write(true).open(path).unwrap();
+            if silent {
+                until.recv().unwrap();
+            }
+            file.write_all(b"text").unwrap();
+        });
+        let file = guest.open("pipe", OFlags::NONE, READ).unwrap();
+        assert!(begin.elapsed() >= Duration::from_millis(30), "it came back before the writer");
+        // One who is not silent does not wait for it.
+        let _ = go_on.send(());
+        assert_eq!(guest.read(file, 99).unwrap(), b"text");
+        writer.join().unwrap();
+        assert_eq!(guest.read(file, 99).unwrap(), b"");
+        guest.close(file).unwrap();
+    }
+    let reader = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(30));
+        std::fs::read(pipe).unwrap()
+    });
+    let file = guest.open("pipe", OFlags::NONE, WRITE).unwrap();
+    assert_eq!(guest.fdstat(file).unwrap().1, 0, "it does not look like one that never waits");
+    // More than the pipe holds: it waits for the reader.
+    assert_eq!(guest.write(file, &[7; 100_000]).unwrap(), 100_000);
+    guest.close(file).unwrap();
+    assert_eq!(reader.join().unwrap(), [7; 100_000]);
+}
+
+#[test]
+fn a_named_pipe_does_not_wait_when_told_so() {
+    let mut guest = Guest::new();
+    make_pipe(&guest);
+    let nonblock = FdFlags::NONBLOCK.bits();
+    let open = |guest: &mut Guest, rights| {
+        guest.open_with(ROOT, "pipe", 0, OFlags::NONE, rights, nonblock.into())
+    };
+    assert_eq!(errno(open(&mut guest, WRITE)), Errno::Nxio);
+    let reader = open(&mut guest, READ).unwrap();
+    assert_eq!(guest.fdstat(reader).unwrap().1, nonblock);
+    let writer = open(&mut guest, WRITE).unwrap();
+    assert_eq!(errno(guest.read(reader, 1)), Errno::Again);
+    let written = guest.write(writer, &[7; 100_000]).unwrap();
+    assert!((1..100_000).contains(&written), "what goes without waiting: {written}");
+    assert_eq!(errno(guest.write(writer, b"x")), Errno::Again);
+    // Both ends at once never wait, and a socket's path is no pipe.
+    open(&mut guest, BOTH).unwrap();
+    std::os::unix::net::UnixListener::bind(guest.host("socket")).unwrap();
+    assert_eq!(errno(guest.open("socket", OFlags::NONE, WRITE)), Errno::Nxio);
 }
 
 #[test]
