@@ -15,10 +15,11 @@
 //! Nothing here is taken by a thread that holds the lock of a queue, and nobody polls.
 
 use crate::entities::{INTERRUPTED, wake_waiter};
+use seqfault_jit::process::{ForkMutex, ForkMutexGuard};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What other threads may touch of a store.
 #[derive(Debug)]
@@ -132,12 +133,12 @@ impl InterruptHandle {
 
 /// The stores of an engine whose guests have ever waited.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(Mutex<HashMap<usize, Arc<Interrupt>>>);
+pub(crate) struct Waiters(ForkMutex<HashMap<usize, Arc<Interrupt>>>);
 
 impl Waiters {
-    fn stores(&self) -> MutexGuard<'_, HashMap<usize, Arc<Interrupt>>> {
+    fn stores(&self) -> ForkMutexGuard<'_, HashMap<usize, Arc<Interrupt>>> {
         // Nothing panics while it is held half-changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(crate) fn add(&self, interrupt: &Arc<Interrupt>) {

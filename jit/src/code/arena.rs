@@ -4,6 +4,7 @@
 //! goes together. So owners share no pages, and pages come back as soon as their owner is gone.
 
 use super::chunk::{Chunk, LINE};
+use super::file::CodeFile;
 use super::quota::CodeQuota;
 use super::space::PAGE;
 use crate::error::CompileError;
@@ -56,26 +57,36 @@ impl CodeArena {
         &self.quota
     }
 
-    /// Takes room for a unit of `bytes` bytes.
-    pub(super) fn take(&self, bytes: usize) -> Result<Room, CompileError> {
-        let len = bytes.max(1).next_multiple_of(LINE);
+    /// Puts the code of a unit where it can run.
+    pub(super) fn put(&self, code: &[u8]) -> Result<Room, CompileError> {
+        let (room, file) = self.take(code.len().max(1).next_multiple_of(LINE))?;
+        // Without the lock: neighbours may be written at the same time.
+        room.chunk.write(file.as_deref(), room.part.start, code)?;
+        Ok(room)
+    }
+
+    /// Takes whole lines for a unit, and the file to write it with.
+    fn take(&self, len: usize) -> Result<Taken, CompileError> {
         // Held while a chunk is made: others would only make chunks of their own meanwhile.
         let mut open = self.open.lock();
-        if let Some(room) = open.as_mut().and_then(|open| open.take(len)) {
-            return Ok(room);
+        if let Some(taken) = open.as_mut().and_then(|open| open.take(len)) {
+            return Ok(taken);
         }
         // In proportion to what is there, so that neither few nor many functions waste much.
         let ahead = self.quota.used().clamp(PAGE, self.largest_chunk);
-        let mut new = OpenChunk { chunk: Chunk::new(len, len.max(ahead), &self.quota)?, used: 0 };
-        let room = new.take_first(len);
+        let (chunk, file) = Chunk::new(len, len.max(ahead), &self.quota)?;
+        let mut new = OpenChunk { chunk, used: 0 };
+        let room = new.take_next(len);
         // Of two chunks, the one with more room stays open.
         match &*open {
-            Some(old) if old.chunk.is_open() && old.left() >= new.left() => {}
+            Some(old) if old.left() >= new.left() && old.chunk.file().is_some() => {}
             _ => *open = Some(new),
         }
-        Ok(room)
+        Ok((room, file))
     }
 }
+
+type Taken = (Room, Option<Arc<CodeFile>>);
 
 impl OpenChunk {
     /// Bytes that are not taken.
@@ -83,11 +94,15 @@ impl OpenChunk {
         self.chunk.len() - self.used
     }
 
-    fn take(&mut self, len: usize) -> Option<Room> {
-        (self.left() >= len && self.chunk.is_open()).then(|| self.take_first(len))
+    fn take(&mut self, len: usize) -> Option<Taken> {
+        if self.left() < len {
+            return None;
+        }
+        let file = self.chunk.file()?;
+        Some((self.take_next(len), Some(file)))
     }
 
-    fn take_first(&mut self, len: usize) -> Room {
+    fn take_next(&mut self, len: usize) -> Room {
         let part = self.used..self.used + len;
         self.used = part.end;
         Room { chunk: self.chunk.clone(), part }
@@ -98,11 +113,5 @@ impl Room {
     /// The address of the first byte.
     pub(super) fn start(&self) -> usize {
         self.chunk.start() + self.part.start
-    }
-
-    /// Puts the code there; it can run from then on.
-    pub(super) fn write(&self, code: &[u8]) -> Result<(), CompileError> {
-        debug_assert!(code.len() <= self.part.len());
-        self.chunk.write(self.part.start, code)
     }
 }

@@ -48,7 +48,8 @@ enum Backing {
 }
 
 impl Chunk {
-    /// A chunk of `least` bytes, or more if that serves others: up to `most`.
+    /// A chunk of `least` bytes, or more if that serves others: up to `most`. With it comes its file, if
+    /// it has one, for the first [`Chunk::write`].
     ///
     /// # Errors
     ///
@@ -57,13 +58,13 @@ impl Chunk {
         least: usize,
         most: usize,
         quota: &Arc<CodeQuota>,
-    ) -> Result<Arc<Chunk>, CompileError> {
+    ) -> Result<(Arc<Chunk>, Option<Arc<CodeFile>>), CompileError> {
         let (least, most) = (least.next_multiple_of(PAGE), most.next_multiple_of(PAGE));
         let fail = |message: String| CompileError::CodeSpace { bytes: least, message };
         let space = CodeSpace::get().map_err(fail)?;
-        let memory = match space.file() {
-            Ok(file) => CodeMemory::take_mapped(space, (least, most), quota, &file),
-            Err(reason) => CodeMemory::take_anonymous(space, least, quota, reason),
+        let (memory, file) = match space.file() {
+            Ok(file) => CodeMemory::take_mapped(space, (least, most), quota, file),
+            Err(reason) => Ok((CodeMemory::take_anonymous(space, least, quota, reason)?, None)),
         }?;
         let lines = memory.addresses.len() / LINE;
         // SAFETY: a null `AtomicPtr` is all zeros.
@@ -71,7 +72,7 @@ impl Chunk {
         let chunk = Arc::new(Chunk { memory, lines });
         let found = Arc::as_ptr(&chunk).cast_mut();
         space.map(&chunk.memory.addresses, found);
-        Ok(chunk)
+        Ok((chunk, file))
     }
 
     /// The address of the first byte.
@@ -84,19 +85,26 @@ impl Chunk {
         self.memory.addresses.len()
     }
 
-    /// Whether more units may be put behind those that are there: not after a fork, when others may
+    /// The file, if more units may be put behind those that are there: not after a fork, when others may
     /// be running what is there, and not where pages are made executable as a whole.
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) fn file(&self) -> Option<Arc<CodeFile>> {
         match &self.memory.backing {
-            Backing::File(file) => file.upgrade().is_some_and(|file| file.is_writable()),
-            Backing::Anonymous { .. } => false,
+            Backing::File(file) => file.upgrade().filter(|file| file.is_writable()),
+            Backing::Anonymous { .. } => None,
         }
     }
 
-    /// Puts code at an offset, where it can run from then on.
-    pub(super) fn write(&self, offset: usize, code: &[u8]) -> Result<(), CompileError> {
+    /// Puts code at an offset, where it can run from then on. `file` is the chunk's, if it has one. Should
+    /// the process fork before it is written to, no harm is done: a child puts nothing in chunks of its
+    /// parent, and runs nothing of them that was not there.
+    pub(super) fn write(
+        &self,
+        file: Option<&CodeFile>,
+        offset: usize,
+        code: &[u8],
+    ) -> Result<(), CompileError> {
         let fail = |message| CompileError::CodeSpace { bytes: code.len(), message };
-        self.memory.write(offset, code).map_err(fail)?;
+        self.memory.write(file, offset, code).map_err(fail)?;
         let start = (self.start() + offset) as *const c_void;
         // SAFETY: the range was just written and is mapped.
         unsafe { wasmtime_jit_icache_coherence::clear_cache(start, code.len()) }
@@ -131,10 +139,10 @@ impl CodeMemory {
         space: &'static CodeSpace,
         (least, most): (usize, usize),
         quota: &Arc<CodeQuota>,
-        file: &Arc<CodeFile>,
-    ) -> Result<CodeMemory, CompileError> {
+        file: Arc<CodeFile>,
+    ) -> Result<(CodeMemory, Option<Arc<CodeFile>>), CompileError> {
         let take = |len| {
-            CodeMemory::take_addresses(space, len, quota, Backing::File(Arc::downgrade(file)))
+            CodeMemory::take_addresses(space, len, quota, Backing::File(Arc::downgrade(&file)))
         };
         let memory = match take(most) {
             Err(_) if most > least => take(least),
@@ -142,10 +150,10 @@ impl CodeMemory {
         }?;
         // SAFETY: the addresses are ours.
         match unsafe { file.map(&memory.addresses, memory.addresses.start - space.base()) } {
-            Ok(()) => Ok(memory),
+            Ok(()) => Ok((memory, Some(file))),
             Err(reason) => {
                 drop(memory);
-                CodeMemory::take_anonymous(space, least, quota, reason)
+                Ok((CodeMemory::take_anonymous(space, least, quota, reason)?, None))
             }
         }
     }
@@ -177,10 +185,10 @@ impl CodeMemory {
         Ok(CodeMemory { space, addresses, backing, _charge })
     }
 
-    fn write(&self, offset: usize, code: &[u8]) -> Result<(), String> {
+    fn write(&self, file: Option<&CodeFile>, offset: usize, code: &[u8]) -> Result<(), String> {
         match &self.backing {
-            Backing::File(file) => {
-                let file = file.upgrade().ok_or("the process has forked meanwhile")?;
+            Backing::File(_) => {
+                let file = file.expect("the caller has the chunk's file");
                 file.write(code, self.addresses.start - self.space.base() + offset)
             }
             Backing::Anonymous { reason } => self

@@ -50,8 +50,7 @@ impl LazyEntries {
             encode(entry, distance as u32);
         }
         text[end..].copy_from_slice(&(stub as usize).to_le_bytes());
-        let room = arena.take(text.len())?;
-        room.write(&text)?;
+        let room = arena.put(&text)?;
         Ok(LazyEntries { unit: PublishedUnit::without_tables(room, owner), count })
     }
 

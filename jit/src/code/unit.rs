@@ -153,8 +153,7 @@ impl UnitBuilder {
     ///
     /// [`CompileError::CodeSpace`] when no room is left.
     pub fn publish(self, arena: &CodeArena, owner: usize) -> Result<PublishedUnit, CompileError> {
-        let room = arena.take(self.size)?;
-        room.write(&self.text())?;
+        let room = arena.put(&self.text())?;
         let mut functions = Vec::with_capacity(self.functions.len());
         let mut traps = Vec::new();
         let mut addresses = Vec::new();

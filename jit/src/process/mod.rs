@@ -2,15 +2,18 @@
 //!
 //! A child has its parent's memory but not its threads, and it shares with it what was mapped as
 //! shared. So whoever keeps something that is good in one process only notes the [`generation`]
-//! with it, and a [`Lock`] that a thread of the parent holds for ever is free in the child.
+//! with it. A [`Lock`] that a thread of the parent holds for ever is free in the child, where its value
+//! starts anew; what must be whole there lies in a [`ForkMutex`].
 //!
 //! The generation lies in a page that the kernel zeroes in children (`MADV_WIPEONFORK`), so that
 //! children which were made without the C library notice, too. The handlers of `pthread_atfork`
 //! do the same where the kernel does not, and count the forks for the parent's part.
 
 mod lock;
+mod mutex;
 
 pub use lock::{Lock, LockGuard};
+pub use mutex::{ForkMutex, ForkMutexGuard};
 
 use region::Protection;
 use rustix::mm::{Advice, madvise};
@@ -60,9 +63,9 @@ fn word() -> &'static AtomicU32 {
     }
     let new = wiped_word();
     // Before the word can be found. Several threads may come here: the handlers do no harm twice.
-    // SAFETY: both handlers are good in any thread at any time: they touch statics only.
+    // SAFETY: the handlers are good in any thread at any time: they touch statics only.
     // A failure (no memory) leaves the page, which does the child's part.
-    let _ = unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) };
+    let _ = unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) };
     let found =
         WORD.compare_exchange(std::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire);
     let word = match found {
@@ -93,6 +96,11 @@ extern "C" fn before_fork() {
     // SeqCst: before the system call in program order. Whoever asks after the kernel has copied
     // the address space, for instance because they have changed it since, sees it.
     FORKS.fetch_add(1, Ordering::SeqCst);
+    mutex::close();
+}
+
+extern "C" fn in_parent() {
+    mutex::open();
 }
 
 extern "C" fn in_child() {

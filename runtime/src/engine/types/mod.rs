@@ -14,10 +14,11 @@ mod table;
 pub(crate) use group::{RecGroup, RegisteredType};
 
 use group::RELATIVE;
+use seqfault_jit::process::{ForkMutex, ForkMutexGuard};
 use seqfault_jit::types::SubType;
 use seqfault_jit::vm::VMTypes;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use table::TypeTable;
 
 /// The id of a type within its engine: its place in the engine's table, and in the low bits its
@@ -33,7 +34,7 @@ pub(crate) struct TypeRegistry(Arc<Shared>);
 /// What types and their engine share.
 #[derive(Debug, Default)]
 struct Shared {
-    inner: Mutex<Inner>,
+    inner: ForkMutex<Inner>,
     vm: TypeTable,
 }
 
@@ -106,9 +107,9 @@ impl TypeRegistry {
 }
 
 impl Shared {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> ForkMutexGuard<'_, Inner> {
         // Each change is whole before anything that may panic.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }
 
