@@ -4,7 +4,7 @@
 //! second time against loom's atomics. The fences are named ([`Fence`]): a test takes one away at a time and must
 //! see the model checker find the bug that this makes.
 
-use rustix::thread::futex;
+use rustix::thread::{Timespec, futex};
 use std::sync::atomic::AtomicU32;
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
@@ -66,14 +66,20 @@ pub(crate) const fn takes(_step: Step) -> bool {
     true
 }
 
-/// One round of waiting for another thread: spins at first, then gives the processor away.
+/// One round of waiting for another thread: spins at first, then gives the processor away, and in the end sleeps, for that
+/// thread may have a lower priority, or be stopped.
 ///
 /// Safe in a signal handler.
 pub(crate) fn relax(round: u32) {
-    if round < 32 {
-        std::hint::spin_loop();
-    } else {
-        rustix::thread::sched_yield();
+    match round {
+        0..32 => std::hint::spin_loop(),
+        32..1024 => rustix::thread::sched_yield(),
+        _ => {
+            let nap =
+                Timespec { tv_sec: 0, tv_nsec: if round < 4096 { 50_000 } else { 1_000_000 } };
+            // An interruption is as good as a nap.
+            let _ = rustix::thread::nanosleep(&nap);
+        }
     }
 }
 

@@ -154,14 +154,29 @@ fn no_defer_and_reset_hand_are_honoured() {
 
 #[test]
 fn errno_survives_a_fault() {
-    let region = region();
-    prepare();
-    // SAFETY: the location is this thread's.
-    let errno = unsafe { &mut *libc::__errno_location() };
-    *errno = 77;
-    // SAFETY: inside the region.
-    let value = unsafe { load(region.base()) };
-    assert_eq!((value, *errno), (Ok(0), 77));
+    // A hook that calls the C library, as one may that writes to a log: `write` fails and says so in `errno`.
+    unsafe fn hook(signal: &mut Signal<'_>) -> Disposition {
+        // SAFETY: no descriptor, and nothing to read.
+        assert_eq!(unsafe { libc::write(-1, ptr::null(), 0) }, -1);
+        // SAFETY: the location is this thread's.
+        assert_eq!(unsafe { *libc::__errno_location() }, libc::EBADF);
+        signal.set_pc(signal.pc() + 2);
+        Disposition::Handled
+    }
+    let output = in_child("errno_survives_a_fault", || {
+        signal::install(hook).unwrap();
+        ensure_alt_stack().unwrap();
+        // SAFETY: the location is this thread's.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: as above.
+        unsafe { *errno = 77 };
+        // SAFETY: the hook steps over it.
+        unsafe { std::arch::asm!("ud2") };
+        // SAFETY: as above.
+        assert_eq!(unsafe { *errno }, 77);
+        0
+    });
+    passed(&output);
 }
 
 #[test]
@@ -283,18 +298,50 @@ fn a_jump_into_a_region_is_no_first_touch() {
     assert_eq!(output.status.signal(), Some(libc::SIGSEGV));
 }
 
+/// What somebody outside may do to the first page.
+fn protect_behind_our_back(region: &Region, to: i32) {
+    // SAFETY: the page is a region's; nothing but the test uses it.
+    assert_eq!(unsafe { libc::mprotect(region.base().cast(), 4096, to) }, 0);
+}
+
 #[test]
 fn a_page_that_somebody_else_took_away_is_a_crash_and_not_a_hang() {
     let output = in_child("a_page_that_somebody_else_took_away_is_a_crash_and_not_a_hang", || {
+        // A hang ends with another signal.
+        // SAFETY: takes a number.
+        unsafe { libc::alarm(60) };
         let region = region();
         region.write(0, &[1]).unwrap();
-        // SAFETY: the page is a region's; nothing but this test uses it.
-        assert_eq!(unsafe { libc::mprotect(region.base().cast(), 4096, libc::PROT_NONE) }, 0);
+        protect_behind_our_back(&region, libc::PROT_NONE);
         // SAFETY: inside the region; the process is to die of it.
         unsafe { region.base().read_volatile() };
         0
     });
     assert_eq!(output.status.signal(), Some(libc::SIGSEGV));
+}
+
+#[test]
+fn a_page_that_somebody_else_takes_away_for_a_moment_is_waited_for() {
+    let region = region();
+    region.write(0, &[1]).unwrap();
+    let away = AtomicI32::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..10 {
+                protect_behind_our_back(&region, libc::PROT_NONE);
+                away.fetch_add(1, Ordering::Release);
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                protect_behind_our_back(&region, libc::PROT_READ);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+        ensure_alt_stack().unwrap();
+        while away.load(Ordering::Acquire) < 10 {
+            // SAFETY: inside the region.
+            assert_eq!(unsafe { region.base().read_volatile() }, 1);
+        }
+    });
+    assert!(region.counters().claim_lost > 0, "{:?}", region.counters());
 }
 
 #[test]

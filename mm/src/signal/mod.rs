@@ -147,7 +147,11 @@ fn resolve(signal: &mut Signal<'_>) -> bool {
                 progress::made();
                 return true;
             }
-            Outcome::Retry => return progress::is_likely(signal.pc(), addr),
+            Outcome::Claimed => {
+                progress::wait(signal.pc(), addr);
+                return true;
+            }
+            Outcome::Present => return progress::is_likely(signal.pc(), addr),
             Outcome::NotOurs => return false,
             Outcome::Denied(kind) => kind,
         },

@@ -1,37 +1,65 @@
 //! Progress: the same instruction that faults at the same address again and again.
 //!
-//! A fault that loses its claim returns and faults again until the winner is done; after a few rounds it gives the
-//! processor away in between. When that does not end, the page is not what this crate made it (somebody else changed
-//! its mapping), and to go on would be a hang: the fault is given up, and ends the process as it would have without us.
+//! A fault that finds its page in another thread's hands returns and faults again until that thread is done, however long
+//! it takes: the system may be short of memory, or a debugger may hold that thread. It spins at first, then gives the
+//! processor away, then sleeps.
+//!
+//! A fault that finds its page *there*, with nobody at work on it, came a moment too late. When that does not end, the page
+//! is not what this crate made it (somebody else changed its mapping), and to go on would be a hang: the fault is given up,
+//! and ends the process as it would have without us.
 
 use std::cell::Cell;
 
-/// Rounds after which the thread yields each time.
-const PATIENCE: u32 = 32;
-/// Rounds after which it gives up: each of them has let all other threads run.
+use crate::primitive;
+
+/// Rounds after which it gives up: each of them has let other threads run.
 const HOPELESS: u32 = 1 << 17;
+/// Rounds from which on a thread yields in each, in the count of `relax`.
+const YIELDS: u32 = 32;
+
+/// A place, and how often in a row it was faulted on.
+#[derive(Clone, Copy)]
+struct Place {
+    pc: usize,
+    addr: usize,
+    /// Rounds in which another thread had the page.
+    waited: u32,
+    /// Rounds in which the page was there.
+    present: u32,
+}
+
+const NOWHERE: Place = Place { pc: 0, addr: 0, waited: 0, present: 0 };
 
 thread_local! {
     // No destructor: used in signal handlers.
-    static LAST: Cell<(usize, usize, u32)> = const { Cell::new((0, 0, 0)) };
+    static LAST: Cell<Place> = const { Cell::new(NOWHERE) };
 }
 
 /// Notes that this thread brought a page.
 pub(super) fn made() {
-    LAST.set((0, 0, 0));
+    LAST.set(NOWHERE);
 }
 
-/// Notes that a fault found its page in other hands; whether it is worth trying the instruction again.
+/// Waits a little for another thread, which is bringing the page.
+pub(super) fn wait(pc: usize, addr: usize) {
+    let last = last(pc, addr);
+    LAST.set(Place { waited: last.waited.saturating_add(1), ..last });
+    primitive::relax(last.waited);
+}
+
+/// Notes that a fault found its page present; whether it is worth trying the instruction again.
 pub(super) fn is_likely(pc: usize, addr: usize) -> bool {
-    let (last_pc, last_addr, rounds) = LAST.get();
-    let rounds = if (last_pc, last_addr) == (pc, addr) { rounds + 1 } else { 0 };
-    LAST.set((pc, addr, rounds));
-    if rounds > PATIENCE {
-        rustix::thread::sched_yield();
-    }
-    if rounds < HOPELESS {
+    let last = last(pc, addr);
+    LAST.set(Place { present: last.present + 1, ..last });
+    primitive::relax(last.present.min(YIELDS));
+    if last.present < HOPELESS {
         return true;
     }
     made();
     false
+}
+
+fn last(pc: usize, addr: usize) -> Place {
+    let last = LAST.get();
+    if (last.pc, last.addr) == (pc, addr) { last } else { Place { pc, addr, ..NOWHERE } }
 }

@@ -57,9 +57,9 @@ impl Space {
         let attempt = |window: PageRange| match map.claim(page, window.intersect(extent.range)) {
             Ok(claim) => self.commit(claim, extent.attrs, base, pager).map(|()| Outcome::Resolved),
             // Somebody brings it, or has brought it: the instruction will tell.
-            Err(Lost::Taken | Lost::Stale) => {
+            Err(lost) => {
                 self.lane().counters.claim_lost();
-                Ok(Outcome::Retry)
+                Ok(if lost == Lost::Claimed { Outcome::Claimed } else { Outcome::Present })
             }
         };
         let (pattern, sizes) = (&self.lane().pattern, self.window_sizes());

@@ -108,8 +108,10 @@ struct PaddedLane {
 pub(crate) enum Outcome {
     /// The page is there now: run the instruction again.
     Resolved,
-    /// Another thread has the page, or has just brought it: run the instruction again.
-    Retry,
+    /// Another thread is bringing the page: run the instruction again, when that one may be done.
+    Claimed,
+    /// The page is there already: run the instruction again.
+    Present,
     /// The access is not allowed, says a validated snapshot.
     Denied(crate::FaultKind),
     /// The page belongs to no living space (a stale fault on one torn down).

@@ -34,8 +34,10 @@ pub(crate) struct PageMap {
 /// Why a page could not be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// Another committer has it, or has just published it.
-    Taken,
+    /// Another committer has it.
+    Claimed,
+    /// It is present: another committer has published it.
+    Present,
     /// The map is too small for the page: a stale map.
     Stale,
 }
@@ -123,7 +125,8 @@ impl PageMap {
             let prior = if word & (1 << bit) == 0 { Prior::Absent } else { Prior::Parked };
             let free = in_state(word, prior) & mask_in(granule, window);
             if free & (1 << bit) == 0 {
-                return Err(Lost::Taken);
+                let claimed = word >> CLAIMED & (1 << bit) != 0;
+                return Err(if claimed { Lost::Claimed } else { Lost::Present });
             }
             let run = run_around(free, bit);
             match self.try_claim(granule, word, run) {

@@ -94,10 +94,11 @@ impl Space {
         let claim = match map.claim(page, window.pages.intersect(extent.range)) {
             Ok(claim) => claim,
             Err(Lost::Stale) => return Err(Abort::StructureChanged),
-            Err(Lost::Taken) => {
+            Err(lost) => {
                 lane.counters.claim_lost();
                 lane.counters.speculative();
-                return Ok(Outcome::Retry);
+                let claimed = lost == Lost::Claimed;
+                return Ok(if claimed { Outcome::Claimed } else { Outcome::Present });
             }
         };
         // 8: both counts again, under the claim. The fence pairs with the writers' (`mark_then_look`): either the writer

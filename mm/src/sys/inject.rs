@@ -1,6 +1,8 @@
-//! Failures on demand, for tests: the n-th system call of the calling thread is refused, once or from then on.
+//! Failures on demand, for tests: the n-th system call of the calling thread is refused, once or from then on, or takes long.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::SysError;
 
@@ -9,6 +11,7 @@ use super::SysError;
 enum Plan {
     Off,
     Refuse { after: usize, for_good: bool },
+    Stall { begun: &'static AtomicBool, end: &'static AtomicBool },
     Done,
 }
 
@@ -22,11 +25,16 @@ pub(crate) fn refuse(nth: usize, for_good: bool) {
     PLAN.set(Plan::Refuse { after: nth, for_good });
 }
 
+/// The next call says so in `begun` and waits for `end`.
+pub(crate) fn stall(begun: &'static AtomicBool, end: &'static AtomicBool) {
+    PLAN.set(Plan::Stall { begun, end });
+}
+
 /// No call is refused any more. Returns whether one was.
 pub(crate) fn stop() -> bool {
     match PLAN.replace(Plan::Off) {
         Plan::Off => false,
-        Plan::Done => true,
+        Plan::Done | Plan::Stall { .. } => true,
         Plan::Refuse { after, for_good } => for_good && after == usize::MAX,
     }
 }
@@ -36,6 +44,14 @@ pub(super) fn pass(call: &'static str) -> Result<(), SysError> {
     let refused = SysError { call, errno: libc::ENOMEM };
     match PLAN.get() {
         Plan::Off | Plan::Done => Ok(()),
+        Plan::Stall { begun, end } => {
+            PLAN.set(Plan::Done);
+            begun.store(true, Ordering::Release);
+            while !end.load(Ordering::Acquire) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        }
         // `usize::MAX` stands for "has begun to refuse".
         Plan::Refuse { after: usize::MAX, .. } => Err(refused),
         Plan::Refuse { after: 0, for_good: false } => {

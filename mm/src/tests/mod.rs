@@ -7,6 +7,7 @@ mod child;
 mod failures;
 mod model;
 mod order;
+mod patience;
 mod protocol;
 mod random;
 mod reasons;

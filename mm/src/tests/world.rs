@@ -79,7 +79,8 @@ impl<'a> World<'a> {
                 Ok(value) => return Ok(value),
                 Err(access) => {
                     match self.space.handle_fault(BASE + page * PAGE + 8, access, &*self.pager) {
-                        Outcome::Resolved | Outcome::Retry => {}
+                        Outcome::Resolved | Outcome::Present => {}
+                        Outcome::Claimed => panic!("page {page} is claimed by nobody"),
                         Outcome::Denied(kind) => return Err(kind),
                         Outcome::NotOurs => panic!("a living space was not found"),
                     }

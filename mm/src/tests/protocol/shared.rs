@@ -143,7 +143,7 @@ impl Shared {
     pub(super) fn touch(&self, page: usize, access: Access) {
         let outcome = self.fault(page, access);
         assert!(
-            matches!(outcome, Outcome::Resolved | Outcome::Retry),
+            matches!(outcome, Outcome::Resolved | Outcome::Claimed | Outcome::Present),
             "a false denial of page {page}: {outcome:?}"
         );
     }
@@ -154,7 +154,10 @@ impl Shared {
         assert!(
             matches!(
                 outcome,
-                Outcome::Resolved | Outcome::Retry | Outcome::Denied(FaultKind::OutOfBounds)
+                Outcome::Resolved
+                    | Outcome::Claimed
+                    | Outcome::Present
+                    | Outcome::Denied(FaultKind::OutOfBounds)
             ),
             "page {page}: {outcome:?}"
         );
