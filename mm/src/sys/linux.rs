@@ -137,12 +137,18 @@ impl Linux {
         if plain.is_multiple_of(align) {
             return Ok(plain);
         }
-        self.release(plain, len)?;
+        self.release_or_park(plain, len);
         let wide = self.reserve_near(0, len + align)?;
         let base = wide.next_multiple_of(align);
         self.release_or_park(wide, base - wide);
         self.release_or_park(base + len, align - (base - wide));
         Ok(base)
+    }
+
+    /// Has the next reservation come out at an odd address, as it may when others map and unmap.
+    #[cfg(test)]
+    pub(crate) fn mislead(&self) {
+        HINT.fetch_sub(PAGE, Ordering::Relaxed);
     }
 
     /// Gives a reservation back, now or as soon as the kernel can.

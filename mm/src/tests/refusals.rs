@@ -4,13 +4,16 @@
 //! address space nor resident pages.
 
 use super::child::in_child;
-use crate::sys::inject;
+use crate::sys::{LINUX, inject};
 use crate::{Access, Image, PAGE_SIZE, PagerKind, Protection, Region, RegionOptions, process};
 
 const MIB: usize = 1 << 20;
 
 /// A region's life, in which anything may be refused. Returns the region if it came to be.
-fn live(kind: PagerKind) -> Option<Region> {
+fn live(kind: PagerKind, misled: bool) -> Option<Region> {
+    if misled {
+        LINUX.mislead();
+    }
     let region =
         RegionOptions::new(64 * MIB).guard(MIB).accessible(4 * MIB).pager(kind).build().ok()?;
     let _ = region.fill(0, 1, MIB);
@@ -52,12 +55,12 @@ fn mapped() -> usize {
 fn sweep(kind: PagerKind) {
     let fresh = || RegionOptions::new(64 * MIB).accessible(2 * MIB).pager(kind).build();
     check(&fresh().unwrap());
-    drop(live(kind));
+    drop(live(kind, true));
     let before = mapped();
-    for for_good in [false, true] {
+    for (for_good, misled) in [(false, false), (true, false), (false, true), (true, true)] {
         for nth in 0.. {
             inject::refuse(nth, for_good);
-            let region = live(kind);
+            let region = live(kind, misled);
             let refused = inject::stop();
             if let Some(region) = &region {
                 check(region);
@@ -83,7 +86,13 @@ fn sweep(kind: PagerKind) {
 #[test]
 fn every_refused_call_is_an_error_and_nothing_leaks() {
     let output = in_child("every_refused_call_is_an_error_and_nothing_leaks", || {
-        for kind in [PagerKind::Protect, PagerKind::Uffd, PagerKind::Eager, PagerKind::Demand] {
+        for kind in [
+            PagerKind::Auto,
+            PagerKind::Protect,
+            PagerKind::Uffd,
+            PagerKind::Eager,
+            PagerKind::Demand,
+        ] {
             if kind.resolve(process::current().unwrap()).is_ok() {
                 sweep(kind);
             }
