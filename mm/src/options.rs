@@ -107,15 +107,15 @@ impl RegionOptions {
             .and_then(|bytes| bytes.max(1).checked_next_multiple_of(registry::SLOT))
             .ok_or_else(too_large)?;
 
-        let base = LINUX.reserve(total, registry::SLOT)?;
-        if !registry::covers(base, total) {
-            LINUX.release_or_park(base, total);
-            return Err(too_large());
-        }
-        if let Err(error) = kind.pager().attach(base, maximum) {
-            LINUX.release_or_park(base, total);
-            return Err(error.into());
-        }
+        let (kind, base) = match self.place(kind, maximum, total) {
+            // A page table or a mapping too few, or a filter that lets one call through and not the next.
+            Err(Error::System { .. })
+                if self.pager == PagerKind::Auto && kind != PagerKind::Protect =>
+            {
+                (PagerKind::Protect, self.place(PagerKind::Protect, maximum, total)?)
+            }
+            placed => (kind, placed?),
+        };
         let record = record::take(process, kind);
         record.space.create(
             &Blueprint {
@@ -134,5 +134,19 @@ impl RegionOptions {
         let region = Region::adopt(record, base, maximum, total);
         region.grow(self.accessible)?;
         Ok(region)
+    }
+
+    /// Reserves `total` bytes and prepares the first `maximum` of them for the pager `kind`.
+    fn place(&self, kind: PagerKind, maximum: usize, total: usize) -> Result<usize> {
+        let base = LINUX.reserve(total, registry::SLOT)?;
+        let placed = if registry::covers(base, total) {
+            kind.pager().attach(base, maximum).map_err(Error::from)
+        } else {
+            Err(Error::TooLarge { bytes: self.maximum })
+        };
+        if placed.is_err() {
+            LINUX.release_or_park(base, total);
+        }
+        placed.map(|()| base)
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::child::{in_child, passed};
-use common::{available, deny_userfaultfd, load, prepare, store};
+use common::{available, deny_userfaultfd, kill_who_calls, load, prepare, refuse_ioctl, store};
 use seqfault_mm::{Error, FaultKind, GRANULE_SIZE, PAGE_SIZE, PagerKind, Region, RegionOptions};
 
 const GIB: usize = 1 << 30;
@@ -18,6 +18,44 @@ fn without_userfaultfd_regions_use_mprotect() {
         let region = RegionOptions::new(GIB).accessible(GIB).build().unwrap();
         assert_eq!(region.pager(), PagerKind::Protect);
         region.write(12345, b"works").unwrap();
+        0
+    });
+    passed(&output);
+}
+
+#[test]
+fn where_a_region_cannot_be_registered_the_automatic_pager_is_another() {
+    const UFFDIO_REGISTER: u32 = 0xc020_aa00;
+    let test = "where_a_region_cannot_be_registered_the_automatic_pager_is_another";
+    let output = in_child(test, || {
+        if !available(PagerKind::Uffd) {
+            return 0;
+        }
+        let before = RegionOptions::new(GIB).accessible(GIB).build().unwrap();
+        assert_eq!(before.pager(), PagerKind::Uffd);
+        refuse_ioctl(UFFDIO_REGISTER, libc::ENOMEM);
+        let size = mapped();
+        for _ in 0..100 {
+            let refused = RegionOptions::new(GIB).pager(PagerKind::Uffd).build().unwrap_err();
+            assert!(matches!(refused, Error::System { call: "UFFDIO_REGISTER", .. }), "{refused}");
+            let region = RegionOptions::new(GIB).accessible(GIB).build().unwrap();
+            assert_eq!(region.pager(), PagerKind::Protect);
+            region.write(12345, b"works").unwrap();
+            before.write(12345, b"works").unwrap();
+        }
+        assert!(mapped() <= size + (1 << 20), "address space leaks");
+        0
+    });
+    passed(&output);
+}
+
+#[test]
+fn pagers_that_need_no_userfaultfd_do_not_ask_for_one() {
+    let output = in_child("pagers_that_need_no_userfaultfd_do_not_ask_for_one", || {
+        kill_who_calls(libc::SYS_userfaultfd);
+        for kind in [PagerKind::Protect, PagerKind::Eager, PagerKind::Demand] {
+            RegionOptions::new(GIB).accessible(GIB).pager(kind).build().unwrap();
+        }
         0
     });
     passed(&output);

@@ -10,7 +10,8 @@ use crate::sys::Linux;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PagerKind {
-    /// The best that this host allows: `Uffd` where the kernel lets us, `Protect` elsewhere.
+    /// The best that this host allows: `Uffd` where the kernel lets us, `Protect` elsewhere. Each region has what it got:
+    /// the kernel may refuse one that it grants to another.
     Auto,
     /// No access until touched; `mprotect` of the window in the fault. Works wherever `mmap` does.
     Protect,
@@ -33,14 +34,17 @@ static DEMAND: Demand<Linux> = Demand::new(Linux);
 impl PagerKind {
     /// What `Auto` means here; the others mean themselves.
     pub(crate) fn resolve(self, process: &Process) -> Result<Self> {
-        match (self, process.userfault.available()) {
-            (Self::Auto, Ok(())) => Ok(Self::Uffd),
-            (Self::Auto, Err(_)) => Ok(Self::Protect),
-            (Self::Uffd, Err(error)) => Err(Error::PagerUnavailable {
+        // The others do not so much as ask: a filter may kill who does.
+        if !matches!(self, Self::Auto | Self::Uffd) {
+            return Ok(self);
+        }
+        match process.userfault.available() {
+            Ok(()) => Ok(Self::Uffd),
+            Err(_) if self == Self::Auto => Ok(Self::Protect),
+            Err(error) => Err(Error::PagerUnavailable {
                 pager: self,
                 reason: std::io::Error::from_raw_os_error(error.errno),
             }),
-            _ => Ok(self),
         }
     }
 

@@ -125,24 +125,33 @@ pub(crate) fn available(pager: PagerKind) -> bool {
     built.is_ok()
 }
 
-/// Makes a system call fail with `errno` for this process: all calls of the number, or those whose third argument is
-/// `third`.
-fn refuse_call(number: libc::c_long, third: Option<i32>, errno: i32) {
+/// Makes a system call fail with `errno` for this process: all calls of the number, or those of which one argument (its
+/// position, counted from 0, and its low half) is so.
+fn refuse_call(number: libc::c_long, argument: Option<(u32, u32)>, errno: i32) {
+    filter_calls(number, argument, libc::SECCOMP_RET_ERRNO | errno as u32);
+}
+
+/// Kills this process when it makes the call.
+pub(crate) fn kill_who_calls(number: libc::c_long) {
+    filter_calls(number, None, libc::SECCOMP_RET_KILL_PROCESS);
+}
+
+fn filter_calls(number: libc::c_long, argument: Option<(u32, u32)>, verdict: u32) {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    // Offset of the low half of the third argument in `struct seccomp_data`.
-    const THIRD: u32 = 32;
-    let refuse = step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32);
+    // Offset of the first argument in `struct seccomp_data`.
+    const ARGUMENTS: u32 = 16;
+    let refuse = step(RETURN, 0, 0, verdict);
     let allow = step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
     let mut filter = vec![step(LOAD, 0, 0, 0)];
-    match third {
+    match argument {
         None => filter.push(step(JUMP_EQUAL, 0, 1, number as u32)),
-        Some(third) => filter.extend([
+        Some((at, value)) => filter.extend([
             step(JUMP_EQUAL, 0, 3, number as u32),
-            step(LOAD, 0, 0, THIRD),
-            step(JUMP_EQUAL, 0, 1, third as u32),
+            step(LOAD, 0, 0, ARGUMENTS + 8 * at),
+            step(JUMP_EQUAL, 0, 1, value),
         ]),
     }
     filter.extend([refuse, allow]);
@@ -162,7 +171,12 @@ pub(crate) fn deny_userfaultfd() {
 
 /// Makes this advice fail for this process.
 pub(crate) fn refuse_madvise(advice: i32, errno: i32) {
-    refuse_call(libc::SYS_madvise, Some(advice), errno);
+    refuse_call(libc::SYS_madvise, Some((2, advice as u32)), errno);
+}
+
+/// Makes this `ioctl` fail for this process.
+pub(crate) fn refuse_ioctl(request: u32, errno: i32) {
+    refuse_call(libc::SYS_ioctl, Some((1, request)), errno);
 }
 
 /// Bytes of `[base, base + len)` that are in memory, as the kernel counts them.
