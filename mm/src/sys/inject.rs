@@ -11,6 +11,7 @@ use super::SysError;
 enum Plan {
     Off,
     Refuse { after: usize, for_good: bool },
+    Answer { errno: i32, times: usize },
     Stall { begun: &'static AtomicBool, end: &'static AtomicBool },
     Done,
 }
@@ -25,6 +26,11 @@ pub(crate) fn refuse(nth: usize, for_good: bool) {
     PLAN.set(Plan::Refuse { after: nth, for_good });
 }
 
+/// The next `times` calls are refused with `errno`.
+pub(crate) fn answer(errno: i32, times: usize) {
+    PLAN.set(Plan::Answer { errno, times });
+}
+
 /// The next call says so in `begun` and waits for `end`.
 pub(crate) fn stall(begun: &'static AtomicBool, end: &'static AtomicBool) {
     PLAN.set(Plan::Stall { begun, end });
@@ -35,6 +41,7 @@ pub(crate) fn stop() -> bool {
     match PLAN.replace(Plan::Off) {
         Plan::Off => false,
         Plan::Done | Plan::Stall { .. } => true,
+        Plan::Answer { times, .. } => times == 0,
         Plan::Refuse { after, for_good } => for_good && after == usize::MAX,
     }
 }
@@ -44,6 +51,11 @@ pub(super) fn pass(call: &'static str) -> Result<(), SysError> {
     let refused = SysError { call, errno: libc::ENOMEM };
     match PLAN.get() {
         Plan::Off | Plan::Done => Ok(()),
+        Plan::Answer { times: 0, .. } => Ok(()),
+        Plan::Answer { errno, times } => {
+            PLAN.set(Plan::Answer { errno, times: times - 1 });
+            Err(SysError { call, errno })
+        }
         Plan::Stall { begun, end } => {
             PLAN.set(Plan::Done);
             begun.store(true, Ordering::Release);

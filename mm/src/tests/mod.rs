@@ -12,4 +12,5 @@ mod protocol;
 mod random;
 mod reasons;
 mod refusals;
+mod userfault;
 mod world;
