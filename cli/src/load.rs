@@ -1,7 +1,7 @@
 //! From a file, or standard input, to a module.
 
 use seqfault::message::Escaped;
-use seqfault::{CompileError, Config, Engine, Error, Module, Result};
+use seqfault::{CompileError, Engine, Error, Module, Result};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
@@ -33,9 +33,9 @@ impl Source {
         Ok(Source { name, bytes })
     }
 
-    /// Compiles it, for an engine of its own.
-    pub(crate) fn compile(&self, config: &Config) -> Result<Module> {
-        let compiled = Module::new(&Engine::new(config)?, &self.bytes);
+    /// Compiles it.
+    pub(crate) fn compile(&self, engine: &Engine) -> Result<Module> {
+        let compiled = Module::new(engine, &self.bytes);
         compiled.map_err(|error| {
             let error = error.context(format!("cannot compile {}", self.name));
             let Some(CompileError::MissingFeatures { features, .. }) = error.downcast_ref() else {

@@ -15,6 +15,7 @@ mod invoke;
 mod load;
 mod report;
 mod run;
+mod time_limit;
 mod wast;
 
 use clap::{Parser, Subcommand};

@@ -5,10 +5,13 @@
 //! with 134, what a shell makes of SIGABRT; whatever kept a program from running ends with 1, and a
 //! wrong command line with 2 (clap's choice).
 
-use seqfault::{Error, LinkError};
+use seqfault::{CompileError, Error, LinkError};
 use seqfault_wasi::I32Exit;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// What a program that trapped ends with.
 const TRAPPED: u8 = 134;
@@ -22,6 +25,22 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     // When standard error is closed there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "{text}");
     ExitCode::from(code)
+}
+
+/// Says why the program is stopped, and ends the process, whatever its threads do.
+pub(crate) fn stop(reason: &str) -> ! {
+    /// Standard error may be full, or held by a thread that waits for it.
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let text = format!("error: {reason}\n");
+    let (said, hears) = mpsc::channel();
+    let says = thread::Builder::new().spawn(move || {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        let _ = said.send(());
+    });
+    if says.is_ok() {
+        let _ = hears.recv_timeout(PATIENCE);
+    }
+    std::process::exit(TRAPPED.into())
 }
 
 /// The exit code for a program's `status`. The system keeps 8 bits of it; a failure must not become
@@ -42,6 +61,9 @@ fn describe(error: &Error) -> (String, u8) {
     }
     if let Some(link) = error.downcast_ref::<LinkError>() {
         return (format!("error: {error}{}", remedy(link)), 1);
+    }
+    if let Some(CompileError::Interrupted) = error.downcast_ref() {
+        return (format!("error: {error}"), TRAPPED);
     }
     match error.backtrace() {
         None => (format!("error: {error}"), 1),

@@ -7,20 +7,18 @@
 use crate::args::{Dir, EngineArgs, EnvVar, Size, Span};
 use crate::entry::Entry;
 use crate::load::{self, Source};
+use crate::time_limit::{TimeLimit, exceeded};
 use clap::Args;
 use seqfault::message::Escaped;
 use seqfault::{
-    Engine, Error, ExternType, Linker, Module, ResourceLimiter, Result, Store, StoreLimits,
-    StoreLimitsBuilder, TrapCode,
+    CompileError, Engine, Error, ExternType, Linker, Module, ResourceLimiter, Result, Store,
+    StoreLimits, StoreLimitsBuilder, TrapCode,
 };
-use seqfault_wasi::{
-    BuildError, DirAccess, InterruptHandle, Interrupted, WasiCtx, WasiCtxBuilder, WasiThreads,
-};
+use seqfault_wasi::{BuildError, DirAccess, Interrupted, WasiCtx, WasiCtxBuilder, WasiThreads};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
 
 /// Stack for the host's own functions, beside what wasm may use.
 const HOST_STACK: usize = 1 << 20;
@@ -46,7 +44,7 @@ pub(crate) struct RunCommand {
     #[arg(long, value_name = "NAME")]
     invoke: Option<String>,
 
-    /// Stop the program after this time, as in 500ms, 2s or 1m
+    /// Stop after this time, as in 500ms, 2s or 1m; reading and compiling the program counts
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
 
@@ -111,30 +109,32 @@ impl RunCommand {
     }
 
     fn run(&self) -> Result<ExitCode> {
-        let module = self.module()?;
+        let limit = self.timeout.map(|Span(timeout)| TimeLimit::start(timeout)).transpose()?;
+        let outcome = self.run_within(limit.as_ref());
+        outcome.map(|()| ExitCode::SUCCESS).map_err(|error| self.explain(error))
+    }
+
+    fn run_within(&self, limit: Option<&TimeLimit>) -> Result<()> {
+        let wasi = self.wasi()?;
+        let module = self.module(limit, &wasi)?;
         let engine = module.engine();
         let entry = Entry::of(&module, self.invoke.as_deref(), &load::display_name(self.file()))?;
         let mut linker = Linker::new(engine);
         seqfault_wasi::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
         let threads = WasiThreads::with_limits(MAX_THREADS, self.thread_stack());
-        let wasi = self.wasi()?;
-        if let Some(Span(timeout)) = self.timeout {
-            stop_after(timeout, engine.clone(), wasi.interrupt_handle()?)?;
-        }
         let mut limits = self.limits();
         count_shared_memories(&mut limits, &module)?;
         let args = self.args()?;
         let main = |store: &mut Store<Host>, instance| entry.call(store, instance, &args);
         let fresh = self.stores(engine, wasi, &limits);
         threads.add_to_linker(&mut linker, &fresh()?, &module)?;
-        let outcome = if WasiThreads::<Host>::are_needed(&module) {
+        if WasiThreads::<Host>::are_needed(&module) {
             let pre = linker.instantiate_pre(&module)?;
             threads.run(&pre, fresh, |host| &mut host.wasi, main)
         } else {
             let mut store = fresh()?;
             linker.instantiate(&mut store, &module).and_then(|instance| main(&mut store, instance))
-        };
-        outcome.map(|()| ExitCode::SUCCESS).map_err(|error| self.explain(error))
+        }
     }
 
     /// What the program may have, one sum for the stores of all threads.
@@ -150,17 +150,21 @@ impl RunCommand {
     }
 
     /// The program, compiled so that it can be interrupted where that may be needed.
-    fn module(&self) -> Result<Module> {
+    fn module(&self, limit: Option<&TimeLimit>, wasi: &WasiCtx) -> Result<Module> {
         let source = Source::read(self.file())?;
         let mut config = self.engine.config();
-        config.epoch_interruption(self.timeout.is_some());
-        let module = source.compile(&config)?;
-        if self.timeout.is_some() || !WasiThreads::<Host>::are_needed(&module) {
+        config.epoch_interruption(limit.is_some());
+        let engine = Engine::new(&config)?;
+        if let Some(limit) = limit {
+            limit.interrupt(engine.clone(), wasi.interrupt_handle()?)?;
+        }
+        let module = source.compile(&engine)?;
+        if limit.is_some() || !WasiThreads::<Host>::are_needed(&module) {
             return Ok(module);
         }
         // The exit of one thread ends the others, wherever they are.
         config.epoch_interruption(true);
-        source.compile(&config)
+        source.compile(&Engine::new(&config)?)
     }
 
     /// What makes the stores: one for a program, or one for each of its threads.
@@ -204,14 +208,13 @@ impl RunCommand {
         })
     }
 
-    /// Says whose doing it is that the program was interrupted.
+    /// Says that the time limit has caused an interruption.
     fn explain(&self, error: Error) -> Error {
         let interrupted = error.trap().is_some_and(|trap| trap.code() == TrapCode::Interrupt)
-            || error.is::<Interrupted>();
+            || error.is::<Interrupted>()
+            || matches!(error.downcast_ref(), Some(CompileError::Interrupted));
         match self.timeout {
-            Some(Span(timeout)) if interrupted => {
-                error.context(format!("the program ran longer than its --timeout of {timeout:?}"))
-            }
+            Some(Span(timeout)) if interrupted => error.context(exceeded(timeout)),
             _ => error,
         }
     }
@@ -232,26 +235,5 @@ fn count_shared_memories(limits: &mut StoreLimits, module: &Module) -> Result<()
             )));
         }
     }
-    Ok(())
-}
-
-/// Interrupts the engine's guest after `timeout`, in its code or in a call that waits. The thread
-/// ends with the process.
-///
-/// The epoch goes on after that: a store that is made just then has the next tick as its deadline.
-fn stop_after(timeout: Duration, engine: Engine, waiting: InterruptHandle) -> Result<()> {
-    const TICK: Duration = Duration::from_millis(10);
-    let clock = move || {
-        thread::sleep(timeout);
-        waiting.interrupt();
-        loop {
-            engine.increment_epoch();
-            thread::sleep(TICK);
-        }
-    };
-    thread::Builder::new()
-        .name("timeout".to_owned())
-        .spawn(clock)
-        .map_err(|error| Error::from(error).context("cannot watch the --timeout"))?;
     Ok(())
 }

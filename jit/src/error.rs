@@ -47,6 +47,9 @@ pub enum CompileError {
         /// What the code generator said.
         message: String,
     },
+    /// The host has given up before all was compiled.
+    #[error("the compilation was interrupted")]
+    Interrupted,
     /// No address space or memory is left for machine code.
     #[error("no room for {bytes} bytes of machine code: {message}")]
     CodeSpace {

@@ -119,8 +119,9 @@ impl InterruptHandle {
     ///
     /// A guest that is blocked in a wait traps at once. One that computes does so where it next
     /// begins a function or a turn of a loop, if the engine's code was made
-    /// [with epoch checks](crate::Config::epoch_interruption). One that is inside a function of the
-    /// host does when it comes back.
+    /// [with epoch checks](crate::Config::epoch_interruption). Operations on large memories and
+    /// instantiations look every few milliseconds. One that is inside a function of the host does when
+    /// it comes back.
     pub fn interrupt(&self) {
         self.0.request();
     }

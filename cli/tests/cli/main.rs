@@ -9,5 +9,6 @@ mod names;
 mod run;
 mod support;
 mod threads;
+mod time_limits;
 mod traps;
 mod wast;

@@ -14,9 +14,9 @@ use crate::interrupt::Waiters;
 use crate::vm;
 use seqfault_jit::code::{CodeArena, CodeQuota};
 use seqfault_jit::process::Lock;
-use seqfault_jit::{CompileScratch, Compiler};
+use seqfault_jit::{CompileError, CompileScratch, Compiler};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The compiler, the canonical function types, and the clock that interrupts stores.
 ///
@@ -31,6 +31,8 @@ pub(crate) struct EngineInner {
     compiler: Compiler,
     types: TypeRegistry,
     epoch: AtomicU64,
+    /// Whether compilations fail.
+    gives_up: AtomicBool,
     waiters: Waiters,
     scratch: Lock<Vec<CompileScratch>>,
     code_quota: Arc<CodeQuota>,
@@ -68,6 +70,7 @@ impl Engine {
             compiler: Compiler::new(config.tunables.clone())?,
             types: TypeRegistry::default(),
             epoch: AtomicU64::new(0),
+            gives_up: AtomicBool::new(false),
             waiters: Waiters::default(),
             scratch: Lock::default(),
             trampolines: CodeArena::of_pages(code_quota.clone()),
@@ -87,6 +90,22 @@ impl Engine {
         // SeqCst: see `interrupt`.
         let before = self.0.epoch.fetch_add(1, Ordering::SeqCst);
         self.0.waiters.wake_due(before.wrapping_add(1));
+    }
+
+    /// Makes compilations fail with [`CompileError::Interrupted`], those under way between two
+    /// functions and all that begin later, for hosts that give up. May be called from any thread.
+    pub fn interrupt_compilations(&self) {
+        // Relaxed: nothing else is told by it.
+        self.0.gives_up.store(true, Ordering::Relaxed);
+    }
+
+    /// An error if compilations have been interrupted.
+    pub(crate) fn check_compilation(&self) -> Result<(), CompileError> {
+        // Relaxed: as above.
+        match self.0.gives_up.load(Ordering::Relaxed) {
+            true => Err(CompileError::Interrupted),
+            false => Ok(()),
+        }
     }
 
     /// Whether both are the same engine.

@@ -117,7 +117,13 @@ impl Evaluation {
     }
 
     fn pop(&mut self) -> u128 {
-        match self.stack.pop().expect("validated") {
+        let item = self.stack.pop().expect("validated");
+        self.value(item)
+    }
+
+    /// What an item stands for now.
+    fn value(&self, item: Item) -> u128 {
+        match item {
             Item::Plain(value) => value,
             Item::Rooted(place) => self.store().roots().at(place).into(),
         }
@@ -182,10 +188,7 @@ impl Evaluation {
         let offset = |index: u32| HEADER_SIZE + index * storage.size();
         match elements {
             Elements::Default => {}
-            Elements::Repeated => {
-                let value = self.pop();
-                (0..len).for_each(|index| self.write(array, offset(index), storage, value));
-            }
+            Elements::Repeated => return self.repeat(array, len, storage),
             Elements::Listed => {
                 for index in (0..len).rev() {
                     let value = self.pop();
@@ -194,6 +197,23 @@ impl Evaluation {
             }
         }
         self.push_reference(array);
+        Ok(())
+    }
+
+    /// Fills a new array with the value below, in pieces, and pushes it.
+    fn repeat(&mut self, array: RawRef, len: u32, storage: StorageType) -> Result<()> {
+        const PIECE: u32 = 1 << 18;
+        let value = self.stack.pop().expect("validated");
+        self.push_reference(array);
+        let array = *self.stack.last().expect("pushed above");
+        for start in (0..len).step_by(PIECE as usize) {
+            // SAFETY: the caller of `evaluate` promises it. What is held is rooted.
+            unsafe { StoreOpaque::check_interrupt(self.store)? };
+            let (array, value) = (self.value(array) as RawRef, self.value(value));
+            for index in start..len.min(start + PIECE) {
+                self.write(array, HEADER_SIZE + index * storage.size(), storage, value);
+            }
+        }
         Ok(())
     }
 

@@ -42,7 +42,7 @@ pub(super) unsafe fn instantiate(
         take_imports(&mut *store, &mut instance, imports);
         instance.fill_func_refs();
         create_tags(&mut *store, &mut instance);
-        create_memories(store, &mut instance)?;
+        create_memories(store, &mut instance).map_err(without_frames)?;
         // From here on its references are among the store's roots.
         let (index, instance) = (*store).add_instance(instance);
         if let Err(error) = create_globals_and_tables(store, instance) {
@@ -59,7 +59,8 @@ pub(super) unsafe fn instantiate(
     }
 }
 
-/// Takes back an instance whose globals and tables could not all be made: the last of the store.
+/// Takes back an instance whose globals and tables could not all be made: the last of the store,
+/// unless the embedder has made others when it was asked whether to interrupt. Then it stays, unused.
 ///
 /// Nobody else can have its objects, but they are there until the next collection, which needs their
 /// types.
@@ -73,7 +74,7 @@ fn abandon(store: &mut StoreOpaque, instance: *const InstanceData) {
     for index in 0..info.types.len() as u32 {
         store.keep_type(module.registered_type(index));
     }
-    store.remove_last_instance();
+    store.remove_last_instance(instance);
 }
 
 /// # Safety
@@ -140,6 +141,7 @@ unsafe fn create_memories(store: *mut StoreOpaque, instance: &mut InstanceData) 
     for &ty in &info.memories[info.num_imported_memories..] {
         // SAFETY: the caller's promise.
         unsafe {
+            StoreOpaque::check_interrupt(store)?;
             let index = allocate_memory(store, ty)?;
             instance.push_memory(&*store, index);
         }
@@ -159,6 +161,7 @@ unsafe fn create_tables(store: *mut StoreOpaque, instance: *mut InstanceData) ->
         // SAFETY: the caller's promise; constant expressions evaluate to the store's references,
         // and making a table allocates no object.
         unsafe {
+            StoreOpaque::check_interrupt(store)?;
             let init = match &table.init {
                 Some(init) => const_expr::evaluate_reference(store, instance, init)?,
                 None => 0,
@@ -180,6 +183,7 @@ unsafe fn create_globals(store: *mut StoreOpaque, instance: *mut InstanceData) -
     for (init, global) in info.global_inits.iter().zip(info.num_imported_globals..) {
         // SAFETY: the instance's own global, and validation says that the types agree.
         unsafe {
+            StoreOpaque::check_interrupt(store)?;
             let value = const_expr::evaluate(store, instance, init)?;
             write_global((*instance).global(global as u32), value);
         }

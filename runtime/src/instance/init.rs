@@ -31,6 +31,7 @@ pub(super) unsafe fn evaluate_segments(
             };
             (*instance).elements.push(Some(vec![0; items.len()].into()));
             for (index, item) in items.iter().enumerate() {
+                StoreOpaque::check_interrupt(store)?;
                 let value = evaluate_reference(store, instance, item)?;
                 let values = (*instance).elements.last_mut().and_then(Option::as_mut);
                 values.expect("pushed above")[index] = value;

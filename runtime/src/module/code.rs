@@ -63,6 +63,7 @@ impl ModuleCode {
     /// Compiles one function unless that has been done, and returns where its code starts.
     pub(super) fn compile(&self, module: &ModuleInner, defined: usize) -> Result<*const u8> {
         let code = self.functions[defined].get(|| {
+            module.engine.check_compilation()?;
             let func = (module.info.num_imported_functions + defined) as u32;
             let compiler = module.engine.compiler();
             let compiled = module.engine.with_scratch(|scratch| {
@@ -97,6 +98,7 @@ impl ModuleCode {
         let compiler = module.engine.compiler();
         let mut unit = UnitBuilder::new();
         for defined in batch.clone() {
+            module.engine.check_compilation()?;
             let func = (module.info.num_imported_functions + defined) as u32;
             unit.push(compiler.compile_function(scratch, module.source(), func)?);
         }

@@ -77,7 +77,7 @@ impl Module {
     pub fn from_binary(engine: &Engine, bytes: &[u8]) -> Result<Module> {
         let features = engine.config().features;
         let ParsedModule { info, bodies } = parse(bytes, features)?;
-        validate_bodies(bytes, bodies)?;
+        validate_bodies(engine, bytes, bodies)?;
         let offsets = VMOffsets::new(&info);
         let types = register_types(engine, &info);
         let type_ids = types.iter().map(RegisteredType::id).collect();
@@ -108,7 +108,7 @@ impl Module {
     /// As [`Module::from_binary`], except for what only shows when code is generated.
     pub fn validate(engine: &Engine, bytes: &[u8]) -> Result<()> {
         let parsed = parse(bytes, engine.config().features)?;
-        Ok(validate_bodies(bytes, parsed.bodies)?)
+        validate_bodies(engine, bytes, parsed.bodies)
     }
 
     /// The engine it belongs to.
@@ -278,11 +278,24 @@ fn register_types(engine: &Engine, info: &ModuleInfo) -> Box<[RegisteredType]> {
 }
 
 /// Validates function bodies on all cores.
-fn validate_bodies(bytes: &[u8], bodies: Vec<BodyValidation>) -> Result<(), CompileError> {
+fn validate_bodies(engine: &Engine, bytes: &[u8], bodies: Vec<BodyValidation>) -> Result<()> {
     const GRAIN: usize = 32;
-    let validate = |scratch: &mut ValidationScratch, body: BodyValidation| body.run(bytes, scratch);
-    let checked = try_map(bodies, GRAIN, validate);
-    checked.map(|_| ()).map_err(|invalid: InvalidBody| invalid.into_error(bytes))
+    // What an invalid body makes of the module is found out once, not on each thread.
+    let validate = |scratch: &mut ValidationScratch, body: BodyValidation| {
+        engine.check_compilation().map_err(Stop::Interrupted)?;
+        body.run(bytes, scratch).map_err(Stop::Invalid)
+    };
+    match try_map(bodies, GRAIN, validate) {
+        Ok(_) => Ok(()),
+        Err(Stop::Invalid(invalid)) => Err(invalid.into_error(bytes).into()),
+        Err(Stop::Interrupted(error)) => Err(error.into()),
+    }
+}
+
+/// Why bodies were not all validated.
+enum Stop {
+    Invalid(InvalidBody),
+    Interrupted(CompileError),
 }
 
 /// The binary format of what may be text.

@@ -169,6 +169,23 @@ impl StoreOpaque {
         self.interrupt.set_deadline(u64::MAX);
     }
 
+    /// Asks, between pieces of work that the host does for a guest, whether the guest is to be
+    /// interrupted: an error if it is. The embedder's code may run, if it decides about that.
+    ///
+    /// # Safety
+    ///
+    /// As for [`StoreOpaque::whole`]. As a collection may happen, references must be rooted.
+    pub(crate) unsafe fn check_interrupt(this: *mut StoreOpaque) -> Result<()> {
+        // SAFETY: the caller's promise; the first borrow ends before the second begins.
+        unsafe {
+            let store = &*this;
+            match store.interrupt.is_due(store.engine.current_epoch()) {
+                true => StoreOpaque::whole(this).new_epoch(),
+                false => Ok(()),
+            }
+        }
+    }
+
     pub(crate) fn interrupt(&self) -> &Arc<Interrupt> {
         &self.interrupt
     }
@@ -323,9 +340,12 @@ impl StoreOpaque {
         &mut self.exceptions
     }
 
-    /// Takes back the instance that was added last, which nothing refers to.
-    pub(crate) fn remove_last_instance(&mut self) {
-        self.instances.pop();
+    /// Takes back an instance, which nothing refers to, if it was added last.
+    pub(crate) fn remove_last_instance(&mut self, instance: *const InstanceData) {
+        let last = self.instances.len().checked_sub(1);
+        if last.is_some_and(|last| std::ptr::eq(&self.instances[last], instance)) {
+            self.instances.pop();
+        }
     }
 
     /// The heap, if there is one.

@@ -11,7 +11,8 @@ use crate::instance::InstanceData;
 use crate::store::StoreOpaque;
 use crate::trap::{TrapCode, TrapReason};
 use crate::vm::trap_of;
-use seqfault_mm::Region;
+use seqfault_mm::{Fault, Region};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -42,8 +43,16 @@ pub(crate) unsafe fn memory_copy(
     let (to, from) = unsafe { (memory_of(store, instance, to), memory_of(store, instance, from)) };
     let source = from.range(from_addr, len).ok_or(OUT_OF_BOUNDS)?;
     let target = to.range(to_addr, len).ok_or(OUT_OF_BOUNDS)?;
-    let (to, from) = ((to.region(), target.start), (from.region(), source.start));
-    Ok(Region::copy(to, from, source.len()).map_err(trap_of)?)
+    let len = source.len();
+    // The last piece first where a piece would overwrite the source of a later one.
+    let backward = std::ptr::eq(to, from) && source.start < target.start;
+    let copy = |piece: Range<usize>| {
+        let at = if backward { len - piece.end } else { piece.start };
+        let (to, from) = ((to.region(), target.start + at), (from.region(), source.start + at));
+        Region::copy(to, from, piece.len())
+    };
+    // SAFETY: see the head of this file.
+    unsafe { in_pieces(store, len, copy) }
 }
 
 pub(crate) unsafe fn memory_fill(
@@ -57,7 +66,37 @@ pub(crate) unsafe fn memory_fill(
     // SAFETY: see the head of this file.
     let memory = unsafe { memory_of(store, instance, memory) };
     let range = memory.range(addr, len).ok_or(OUT_OF_BOUNDS)?;
-    Ok(memory.region().fill(range.start, byte as u8, range.len()).map_err(trap_of)?)
+    let fill = |piece: Range<usize>| {
+        memory.region().fill(range.start + piece.start, byte as u8, piece.len())
+    };
+    // SAFETY: see the head of this file.
+    unsafe { in_pieces(store, range.len(), fill) }
+}
+
+/// Does `work` for `len` bytes in pieces, and asks between them whether the guest is to be
+/// interrupted.
+///
+/// # Safety
+///
+/// `store` must be the one that runs on this thread, and not borrowed.
+unsafe fn in_pieces(
+    store: *mut StoreOpaque,
+    len: usize,
+    mut work: impl FnMut(Range<usize>) -> Result<(), Fault>,
+) -> Result<()> {
+    /// A few milliseconds, where all pages are touched for the first time.
+    const PIECE: usize = 4 << 20;
+    let mut done = 0;
+    loop {
+        let end = len.min(done + PIECE);
+        work(done..end).map_err(trap_of)?;
+        if end == len {
+            return Ok(());
+        }
+        done = end;
+        // SAFETY: the caller's promise.
+        unsafe { StoreOpaque::check_interrupt(store)? };
+    }
 }
 
 pub(crate) unsafe fn memory_discard(
