@@ -71,9 +71,7 @@ impl EngineArgs {
         if let Some(Size(bytes)) = self.memory64_reservation {
             config.memory64_reservation(bytes as u64);
         }
-        if let Some(kind) = self.pager.kind() {
-            config.pager(kind);
-        }
+        config.pager(self.pager.kind());
         config.memory_resident_limit(self.resident_limit.map(|Size(bytes)| bytes));
         config.gc_heap_limit(self.gc_heap_limit.map(|Size(bytes)| bytes));
         config.speculation(!self.no_speculation);
@@ -103,12 +101,12 @@ enum Pager {
 }
 
 impl Pager {
-    fn kind(self) -> Option<PagerKind> {
+    fn kind(self) -> PagerKind {
         match self {
-            Pager::Auto => None,
-            Pager::Protect => Some(PagerKind::Protect),
-            Pager::Uffd => Some(PagerKind::Uffd),
-            Pager::Eager => Some(PagerKind::Eager),
+            Pager::Auto => PagerKind::Auto,
+            Pager::Protect => PagerKind::Protect,
+            Pager::Uffd => PagerKind::Uffd,
+            Pager::Eager => PagerKind::Eager,
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Config {
     pub(crate) compilation: Compilation,
     pub(crate) max_wasm_stack: usize,
     pub(crate) max_backtrace_frames: usize,
-    pub(crate) pager: Option<PagerKind>,
+    pub(crate) pager: PagerKind,
     pub(crate) speculation: bool,
     pub(crate) memory_resident_limit: Option<usize>,
     pub(crate) check_segments_first: bool,
@@ -58,7 +58,7 @@ impl Config {
             compilation: Compilation::Lazy,
             max_wasm_stack: 1 << 20,
             max_backtrace_frames: 64,
-            pager: None,
+            pager: PagerKind::Auto,
             speculation: true,
             memory_resident_limit: None,
             check_segments_first: false,
@@ -172,9 +172,10 @@ impl Config {
         self
     }
 
-    /// How pages of linear memories are made present. Default: what suits the system.
+    /// How pages of linear memories and of heaps are made present. Default: [`PagerKind::Auto`], the
+    /// best that the system allows.
     pub fn pager(&mut self, pager: PagerKind) -> &mut Config {
-        self.pager = Some(pager);
+        self.pager = pager;
         self
     }
 

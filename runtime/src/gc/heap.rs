@@ -67,12 +67,11 @@ impl GcHeap {
         // At most `LARGEST`, which is a multiple of the granule.
         let half = wanted.next_multiple_of(GRANULE_SIZE).max(GRANULE_SIZE) as u32;
         let maximum = NULL_OBJECT as usize + 2 * half as usize;
-        let mut options =
-            RegionOptions::new(maximum).accessible(maximum).speculation(config.speculation);
-        if let Some(pager) = config.pager {
-            options = options.pager(pager);
-        }
-        let region = options.build()?;
+        let region = RegionOptions::new(maximum)
+            .accessible(maximum)
+            .speculation(config.speculation)
+            .pager(config.pager)
+            .build()?;
         region.protect(0..NULL_OBJECT as usize, Protection::NoAccess)?;
         Ok(GcHeap {
             region,

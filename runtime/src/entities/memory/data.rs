@@ -91,15 +91,12 @@ impl MemoryData {
     pub(super) fn new(config: &Config, plan: Plan) -> Result<MemoryData> {
         let Plan { ty, space: AddressSpace { capacity, reach }, len } = plan;
         let maximum = capacity.next_multiple_of(WASM_PAGE_SIZE);
-        let mut options = RegionOptions::new(maximum)
+        let region = RegionOptions::new(maximum)
             .guard(reach - maximum)
             .accessible(len.next_multiple_of(PAGE_SIZE))
             .speculation(config.speculation)
-            .resident_limit(config.memory_resident_limit);
-        if let Some(pager) = config.pager {
-            options = options.pager(pager);
-        }
-        let region = options
+            .resident_limit(config.memory_resident_limit)
+            .pager(config.pager)
             .build()
             .map_err(|error| Error::from(error).context("cannot reserve a linear memory"))?;
         let vm = VMMemory { base: region.base(), len: AtomicUsize::new(len) };
