@@ -13,7 +13,8 @@ pub enum PagerKind {
     /// The best that this host allows: `Uffd` where the kernel lets us, `Protect` elsewhere. Each region has what it got:
     /// the kernel may refuse one that it grants to another.
     Auto,
-    /// No access until touched; `mprotect` of the window in the fault. Works wherever `mmap` does.
+    /// No access until touched; `mprotect` of the window in the fault. Works wherever `mmap` does, and never calls
+    /// `userfaultfd`.
     Protect,
     /// `userfaultfd` with SIGBUS, in user mode only; `UFFDIO_COPY` of the window in the fault. No kernel lock is taken
     /// for writing. Not available where it is denied (containers, old kernels).
