@@ -65,6 +65,17 @@ pub enum Error {
         "the region belongs to the process that forked this one; a child makes regions of its own"
     )]
     Inherited,
+    /// Somebody installed a signal handler over ours, which is to stay: first touches of pages would not reach us.
+    #[error(
+        "the handler of {signal} was replaced by {by}, which would get the faults of this library and end the \
+         process: install it before the first engine or region is made, or let its place be taken back"
+    )]
+    HandlerDisplaced {
+        /// Of which signal.
+        signal: &'static str,
+        /// Whose handler is there now: symbol, file, address.
+        by: String,
+    },
     /// Another hook was installed before.
     #[error("another signal hook is installed in this process")]
     HookTaken,

@@ -52,8 +52,9 @@ pub use image::Image;
 pub use options::RegionOptions;
 pub use pager::PagerKind;
 pub use region::Region;
+pub use signal::DisplacedHandlers;
 pub use space::Counters;
-pub use stack::{ensure_alt_stack, stack_bounds};
+pub use stack::{prepare_thread, stack_bounds};
 
 /// Bytes in a host page: the unit of `discard`, `protect` and of accessible lengths.
 pub const PAGE_SIZE: usize = space::PAGE;

@@ -4,7 +4,9 @@ use crate::error::{Error, Result};
 use crate::primitive::MAX_SHARDS;
 use crate::space::{Blueprint, PAGE, WindowSizes};
 use crate::sys::LINUX;
-use crate::{GRANULE_SIZE, PagerKind, Region, process, record, registry, signal};
+use crate::{
+    DisplacedHandlers, GRANULE_SIZE, PagerKind, Region, process, record, registry, signal,
+};
 use std::ops::RangeInclusive;
 
 /// Builder of a [`Region`].
@@ -18,6 +20,7 @@ pub struct RegionOptions {
     speculation: bool,
     shards: usize,
     windows: Option<WindowSizes>,
+    displaced: DisplacedHandlers,
 }
 
 impl RegionOptions {
@@ -32,6 +35,7 @@ impl RegionOptions {
             speculation: true,
             shards: MAX_SHARDS,
             windows: None,
+            displaced: DisplacedHandlers::Reclaim,
         }
     }
 
@@ -83,11 +87,19 @@ impl RegionOptions {
         Self { windows: Some(windows), ..self }
     }
 
+    /// What to do when somebody else's handler is found in the place of ours (default: take it back). Looking takes a
+    /// microsecond; [`DisplacedHandlers::Ignore`] is for callers that [`check`](crate::signal::check) themselves.
+    #[must_use]
+    pub fn displaced_handlers(self, displaced: DisplacedHandlers) -> Self {
+        Self { displaced, ..self }
+    }
+
     /// Reserves the address space.
     ///
     /// # Errors
     /// When the sizes fit no address space, the accessible length exceeds the maximum or is not a multiple of the page
-    /// size, the pager is not to be had or cannot limit what is resident though it is to, or the system refuses the reservation.
+    /// size, the pager is not to be had or cannot limit what is resident though it is to, a handler of ours was displaced
+    /// and is to stay so, or the system refuses the reservation.
     pub fn build(&self) -> Result<Region> {
         let host = region::page::size();
         if host != PAGE {
@@ -96,7 +108,7 @@ impl RegionOptions {
         let process = process::current()?;
         let kind = self.pager.resolve(process)?;
         if kind.pager().faults() {
-            signal::ensure_installed()?;
+            signal::check_handlers(self.displaced)?;
         } else if self.resident_limit.is_some() {
             return Err(Error::Unlimited { pager: kind });
         }

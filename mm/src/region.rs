@@ -9,7 +9,7 @@ use crate::error::{Error, Fault, FaultKind, Result};
 use crate::record::{self, Record};
 use crate::space::{Counters, PAGE, PageRange, Pool};
 use crate::sys::LINUX;
-use crate::{Access, Image, PagerKind, Protection, copy, registry};
+use crate::{Access, Image, PagerKind, Protection, copy, registry, stack};
 
 /// A reservation of address space whose pages come when they are touched.
 ///
@@ -308,11 +308,13 @@ impl Region {
         })
     }
 
-    /// Refuses ranges outside of the accessible part, and all of a region that is inherited, before any byte moves.
+    /// Refuses ranges outside of the accessible part, and all of a region that is inherited, before any byte moves; and
+    /// prepares the thread for moving them.
     fn check(&self, offset: usize, len: usize) -> std::result::Result<(), Fault> {
         if self.record.is_inherited() {
             return Err(self.fault(FaultKind::Inherited, offset));
         }
+        stack::prepare_copy();
         let accessible = self.accessible();
         match offset.checked_add(len) {
             Some(end) if end <= accessible => Ok(()),

@@ -1,7 +1,8 @@
-//! Stacks of the calling thread: the alternate one that signal handlers run on, and the bounds of the normal one.
+//! What a thread needs to take our signals: an alternate stack, and that they are not blocked. And the bounds of its
+//! normal stack.
 
 use std::cell::Cell;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::ops::Range;
 use std::ptr;
 
@@ -9,9 +10,12 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
 use crate::PAGE_SIZE;
 use crate::error::{Error, Result};
+use crate::signal::SIGNALS;
 
-/// What our handler, the hook above it and a chained handler may use.
-const WANTED: usize = 64 << 10;
+/// An alternate stack that our handler, the hook above it and a handler of a host that set it up can do with.
+const ENOUGH: usize = 64 << 10;
+/// What we give, since handlers that we chain to run there, too, and know no such limit. Unused pages cost nothing.
+const GIVEN: usize = 256 << 10;
 
 /// An alternate stack of ours. Dropped, and so unmapped, when the thread ends.
 struct AltStack {
@@ -26,25 +30,108 @@ thread_local! {
     static BOUNDS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// Makes sure that the calling thread has an alternate signal stack that is large enough, with a guard page below.
+/// Makes sure that faults of the calling thread can be handled: it has an alternate signal stack that is large enough,
+/// with a guard page below, and SIGSEGV, SIGBUS, SIGILL and SIGFPE are not blocked. The kernel kills a process for a
+/// fault whose signal is blocked; pools of threads often block all.
 ///
-/// A stack that is large enough already stays. Ours goes when the thread ends. Cheap when done before.
+/// A stack that is large enough already stays. Ours goes when the thread ends. Done once a thread: one load after that.
+/// A thread that blocks the signals later, or gets a smaller stack, calls [`signal::check`](crate::signal::check).
+///
+/// Where the system refuses alternate stacks the handler runs on the normal one.
 ///
 /// # Errors
-/// When there is no memory for it.
-pub fn ensure_alt_stack() -> Result<()> {
-    if READY.get() {
-        return Ok(());
+/// When there is no memory for the stack, or the system refuses to unblock the signals.
+pub fn prepare_thread() -> Result<()> {
+    if READY.get() { Ok(()) } else { prepare_thread_anew() }
+}
+
+/// Prepares the calling thread for a copy, which has an error for what the guest does only: whoever cannot be prepared
+/// hears so where it enters a store.
+pub(crate) fn prepare_copy() {
+    if !READY.get() {
+        let _ = prepare_thread_anew();
     }
-    let wanted = WANTED + smallest_frame();
-    if current()?.is_none_or(|stack| stack.ss_size < wanted) {
-        let stack = AltStack::map(wanted)?;
-        stack.install()?;
-        // `set` drops a former one, which is not in use any more.
-        OWNED.set(Some(stack));
-    }
+}
+
+/// As [`prepare_thread`], for a thread that may have changed its mask or its stack since.
+#[cold]
+pub(crate) fn prepare_thread_anew() -> Result<()> {
+    ensure_alt_stack()?;
+    unblock()?;
     READY.set(true);
     Ok(())
+}
+
+fn ensure_alt_stack() -> Result<()> {
+    // Not to be had, then (a filter).
+    let Ok(current) = current() else { return Ok(()) };
+    // A thread on its alternate stack cannot change it.
+    let stays = |stack: &libc::stack_t| {
+        stack.ss_size >= ENOUGH + smallest_frame() || stack.ss_flags & libc::SS_ONSTACK != 0
+    };
+    if current.as_ref().is_some_and(stays) {
+        return Ok(());
+    }
+    // A thread that is ending has given its stack back already.
+    let Ok(owned) = OWNED.try_with(Cell::take) else { return Ok(()) };
+    let stack = match owned {
+        // Somebody put another in its place.
+        Some(stack) => stack,
+        None => AltStack::map(GIVEN + smallest_frame())?,
+    };
+    if stack.install().is_ok() {
+        OWNED.set(Some(stack));
+    }
+    Ok(())
+}
+
+/// Unblocks our signals, if one is blocked.
+fn unblock() -> Result<()> {
+    let is_blocked = |mask: &libc::sigset_t| {
+        // SAFETY: the set is initialised, and the numbers are signals'.
+        SIGNALS.iter().any(|&signo| unsafe { libc::sigismember(mask, signo) } == 1)
+    };
+    if !is_blocked(&change_mask(libc::SIG_BLOCK, None)?) {
+        return Ok(());
+    }
+    let mut ours = empty();
+    for signo in SIGNALS {
+        // SAFETY: the set is writable, and the number is a signal's.
+        unsafe { libc::sigaddset(&raw mut ours, signo) };
+    }
+    change_mask(libc::SIG_UNBLOCK, Some(&ours)).map(drop)
+}
+
+/// Blocks all signals; what was blocked before, if that could be done. Async-signal-safe, for our handler.
+pub(crate) fn block_signals() -> Option<libc::sigset_t> {
+    let mut all = empty();
+    // SAFETY: the set is writable.
+    unsafe { libc::sigfillset(&raw mut all) };
+    change_mask(libc::SIG_SETMASK, Some(&all)).ok()
+}
+
+/// Blocks `mask` and nothing else. Async-signal-safe, for our handler.
+pub(crate) fn set_mask(mask: &libc::sigset_t) {
+    let _ = change_mask(libc::SIG_SETMASK, Some(mask));
+}
+
+fn empty() -> libc::sigset_t {
+    // SAFETY: all zeroes are a set, the empty one.
+    unsafe { mem::zeroed() }
+}
+
+/// Changes which signals are blocked on the calling thread; what was blocked before.
+fn change_mask(how: i32, set: Option<&libc::sigset_t>) -> Result<libc::sigset_t> {
+    let mut old = empty();
+    let set = set.map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: null changes nothing; the other set is writable.
+    match unsafe { libc::pthread_sigmask(how, set, &raw mut old) } {
+        0 => Ok(old),
+        errno => Err(Error::System {
+            call: "pthread_sigmask",
+            source: std::io::Error::from_raw_os_error(errno),
+        }),
+    }
 }
 
 /// Bytes that the kernel itself needs for a signal frame (large with AVX-512 and AMX).

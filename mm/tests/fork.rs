@@ -14,7 +14,7 @@ use common::child::{in_child, passed};
 use common::forked::{BOTH, Forked, How, child, start};
 use seqfault_mm::{
     Access, Error, FaultKind, Image, PAGE_SIZE, PagerKind, Protection, Region, RegionOptions,
-    ensure_alt_stack, is_managed,
+    is_managed, prepare_thread,
 };
 
 const MIB: usize = 1 << 20;
@@ -43,7 +43,7 @@ fn options(kind: PagerKind) -> RegionOptions {
 }
 
 fn parents(kind: PagerKind) -> Region {
-    ensure_alt_stack().unwrap();
+    prepare_thread().unwrap();
     let region = options(kind).build().unwrap();
     region.write(WRITTEN, MARK).unwrap();
     region
@@ -64,7 +64,7 @@ fn is_untouched(region: &Region) {
 
 /// Makes regions with each pager and does all with them that can be done.
 fn works_for_itself() {
-    ensure_alt_stack().unwrap();
+    prepare_thread().unwrap();
     for kind in KINDS.into_iter().chain([PagerKind::Auto]) {
         if !available(kind) {
             continue;
@@ -348,7 +348,7 @@ fn a_child_has_no_descriptor_of_its_parents_memory() {
 
 /// Faults, discards, grows, protects until told to stop; each thread in 4 MiB of its own.
 fn churn(region: &Region, own: usize, stop: &AtomicBool) {
-    ensure_alt_stack().unwrap();
+    prepare_thread().unwrap();
     let image = Image::new(&[9; 10 * PAGE_SIZE]).unwrap();
     let mut accessible = 16 * MIB;
     let start = own * 4 * MIB;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use common::child::{in_child, passed};
 use common::{load, prepare, store};
 use seqfault_mm::signal::{self, Disposition, Signal};
-use seqfault_mm::{Error, FaultKind, Region, RegionOptions, ensure_alt_stack, stack_bounds};
+use seqfault_mm::{Error, FaultKind, Region, RegionOptions, prepare_thread, stack_bounds};
 
 const NOWHERE: usize = 0x10;
 
@@ -165,7 +165,7 @@ fn errno_survives_a_fault() {
     }
     let output = in_child("errno_survives_a_fault", || {
         signal::install(hook).unwrap();
-        ensure_alt_stack().unwrap();
+        prepare_thread().unwrap();
         // SAFETY: the location is this thread's.
         let errno = unsafe { libc::__errno_location() };
         // SAFETY: as above.
@@ -235,10 +235,10 @@ fn alt_stack() -> libc::stack_t {
 #[test]
 fn the_alternate_stack_is_large_and_stays() {
     std::thread::spawn(|| {
-        ensure_alt_stack().unwrap();
+        prepare_thread().unwrap();
         let first = alt_stack();
         assert!(first.ss_flags & libc::SS_DISABLE == 0 && first.ss_size >= 64 << 10);
-        ensure_alt_stack().unwrap();
+        prepare_thread().unwrap();
         assert_eq!(alt_stack().ss_sp, first.ss_sp);
     })
     .join()
@@ -248,7 +248,7 @@ fn the_alternate_stack_is_large_and_stays() {
 #[test]
 fn the_alternate_stack_has_a_guard_page_below() {
     let output = in_child("the_alternate_stack_has_a_guard_page_below", || {
-        ensure_alt_stack().unwrap();
+        prepare_thread().unwrap();
         let low = alt_stack().ss_sp.cast::<u8>();
         // SAFETY: the lowest byte is mapped.
         unsafe { low.write_volatile(1) };
@@ -263,7 +263,7 @@ fn the_alternate_stack_has_a_guard_page_below() {
 fn threads_give_their_alternate_stacks_back() {
     let output = in_child("threads_give_their_alternate_stacks_back", || {
         let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
-        let run = || std::thread::spawn(|| ensure_alt_stack().unwrap()).join().unwrap();
+        let run = || std::thread::spawn(|| prepare_thread().unwrap()).join().unwrap();
         (0..8).for_each(|_| run());
         let before = mappings();
         (0..200).for_each(|_| run());
@@ -335,7 +335,7 @@ fn a_page_that_somebody_else_takes_away_for_a_moment_is_waited_for() {
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
         });
-        ensure_alt_stack().unwrap();
+        prepare_thread().unwrap();
         while away.load(Ordering::Acquire) < 10 {
             // SAFETY: inside the region.
             assert_eq!(unsafe { region.base().read_volatile() }, 1);

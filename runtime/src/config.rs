@@ -2,7 +2,7 @@
 
 use crate::types::WASM_PAGE_SIZE;
 use seqfault_jit::{Feature, OptLevel, Tunables, WasmFeatures, WasmVersion};
-use seqfault_mm::PagerKind;
+use seqfault_mm::{DisplacedHandlers, PagerKind};
 
 /// When functions are compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub struct Config {
     pub(crate) max_wasm_stack: usize,
     pub(crate) max_backtrace_frames: usize,
     pub(crate) pager: PagerKind,
+    pub(crate) displaced_handlers: DisplacedHandlers,
     pub(crate) speculation: bool,
     pub(crate) memory_resident_limit: Option<usize>,
     pub(crate) check_segments_first: bool,
@@ -59,6 +60,7 @@ impl Config {
             max_wasm_stack: 1 << 20,
             max_backtrace_frames: 64,
             pager: PagerKind::Auto,
+            displaced_handlers: DisplacedHandlers::Reclaim,
             speculation: true,
             memory_resident_limit: None,
             check_segments_first: false,
@@ -176,6 +178,18 @@ impl Config {
     /// best that the system allows.
     pub fn pager(&mut self, pager: PagerKind) -> &mut Config {
         self.pager = pager;
+        self
+    }
+
+    /// What to do when another part of the process has installed a handler for SIGSEGV, SIGBUS, SIGILL
+    /// or SIGFPE after the first engine was made, in the place of the runtime's. Default:
+    /// [`DisplacedHandlers::Reclaim`].
+    ///
+    /// The runtime looks when a module is instantiated and a memory is made, and when a fault has
+    /// reached it through another handler; [`Engine::check_signals`](crate::Engine::check_signals)
+    /// looks at once.
+    pub fn displaced_handlers(&mut self, displaced: DisplacedHandlers) -> &mut Config {
+        self.displaced_handlers = displaced;
         self
     }
 

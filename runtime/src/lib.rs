@@ -58,7 +58,7 @@ pub use interrupt::InterruptHandle;
 pub use linker::Linker;
 pub use module::Module;
 pub use seqfault_jit::{CompileError, Feature, OptLevel, UnknownFeature, WasmVersion, message};
-pub use seqfault_mm::{Access, PagerKind};
+pub use seqfault_mm::{Access, DisplacedHandlers, PagerKind};
 pub use store::{
     AsContext, AsContextMut, ResourceLimiter, Store, StoreContext, StoreContextMut, StoreLimits,
     StoreLimitsBuilder, UpdateDeadline,

@@ -1,10 +1,10 @@
 //! x86-64 Linux: the layout of `ucontext_t`, and the copy routines.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 
 use libc::{
     REG_EFL, REG_ERR, REG_R8, REG_R9, REG_RAX, REG_RBP, REG_RCX, REG_RDI, REG_RDX, REG_RIP,
-    REG_RSI, REG_RSP, ucontext_t,
+    REG_RSI, REG_RSP, siginfo_t, ucontext_t,
 };
 
 use crate::Access;
@@ -30,6 +30,67 @@ fn get(context: &ucontext_t, register: c_int) -> usize {
 
 fn set(context: &mut ucontext_t, register: c_int, value: u64) {
     context.uc_mcontext.gregs[register as usize] = value.cast_signed();
+}
+
+/// An entry point of the signal handler, as the kernel calls it.
+pub(crate) type SignalEntry = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
+
+/// The entry points: all lead to the same handler, which is told the number. One table, since a function may have more
+/// than one address.
+pub(crate) static SIGNAL_ENTRIES: [SignalEntry; 8] = [
+    signal_entry::<0>,
+    signal_entry::<1>,
+    signal_entry::<2>,
+    signal_entry::<3>,
+    signal_entry::<4>,
+    signal_entry::<5>,
+    signal_entry::<6>,
+    signal_entry::<7>,
+];
+
+/// Calls the handler with two arguments more: whether the kernel called this, and `ENTRY`.
+///
+/// The kernel's frame (`struct rt_sigframe`) is a return address and the context right behind it; who else calls passes a
+/// context that lies elsewhere.
+///
+/// # Safety
+/// Called as a signal handler that was installed with `SA_SIGINFO` is.
+#[unsafe(naked)]
+unsafe extern "C" fn signal_entry<const ENTRY: usize>(
+    signo: c_int,
+    info: *mut siginfo_t,
+    context: *mut c_void,
+) {
+    // The head is read by other copies of this library, other versions included: it stays as it is.
+    std::arch::naked_asm!(
+        "jmp 2f",
+        ".ascii \"seqfault signal v1\"",
+        "3: .long {next_handler} - 3b",
+        "2: lea rax, [rsp + 8]",
+        "xor ecx, ecx",
+        "cmp rax, rdx",
+        "sete cl",
+        "mov r8d, {entry}",
+        "jmp {handler}",
+        entry = const ENTRY,
+        handler = sym crate::signal::handler,
+        next_handler = sym crate::signal::next_handler,
+    )
+}
+
+/// Bytes of an entry point that tell what it is.
+pub(crate) const ENTRY_HEAD: usize = 24;
+
+/// Where `next_handler` is of the copy of this library whose entry point is at `entry` and begins with `head`; none if it is
+/// something else.
+pub(crate) fn next_handler_of(entry: usize, head: &[u8; ENTRY_HEAD]) -> Option<usize> {
+    const DISTANCE: usize = 20;
+    const SHORT_JUMP: u8 = 0xeb;
+    if head[0] != SHORT_JUMP || head[2..DISTANCE] != *b"seqfault signal v1" {
+        return None;
+    }
+    let distance = i32::from_le_bytes(head[DISTANCE..].try_into().ok()?);
+    Some((entry + DISTANCE).wrapping_add_signed(distance as isize))
 }
 
 /// What a page fault was about.

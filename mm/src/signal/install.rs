@@ -1,21 +1,48 @@
-//! Installing the handlers once, and remembering what was there before.
+//! Installing the handlers, and keeping them in place.
 
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use super::{Hook, handler};
+use super::placing::Placing;
+use super::predecessors::{self, Chain, same};
+use super::{Hook, SIGNALS, copies, newcomer};
+use crate::arch::SIGNAL_ENTRIES;
 use crate::error::{Error, Result};
+use crate::stack;
 
-/// The signals that an access, an instruction or a division can raise.
-const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
+/// What to do about another handler in the place of ours: one that a crash reporter, a language runtime or a
+/// sanitizer installed after us. It would get the first touches of pages, and the process would die at the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DisplacedHandlers {
+    /// Take the place back. What is not ours goes to the newcomer first, and then to what was there before.
+    #[default]
+    Reclaim,
+    /// Fail with [`Error::HandlerDisplaced`], which says whose handler it is.
+    Error,
+    /// Do not look: the host knows that the other handler passes everything on to ours.
+    Ignore,
+}
 
 /// A [`Hook`], as a thin pointer; null for none.
 static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// What was installed before us, by position in `SIGNALS`. Leaked: read in handlers, at any time.
-static PREVIOUS: [AtomicPtr<libc::sigaction>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
+/// How many times an entry point was installed, by position in `SIGNALS`: they are used in turns. Under [`Placing`].
+static PLACED: [AtomicUsize; SIGNALS.len()] = [const { AtomicUsize::new(0) }; SIGNALS.len()];
+
+/// The entry point that was on top when somebody looked: who comes over it remembers it. Relaxed: nothing else is told by it.
+static ON_TOP: [AtomicUsize; SIGNALS.len()] = [const { AtomicUsize::new(0) }; SIGNALS.len()];
+
+/// A signal came to us through another handler.
+static BYPASSED: AtomicBool = AtomicBool::new(false);
+
+/// The process is dying of a fault: the default action is there so that it does.
+static DYING: AtomicBool = AtomicBool::new(false);
+
+const OUR_FLAGS: i32 = libc::SA_SIGINFO | libc::SA_ONSTACK;
+/// Flags of others that our handler cannot run with.
+const FOREIGN_FLAGS: i32 = libc::SA_RESETHAND | libc::SA_NODEFER;
 
 /// Installs the handlers (once per process) and the hook that gets what no page resolves.
 ///
@@ -35,16 +62,65 @@ pub fn install(hook: Hook) -> Result<()> {
     ensure_installed()
 }
 
+/// Makes sure that faults of the calling thread reach us: the handlers are in place, and the thread can take their
+/// signals ([`prepare_thread`](crate::prepare_thread), done anew).
+///
+/// To be called where much is about to be touched, and after others may have installed handlers. It takes six system
+/// calls, less than two microseconds, when nothing has changed.
+///
+/// # Errors
+/// [`Error::HandlerDisplaced`] when a handler is not ours and is to stay, or when so many different ones came that there is no
+/// room to remember it; and when the system refuses.
+pub fn check(displaced: DisplacedHandlers) -> Result<()> {
+    check_handlers(displaced)?;
+    stack::prepare_thread_anew()
+}
+
+/// Whether a signal came to us through another handler since the last [`check`]: a hint that one is due. One load.
+pub fn was_bypassed() -> bool {
+    // Relaxed: a hint.
+    BYPASSED.load(Ordering::Relaxed)
+}
+
+/// Notes that a signal came to us through another handler.
+pub(super) fn note_bypass() {
+    BYPASSED.store(true, Ordering::Relaxed);
+}
+
+/// From now on the place of our handlers is not taken back.
+pub(super) fn stay_away() {
+    DYING.store(true, Ordering::Relaxed);
+}
+
 /// Installs the handlers if that was not done yet.
 pub(crate) fn ensure_installed() -> Result<()> {
     static DONE: OnceLock<std::result::Result<(), i32>> = OnceLock::new();
     DONE.get_or_init(|| {
-        SIGNALS.iter().enumerate().try_for_each(|(at, &signo)| take_over(at, signo))
+        let placing = Placing::begin();
+        SIGNALS.iter().enumerate().try_for_each(|(at, &signo)| {
+            let before = ask(signo)?;
+            take_place(&placing, at, before).map(drop)
+        })
     })
-    .map_err(|errno| Error::System {
-        call: "sigaction",
-        source: std::io::Error::from_raw_os_error(errno),
-    })
+    .map_err(refused)
+}
+
+/// Does about displaced handlers what `displaced` says.
+pub(crate) fn check_handlers(displaced: DisplacedHandlers) -> Result<()> {
+    ensure_installed()?;
+    if was_bypassed() {
+        BYPASSED.store(false, Ordering::Relaxed);
+    }
+    if displaced == DisplacedHandlers::Ignore || DYING.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    for (at, &signo) in SIGNALS.iter().enumerate() {
+        let top = ask(signo).map_err(refused)?;
+        if !reaches_us(at, &top) {
+            restore(at, displaced)?;
+        }
+    }
+    Ok(())
 }
 
 /// The hook, if there is one.
@@ -54,44 +130,116 @@ pub(super) fn hook() -> Option<Hook> {
     unsafe { mem::transmute::<*mut (), Option<Hook>>(hook) }
 }
 
-/// What handled `signo` before us.
-pub(super) fn previous(signo: i32) -> Option<&'static libc::sigaction> {
-    let at = SIGNALS.iter().position(|&ours| ours == signo)?;
-    // SAFETY: null or leaked by `take_over`, never written again.
-    unsafe { PREVIOUS[at].load(Ordering::Acquire).as_ref() }
+/// Puts our handler back.
+#[cold]
+fn restore(at: usize, displaced: DisplacedHandlers) -> Result<()> {
+    let placing = Placing::begin();
+    let top = ask(SIGNALS[at]).map_err(refused)?;
+    if reaches_us(at, &top) {
+        return Ok(());
+    }
+    if let Some(entry) = entry_of(&top) {
+        // Ours, put back by somebody who knew no flags: `signal` gives and takes addresses only.
+        return replace(SIGNALS[at], &our_action(entry)).map(drop).map_err(refused);
+    }
+    if displaced == DisplacedHandlers::Reclaim && take_place(&placing, at, top).map_err(refused)? {
+        return Ok(());
+    }
+    Err(Error::HandlerDisplaced { signal: name(SIGNALS[at]), by: newcomer::describe(&top) })
 }
 
-/// From now on there was nothing before us (what `SA_RESETHAND` asks for after one call).
-pub(super) fn forget_previous(signo: i32) {
-    if let Some(at) = SIGNALS.iter().position(|&ours| ours == signo) {
-        PREVIOUS[at].store(ptr::null_mut(), Ordering::Release);
+/// Puts the next entry point on top of `top`. False if there is no room to remember `top`.
+fn take_place(_: &Placing, at: usize, mut top: libc::sigaction) -> std::result::Result<bool, i32> {
+    let placed = PLACED[at].load(Ordering::Relaxed);
+    let entry = placed % SIGNAL_ENTRIES.len();
+    let mut below = match placed {
+        0 => Chain::EMPTY,
+        _ => predecessors::chain(at, ON_TOP[at].load(Ordering::Relaxed)),
+    };
+    loop {
+        // The predecessor is remembered before our handler can run.
+        if !predecessors::put_on_top(at, entry, below, &top) {
+            return Ok(false);
+        }
+        let replaced = replace(SIGNALS[at], &our_action(entry))?;
+        PLACED[at].store(placed + 1, Ordering::Relaxed);
+        ON_TOP[at].store(entry, Ordering::Relaxed);
+        match entry_of(&replaced) {
+            // It went away meanwhile, and with it what was to be passed on to it.
+            Some(ours) if ours != entry => predecessors::copy(at, entry, ours),
+            Some(_) => {}
+            None if same(&replaced, &top) => {}
+            // Somebody else came meanwhile.
+            None => {
+                below = predecessors::chain(at, entry);
+                top = replaced;
+                continue;
+            }
+        }
+        return Ok(true);
     }
 }
 
-fn take_over(at: usize, signo: i32) -> std::result::Result<(), i32> {
-    let mut old = MaybeUninit::<libc::sigaction>::uninit();
-    // The old action is remembered before ours can run.
-    // SAFETY: a null action only asks; `old` is writable.
-    check(unsafe { libc::sigaction(signo, ptr::null(), old.as_mut_ptr()) })?;
-    // SAFETY: the call succeeded, so it wrote the structure.
-    let old = Box::leak(Box::new(unsafe { old.assume_init() }));
-    // Release pairs with the Acquire in `previous`.
-    PREVIOUS[at].store(old, Ordering::Release);
-
-    // SAFETY: all fields of a `sigaction` may be zero.
-    let mut new: libc::sigaction = unsafe { mem::zeroed() };
-    new.sa_sigaction = handler as *const () as usize;
-    new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    // SAFETY: the set is writable. All signals wait while the handler runs.
-    unsafe { libc::sigfillset(&raw mut new.sa_mask) };
-    // SAFETY: the handler keeps to what is allowed in one.
-    check(unsafe { libc::sigaction(signo, &raw const new, ptr::null_mut()) })
+/// Whether the kernel calls us, as we want it, or a copy of this library that passes on to us.
+fn reaches_us(at: usize, top: &libc::sigaction) -> bool {
+    let Some(entry) = entry_of(top) else {
+        return copies::lead_to_us(SIGNALS[at], top.sa_sigaction);
+    };
+    if ON_TOP[at].load(Ordering::Relaxed) != entry {
+        ON_TOP[at].store(entry, Ordering::Relaxed);
+    }
+    top.sa_flags & (OUR_FLAGS | FOREIGN_FLAGS) == OUR_FLAGS
 }
 
-fn check(result: i32) -> std::result::Result<(), i32> {
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL))
+/// Which of our entry points it is, if one.
+fn entry_of(action: &libc::sigaction) -> Option<usize> {
+    entry_at(action.sa_sigaction)
+}
+
+/// Which of our entry points is at that address, if one.
+pub(super) fn entry_at(addr: usize) -> Option<usize> {
+    SIGNAL_ENTRIES.iter().position(|&entry| entry as *const () as usize == addr)
+}
+
+/// What is installed for `signo`.
+fn ask(signo: i32) -> std::result::Result<libc::sigaction, i32> {
+    exchange(signo, ptr::null())
+}
+
+/// Installs `new`; what it replaces.
+fn replace(signo: i32, new: &libc::sigaction) -> std::result::Result<libc::sigaction, i32> {
+    exchange(signo, new)
+}
+
+fn exchange(signo: i32, new: *const libc::sigaction) -> std::result::Result<libc::sigaction, i32> {
+    // SAFETY: all fields of a `sigaction` may be zero.
+    let mut old: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: null only asks; an action comes from `our_action`, and that handler keeps to what is allowed in one.
+    match unsafe { libc::sigaction(signo, new, &raw mut old) } {
+        0 => Ok(old),
+        _ => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)),
+    }
+}
+
+fn our_action(entry: usize) -> libc::sigaction {
+    // SAFETY: all fields of a `sigaction` may be zero.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    action.sa_sigaction = SIGNAL_ENTRIES[entry] as *const () as usize;
+    action.sa_flags = OUR_FLAGS;
+    // SAFETY: the set is writable. All signals wait while the handler runs.
+    unsafe { libc::sigfillset(&raw mut action.sa_mask) };
+    action
+}
+
+fn refused(errno: i32) -> Error {
+    Error::System { call: "sigaction", source: std::io::Error::from_raw_os_error(errno) }
+}
+
+fn name(signo: i32) -> &'static str {
+    match signo {
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGILL => "SIGILL",
+        _ => "SIGFPE",
     }
 }

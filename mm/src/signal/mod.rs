@@ -4,20 +4,28 @@
 //!
 //! Nothing allocates, panics, formats, or takes a lock that the interrupted thread may hold (the writer lock of a
 //! region tells a thread that holds it already). Thread-local words have no destructor. `errno` is kept. All signals are blocked
-//! while the handler runs, so no other handler can touch guest memory between a claim and its publication.
+//! while the handler runs, also when another handler calls ours, so no other handler can touch guest memory between a claim and its publication.
 
 mod chain;
+mod copies;
 mod install;
+mod newcomer;
+mod placing;
+mod predecessors;
 mod progress;
 
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 
-pub(crate) use install::ensure_installed;
-pub use install::install;
+pub(crate) use copies::next_handler;
+pub(crate) use install::check_handlers;
+pub use install::{DisplacedHandlers, check, install, was_bypassed};
 
 use crate::arch::{self, Cause};
 use crate::space::Outcome;
-use crate::{Fault, FaultKind, copy, registry};
+use crate::{Fault, FaultKind, copy, registry, stack};
+
+/// The signals that an access, an instruction or a division can raise.
+pub(crate) const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
 /// What a [`Hook`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +49,8 @@ pub struct Signal<'a> {
     pub signo: i32,
     /// Set when the address is in a region and a validated snapshot denies the access.
     pub fault: Option<Fault>,
+    /// The entry point that it came in at.
+    entry: usize,
     info: &'a siginfo_t,
     context: &'a mut ucontext_t,
 }
@@ -119,15 +129,32 @@ impl Signal<'_> {
     }
 }
 
-/// The handler of all four signals.
-extern "C" fn handler(signo: c_int, info: *mut siginfo_t, context: *mut c_void) {
+/// The handler of all four signals: `arch::SIGNAL_ENTRIES` lead here, `entry` says which.
+///
+/// When it is not the kernel that calls but another handler, which got the signal in our place, other signals may be open.
+pub(crate) extern "C" fn handler(
+    signo: c_int,
+    info: *mut siginfo_t,
+    context: *mut c_void,
+    by_kernel: bool,
+    entry: usize,
+) {
     // SAFETY: the location is the calling thread's own.
     let errno = unsafe { *libc::__errno_location() };
+    let open = if by_kernel {
+        None
+    } else {
+        install::note_bypass();
+        stack::block_signals()
+    };
     // SAFETY: SA_SIGINFO: the kernel passes valid, exclusive structures that live as long as this call.
     let (info, context) = unsafe { (&*info, &mut *context.cast::<ucontext_t>()) };
-    let mut signal = Signal { signo, fault: None, info, context };
+    let mut signal = Signal { signo, fault: None, entry, info, context };
     if !resolve(&mut signal) && ask_hook(&mut signal) == Disposition::NotOurs {
         chain::chain(&mut signal);
+    }
+    if let Some(open) = open {
+        stack::set_mask(&open);
     }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::child::in_child;
 use crate::sys::inject;
-use crate::{PagerKind, Region, RegionOptions, ensure_alt_stack};
+use crate::{PagerKind, Region, RegionOptions, prepare_thread};
 
 /// Longer than a thread ever tried: 2^17 rounds take about a second.
 const LONG: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ fn wait_for_a_slow_one(region: &Region) {
     let first = || region.base().cast::<u64>();
     thread::scope(|scope| {
         scope.spawn(|| {
-            ensure_alt_stack().unwrap();
+            prepare_thread().unwrap();
             inject::stall(&BEGUN, &END);
             // SAFETY: inside the region.
             unsafe { first().write_volatile(7) };
@@ -44,7 +44,7 @@ fn wait_for_a_slow_one(region: &Region) {
         }
         let others = [1, 2].map(|_| {
             scope.spawn(|| {
-                ensure_alt_stack().unwrap();
+                prepare_thread().unwrap();
                 // SAFETY: as above, by a plain load and not by a copy of ours that could report.
                 let spent = busy(|| assert!([0, 7].contains(&unsafe { first().read_volatile() })));
                 assert!(spent < LONG / 2, "a thread that waits is busy for {spent:?}");

@@ -45,7 +45,7 @@ fn pages_that_are_there_keep_their_contents_and_count_as_done() {
 fn a_touch_beside_pages_that_are_there_keeps_them_and_errno() {
     let output = in_child("a_touch_beside_pages_that_are_there_keeps_them_and_errno", || {
         let Some(region) = region() else { return };
-        crate::ensure_alt_stack().unwrap();
+        crate::prepare_thread().unwrap();
         let pages = GRANULE_SIZE / PAGE_SIZE;
         (0..pages).filter(|page| page % 5 != 3).for_each(|page| bring(&region, page, 7));
         // SAFETY: the location is this thread's.
@@ -85,7 +85,7 @@ fn a_copy_that_is_to_come_again_does_until_it_is_enough() {
 #[test]
 fn a_first_touch_survives_a_kernel_that_asks_to_come_again() {
     let Some(region) = region() else { return };
-    crate::ensure_alt_stack().unwrap();
+    crate::prepare_thread().unwrap();
     inject::answer(libc::EAGAIN, 100);
     region.write(0, &[1]).unwrap();
     assert!(inject::stop());

@@ -46,7 +46,7 @@ unsafe extern "C" {
 /// Installs the hook and an alternate stack for this thread.
 pub(crate) fn prepare() {
     signal::install(hook).unwrap();
-    seqfault_mm::ensure_alt_stack().unwrap();
+    seqfault_mm::prepare_thread().unwrap();
 }
 
 unsafe fn hook(signal: &mut Signal<'_>) -> Disposition {

@@ -61,9 +61,11 @@ impl Engine {
     /// # Errors
     ///
     /// On a machine that Cranelift has no code generator for, or when the system refuses the
-    /// signal handlers.
+    /// signal handlers; when another library has installed its own over them, and the configuration
+    /// says that this is an error.
     pub fn new(config: &Config) -> Result<Engine> {
         vm::install_signal_handlers()?;
+        vm::check_signals(config)?;
         let code_quota = CodeQuota::new("Config::code_limit", config.code_limit, None);
         Ok(Engine(Arc::new(EngineInner {
             config: config.clone(),
@@ -106,6 +108,18 @@ impl Engine {
             true => Err(CompileError::Interrupted),
             false => Ok(()),
         }
+    }
+
+    /// Makes sure that faults of the calling thread reach the runtime: its signal handlers are in
+    /// place, or put back as [`Config::displaced_handlers`] says, and the thread does not block
+    /// their signals. For hosts that install handlers, or change masks, while instances exist;
+    /// instantiation does the same. A few system calls.
+    ///
+    /// # Errors
+    ///
+    /// When another library's handler is in the place of the runtime's and stays there.
+    pub fn check_signals(&self) -> Result<()> {
+        vm::check_signals(self.config())
     }
 
     /// Whether both are the same engine.

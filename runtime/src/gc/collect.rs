@@ -32,6 +32,7 @@ pub(crate) unsafe fn collect(store: *mut StoreOpaque, release: bool) -> Result<(
     // SAFETY: the caller's promise; each borrow ends with its line.
     unsafe {
         let Some(heap) = (*store).gc_heap() else { return Ok(()) };
+        seqfault_mm::prepare_thread()?;
         let next = (*(*store).vm()).gc_next as u32;
         let start = heap.prepare_idle(next - heap.start())?;
         let types = (*(*store).engine().types().vm()).types.load(Ordering::Acquire);

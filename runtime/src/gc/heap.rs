@@ -71,6 +71,7 @@ impl GcHeap {
             .accessible(maximum)
             .speculation(config.speculation)
             .pager(config.pager)
+            .displaced_handlers(config.displaced_handlers)
             .build()?;
         region.protect(0..NULL_OBJECT as usize, Protection::NoAccess)?;
         Ok(GcHeap {

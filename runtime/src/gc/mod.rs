@@ -52,6 +52,7 @@ pub(crate) unsafe fn allocate(
 ) -> Result<RawRef> {
     // SAFETY: the caller's promise; each borrow ends with its line.
     unsafe {
+        seqfault_mm::prepare_thread()?;
         (*store).make_gc_heap()?;
         if (*store).gc_heap_mut().granted() == 0 {
             make_room(store, 0)?;

@@ -35,6 +35,7 @@ pub(super) unsafe fn instantiate(
             return Err(Error::msg("the module belongs to another engine than the store"));
         }
         StoreOpaque::check_count(store, Counted::Instances)?;
+        vm::check_signals((*store).engine().config())?;
         if module.info().types.has_objects() {
             (*store).make_gc_heap()?;
         }

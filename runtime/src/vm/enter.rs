@@ -1,7 +1,7 @@
 //! From the host into wasm.
 
 use super::activation::{self, Frames};
-use super::unwind;
+use super::{signals, unwind};
 use crate::error::Result;
 use crate::store::StoreOpaque;
 use seqfault_jit::vm::{EntryTrampoline, VMFuncRef, ValRaw};
@@ -23,7 +23,8 @@ pub(crate) unsafe fn enter(
     func: *const VMFuncRef,
     values: *mut ValRaw,
 ) -> Result<()> {
-    seqfault_mm::ensure_alt_stack()?;
+    // SAFETY: the caller's promise.
+    signals::prepare(unsafe { (*store).engine().config() })?;
     // SAFETY: the caller's promise.
     let (vm, stack_limit) = unsafe {
         let max_wasm_stack = (*store).engine().config().max_wasm_stack;

@@ -30,6 +30,7 @@ mod exceptions;
 mod frames;
 mod lazy;
 mod shared;
+mod signals;
 mod traps;
 mod unwind;
 
@@ -39,5 +40,6 @@ pub(crate) use backtrace::visit_references;
 pub(crate) use builtins::{builtins, trap_of};
 pub(crate) use enter::enter;
 pub(crate) use shared::Shared;
+pub(crate) use signals::check_signals;
 pub(crate) use traps::install_signal_handlers;
 pub(crate) use unwind::catch;

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::types::{MemoryType, WASM_PAGE_SIZE};
 use seqfault_jit::vm::{MemoryReach, VMMemory};
-use seqfault_mm::{Access, PAGE_SIZE, Region, RegionOptions};
+use seqfault_mm::{Access, DisplacedHandlers, PAGE_SIZE, Region, RegionOptions};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -97,6 +97,8 @@ impl MemoryData {
             .speculation(config.speculation)
             .resident_limit(config.memory_resident_limit)
             .pager(config.pager)
+            // Whoever makes a memory has looked.
+            .displaced_handlers(DisplacedHandlers::Ignore)
             .build()
             .map_err(|error| Error::from(error).context("cannot reserve a linear memory"))?;
         let vm = VMMemory { base: region.base(), len: AtomicUsize::new(len) };

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::MemoryType;
+use crate::vm;
 use data::{Growth, Plan};
 use seqfault_mm::Access;
 use std::ops::Range;
@@ -130,6 +131,7 @@ impl Memory {
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
+        vm::check_signals(store.engine().config())?;
         // SAFETY: the store is borrowed mutably.
         let index = unsafe { allocate_memory(store, ty)? };
         Ok(Memory { store: store.id(), index })

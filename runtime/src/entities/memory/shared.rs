@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::trap::{Backtrace, Trap, TrapReason};
 use crate::types::MemoryType;
+use crate::vm;
 use seqfault_mm::Access;
 use std::fmt;
 use std::ops::Range;
@@ -67,6 +68,7 @@ impl SharedMemory {
         if !ty.shared || ty.maximum.is_none() {
             return Err(Error::msg(format!("{ty} is not shared, or has no maximum")));
         }
+        vm::check_signals(engine.config())?;
         let data = Arc::new(MemoryData::new(engine.config(), Plan::new(engine.config(), ty)?)?);
         Ok(SharedMemory { engine: engine.clone(), data })
     }
