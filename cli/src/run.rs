@@ -57,6 +57,11 @@ pub(crate) struct RunCommand {
     #[arg(long, value_name = "COUNT")]
     table_limit: Option<usize>,
 
+    /// How many descriptors the program may have open, those of all threads and its standard streams
+    /// included [default: half of what this process may, at most 1024]
+    #[arg(long, value_name = "COUNT")]
+    descriptor_limit: Option<usize>,
+
     /// The program, .wasm or .wat, or `-` for standard input, and its arguments: everything behind
     /// FILE is its own
     // One list, so that clap looks for no option of ours behind FILE.
@@ -191,6 +196,9 @@ impl RunCommand {
     fn wasi(&self) -> Result<WasiCtx> {
         let argv0 = self.argv0.clone().unwrap_or_else(|| load::program_name(self.file()));
         let mut wasi = WasiCtxBuilder::new().inherit_stdio().arg(argv0).args(self.args()?);
+        if let Some(limit) = self.descriptor_limit {
+            wasi = wasi.max_descriptors(limit);
+        }
         for EnvVar { name, value } in &self.env {
             if let Some(value) = value {
                 wasi = wasi.env(name, value);

@@ -94,6 +94,7 @@ fn every_engine_option_leaves_a_program_what_it_is() {
         &["--max-wasm-stack", "16M"],
         &["--memory-limit", "64K"],
         &["--table-limit", "0"],
+        &["--descriptor-limit", "0"],
         &["--timeout", "1m"],
         &["--eager", "--pager=protect", "--timeout=90s"],
     ] {
@@ -328,6 +329,29 @@ fn limits_are_for_the_sum_of_what_a_program_has() {
     run("--table-limit", "10", "table", "3").succeeds_with("4\n");
     run("--table-limit", "10", "table", "4").succeeds_with("-1\n");
     run("--table-limit", "6", "table", "0").is_refused_with(&["limiter", "4 elements"]);
+}
+
+#[test]
+fn a_descriptor_limit_holds_with_what_the_program_is_given() {
+    // It opens its directory until it cannot, and returns how often it could.
+    let opener = r#"(module
+        (import "wasi_snapshot_preview1" "path_open"
+          (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) ".")
+        (func (export "count") (result i32) (local $opened i32)
+          (loop
+            (if (i32.eqz (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 2)
+                (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 8)))
+              (then (local.set $opened (i32.add (local.get $opened) (i32.const 1))) (br 1))))
+          (local.get $opened)))"#;
+    let bench = Bench::with("p.wat", opener);
+    let run = |limit: &str| {
+        let options = ["run", "--dir", ".", "--descriptor-limit", limit, "--invoke", "count"];
+        bench.run(&[&options[..], &["p.wat"]].concat())
+    };
+    run("10").succeeds_with("6\n");
+    run("0").succeeds_with("0\n");
 }
 
 #[test]
