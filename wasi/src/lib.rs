@@ -6,7 +6,8 @@
 //!
 //! # How it is built
 //!
-//! * `abi`: numbers and layouts. `memory`: guest memory as the calls see it.
+//! * `abi`: numbers and layouts. `guest`: what arguments point to. `memory`: guest memory as the calls
+//!   see it.
 //! * `calls`: each function of the interface as a plain function of state, memory and arguments.
 //! * `resolve`: paths.
 //! * `ctx`, `table`, `descriptor`: the state. Several threads of a guest share one; no lock is
@@ -36,6 +37,7 @@ mod clocks;
 mod ctx;
 mod descriptor;
 mod error;
+mod guest;
 mod interrupt;
 mod kernel;
 mod linker;

@@ -8,6 +8,7 @@ use seqfault::{Access, Caller, Extern, Linker, Memory, SharedMemory};
 use crate::calls::{env, fd, fd_io, fd_stat, path, path_open, poll, process, readdir, sock, time};
 use crate::ctx::WasiCtx;
 use crate::error::{Abort, Error, PointerError, Result};
+use crate::guest::{ptr, slice};
 use crate::kernel::Lent;
 use crate::memory::{GuestMemory, MemoryFault};
 
@@ -89,30 +90,30 @@ fn add_environment<T: 'static>(
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> seqfault::Result<()> {
     function!(linker, get, args_get, |ctx, memory, argv: u32, buf: u32| {
-        env::args_get(ctx, memory, argv, buf)
+        env::args_get(ctx, memory, ptr(argv), ptr(buf))
     });
     function!(linker, get, args_sizes_get, |ctx, memory, count: u32, size: u32| {
-        env::args_sizes_get(ctx, memory, count, size)
+        env::args_sizes_get(ctx, memory, ptr(count), ptr(size))
     });
     function!(linker, get, environ_get, |ctx, memory, environ: u32, buf: u32| {
-        env::environ_get(ctx, memory, environ, buf)
+        env::environ_get(ctx, memory, ptr(environ), ptr(buf))
     });
     function!(linker, get, environ_sizes_get, |ctx, memory, count: u32, size: u32| {
-        env::environ_sizes_get(ctx, memory, count, size)
+        env::environ_sizes_get(ctx, memory, ptr(count), ptr(size))
     });
     function!(linker, get, clock_res_get, |ctx, memory, clock: u32, result: u32| {
-        time::clock_res_get(ctx, memory, clock, result)
+        time::clock_res_get(ctx, memory, clock, ptr(result))
     });
     function!(
         linker,
         get,
         clock_time_get,
         |ctx, memory, clock: u32, precision: u64, result: u32| {
-            time::clock_time_get(ctx, memory, clock, precision, result)
+            time::clock_time_get(ctx, memory, clock, precision, ptr(result))
         }
     );
     function!(linker, get, random_get, |ctx, memory, buf: u32, len: u32| {
-        process::random_get(ctx, memory, buf, len)
+        process::random_get(ctx, memory, slice(buf, len))
     });
     function!(linker, get, poll_oneoff, |ctx,
                                          memory,
@@ -120,7 +121,7 @@ fn add_environment<T: 'static>(
                                          events: u32,
                                          count: u32,
                                          nevents: u32| {
-        poll::poll_oneoff(ctx, memory, subs, events, count, nevents)
+        poll::poll_oneoff(ctx, memory, ptr(subs), ptr(events), count, ptr(nevents))
     });
     linker.func_wrap(MODULE, "sched_yield", || finish(process::sched_yield()))?;
     linker.func_wrap(MODULE, "proc_raise", |signal: u32| finish(process::proc_raise(signal)))?;
@@ -145,7 +146,7 @@ fn add_descriptors<T: 'static>(
     function!(linker, get, fd_close, |ctx, fd: u32| fd::fd_close(ctx, fd));
     function!(linker, get, fd_datasync, |ctx, fd: u32| fd_stat::fd_datasync(ctx, fd));
     function!(linker, get, fd_fdstat_get, |ctx, memory, fd: u32, stat: u32| {
-        fd_stat::fd_fdstat_get(ctx, memory, fd, stat)
+        fd_stat::fd_fdstat_get(ctx, memory, fd, ptr(stat))
     });
     function!(linker, get, fd_fdstat_set_flags, |ctx, fd: u32, flags: u32| {
         fd_stat::fd_fdstat_set_flags(ctx, fd, flags)
@@ -154,7 +155,7 @@ fn add_descriptors<T: 'static>(
         fd_stat::fd_fdstat_set_rights(ctx, fd, base, inheriting)
     });
     function!(linker, get, fd_filestat_get, |ctx, memory, fd: u32, stat: u32| {
-        fd_stat::fd_filestat_get(ctx, memory, fd, stat)
+        fd_stat::fd_filestat_get(ctx, memory, fd, ptr(stat))
     });
     function!(linker, get, fd_filestat_set_size, |ctx, fd: u32, size: u64| {
         fd_stat::fd_filestat_set_size(ctx, fd, size)
@@ -168,10 +169,10 @@ fn add_descriptors<T: 'static>(
         }
     );
     function!(linker, get, fd_prestat_get, |ctx, memory, fd: u32, stat: u32| {
-        fd::fd_prestat_get(ctx, memory, fd, stat)
+        fd::fd_prestat_get(ctx, memory, fd, ptr(stat))
     });
     function!(linker, get, fd_prestat_dir_name, |ctx, memory, fd: u32, path: u32, len: u32| {
-        fd::fd_prestat_dir_name(ctx, memory, fd, path, len)
+        fd::fd_prestat_dir_name(ctx, memory, fd, slice(path, len))
     });
     function!(linker, get, fd_renumber, |ctx, fd: u32, to: u32| fd::fd_renumber(ctx, fd, to));
     function!(linker, get, fd_sync, |ctx, fd: u32| fd_stat::fd_sync(ctx, fd));
@@ -184,10 +185,10 @@ fn add_transfers<T: 'static>(
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> seqfault::Result<()> {
     function!(linker, get, fd_read, |ctx, memory, fd: u32, iovs: u32, len: u32, nread: u32| {
-        fd_io::fd_read(ctx, memory, fd, iovs, len, nread)
+        fd_io::fd_read(ctx, memory, fd, slice(iovs, len), ptr(nread))
     });
     function!(linker, get, fd_write, |ctx, memory, fd: u32, iovs: u32, len: u32, nwritten: u32| {
-        fd_io::fd_write(ctx, memory, fd, iovs, len, nwritten)
+        fd_io::fd_write(ctx, memory, fd, slice(iovs, len), ptr(nwritten))
     });
     function!(linker, get, fd_pread, |ctx,
                                       memory,
@@ -196,7 +197,7 @@ fn add_transfers<T: 'static>(
                                       len: u32,
                                       at: u64,
                                       nread: u32| {
-        fd_io::fd_pread(ctx, memory, fd, iovs, len, at, nread)
+        fd_io::fd_pread(ctx, memory, fd, slice(iovs, len), at, ptr(nread))
     });
     function!(linker, get, fd_pwrite, |ctx,
                                        memory,
@@ -205,7 +206,7 @@ fn add_transfers<T: 'static>(
                                        len: u32,
                                        at: u64,
                                        nwritten: u32| {
-        fd_io::fd_pwrite(ctx, memory, fd, iovs, len, at, nwritten)
+        fd_io::fd_pwrite(ctx, memory, fd, slice(iovs, len), at, ptr(nwritten))
     });
     function!(linker, get, fd_readdir, |ctx,
                                         memory,
@@ -214,7 +215,7 @@ fn add_transfers<T: 'static>(
                                         len: u32,
                                         cookie: u64,
                                         used: u32| {
-        readdir::fd_readdir(ctx, memory, fd, (buf, len), cookie, used)
+        readdir::fd_readdir(ctx, memory, fd, slice(buf, len), cookie, ptr(used))
     });
     function!(linker, get, fd_seek, |ctx,
                                      memory,
@@ -222,10 +223,10 @@ fn add_transfers<T: 'static>(
                                      offset: i64,
                                      whence: u32,
                                      result: u32| {
-        fd_io::fd_seek(ctx, memory, fd, offset, whence, result)
+        fd_io::fd_seek(ctx, memory, fd, offset, whence, ptr(result))
     });
     function!(linker, get, fd_tell, |ctx, memory, fd: u32, result: u32| {
-        fd_io::fd_tell(ctx, memory, fd, result)
+        fd_io::fd_tell(ctx, memory, fd, ptr(result))
     });
     Ok(())
 }
@@ -236,14 +237,14 @@ fn add_paths<T: 'static>(
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> seqfault::Result<()> {
     function!(linker, get, path_create_directory, |ctx, memory, fd: u32, path: u32, len: u32| {
-        path::path_create_directory(ctx, memory, fd, path, len)
+        path::path_create_directory(ctx, memory, fd, slice(path, len))
     });
     function!(
         linker,
         get,
         path_filestat_get,
         |ctx, memory, fd: u32, lookup: u32, path: u32, len: u32, stat: u32| {
-            path::path_filestat_get(ctx, memory, fd, lookup, (path, len), stat)
+            path::path_filestat_get(ctx, memory, fd, lookup, slice(path, len), ptr(stat))
         }
     );
     function!(
@@ -259,7 +260,15 @@ fn add_paths<T: 'static>(
          atim: u64,
          mtim: u64,
          flags: u32| {
-            path::path_filestat_set_times(ctx, memory, fd, lookup, (path, len), (atim, mtim), flags)
+            path::path_filestat_set_times(
+                ctx,
+                memory,
+                fd,
+                lookup,
+                slice(path, len),
+                (atim, mtim),
+                flags,
+            )
         }
     );
     function!(linker, get, path_link, |ctx,
@@ -271,7 +280,8 @@ fn add_paths<T: 'static>(
                                        new_fd: u32,
                                        new_path: u32,
                                        new_len: u32| {
-        path::path_link(ctx, memory, fd, lookup, (path, len), new_fd, (new_path, new_len))
+        let (old, new) = (slice(path, len), slice(new_path, new_len));
+        path::path_link(ctx, memory, fd, lookup, old, new_fd, new)
     });
     function!(linker, get, path_open, |ctx,
                                        memory,
@@ -285,7 +295,8 @@ fn add_paths<T: 'static>(
                                        flags: u32,
                                        opened: u32| {
         let rights = (base, inheriting);
-        path_open::path_open(ctx, memory, fd, lookup, (path, len), oflags, rights, flags, opened)
+        let (path, opened) = (slice(path, len), ptr(opened));
+        path_open::path_open(ctx, memory, fd, lookup, path, oflags, rights, flags, opened)
     });
     function!(linker, get, path_readlink, |ctx,
                                            memory,
@@ -295,10 +306,10 @@ fn add_paths<T: 'static>(
                                            buf: u32,
                                            buf_len: u32,
                                            used: u32| {
-        path::path_readlink(ctx, memory, fd, (path, len), (buf, buf_len), used)
+        path::path_readlink(ctx, memory, fd, slice(path, len), slice(buf, buf_len), ptr(used))
     });
     function!(linker, get, path_remove_directory, |ctx, memory, fd: u32, path: u32, len: u32| {
-        path::path_remove_directory(ctx, memory, fd, path, len)
+        path::path_remove_directory(ctx, memory, fd, slice(path, len))
     });
     function!(linker, get, path_rename, |ctx,
                                          memory,
@@ -308,7 +319,7 @@ fn add_paths<T: 'static>(
                                          new_fd: u32,
                                          new_path: u32,
                                          new_len: u32| {
-        path::path_rename(ctx, memory, fd, (path, len), new_fd, (new_path, new_len))
+        path::path_rename(ctx, memory, fd, slice(path, len), new_fd, slice(new_path, new_len))
     });
     function!(linker, get, path_symlink, |ctx,
                                           memory,
@@ -317,10 +328,10 @@ fn add_paths<T: 'static>(
                                           fd: u32,
                                           new: u32,
                                           new_len: u32| {
-        path::path_symlink(ctx, memory, (old, old_len), fd, (new, new_len))
+        path::path_symlink(ctx, memory, slice(old, old_len), fd, slice(new, new_len))
     });
     function!(linker, get, path_unlink_file, |ctx, memory, fd: u32, path: u32, len: u32| {
-        path::path_unlink_file(ctx, memory, fd, path, len)
+        path::path_unlink_file(ctx, memory, fd, slice(path, len))
     });
     Ok(())
 }
@@ -331,7 +342,7 @@ fn add_sockets<T: 'static>(
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> seqfault::Result<()> {
     function!(linker, get, sock_accept, |ctx, memory, fd: u32, flags: u32, accepted: u32| {
-        sock::sock_accept(ctx, memory, fd, flags, accepted)
+        sock::sock_accept(ctx, memory, fd, flags, ptr(accepted))
     });
     function!(linker, get, sock_recv, |ctx,
                                        memory,
@@ -341,7 +352,7 @@ fn add_sockets<T: 'static>(
                                        flags: u32,
                                        received: u32,
                                        ro_flags: u32| {
-        sock::sock_recv(ctx, memory, fd, (iovs, len), flags, (received, ro_flags))
+        sock::sock_recv(ctx, memory, fd, slice(iovs, len), flags, ptr(received), ptr(ro_flags))
     });
     function!(linker, get, sock_send, |ctx,
                                        memory,
@@ -350,7 +361,7 @@ fn add_sockets<T: 'static>(
                                        len: u32,
                                        flags: u32,
                                        sent: u32| {
-        sock::sock_send(ctx, memory, fd, (iovs, len), flags, sent)
+        sock::sock_send(ctx, memory, fd, slice(iovs, len), flags, ptr(sent))
     });
     function!(linker, get, sock_shutdown, |ctx, fd: u32, how: u32| {
         sock::sock_shutdown(ctx, fd, how)

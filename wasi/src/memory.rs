@@ -11,8 +11,9 @@
 use seqfault::Access;
 use smallvec::SmallVec;
 
-use crate::abi::Iovec;
+use crate::abi::{Iovec, Layout, Record};
 use crate::error::{PointerError, Result};
+use crate::guest::{GuestPtr, GuestSlice};
 use crate::kernel::Lent;
 
 /// Why a range cannot be used.
@@ -44,57 +45,38 @@ const MAX_BUFFERS: u32 = 1024;
 pub(crate) type Iovecs = SmallVec<[Iovec; 8]>;
 
 impl dyn GuestMemory + '_ {
-    /// Reads `N` bytes at a pointer that must be a multiple of `align`.
-    pub(crate) fn read_array<const N: usize>(&self, at: u32, align: u32) -> Result<[u8; N]> {
-        check_align(at, align)?;
+    /// Reads the `N` bytes of a record.
+    pub(crate) fn load<T: Layout, const N: usize>(&self, from: GuestPtr<T>) -> Result<[u8; N]> {
+        debug_assert_eq!(N, T::SIZE as usize);
         let mut bytes = [0; N];
-        self.read(at, &mut bytes)?;
+        self.read(from.aligned()?, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// Writes a record at a pointer that must be a multiple of `align`.
-    pub(crate) fn write_record(&mut self, at: u32, align: u32, bytes: &[u8]) -> Result<()> {
-        check_align(at, align)?;
-        Ok(self.write(at, bytes)?)
+    /// Writes a record.
+    pub(crate) fn store<T: Record>(&mut self, to: GuestPtr<T>, value: &T) -> Result<()> {
+        Ok(self.write(to.aligned()?, value.encode().as_ref())?)
     }
 
-    /// Writes a `size` or a descriptor.
-    pub(crate) fn write_u32(&mut self, at: u32, value: u32) -> Result<()> {
-        self.write_record(at, 4, &value.to_le_bytes())
+    /// Writes as much of `bytes` as fits into a buffer. Returns how much that is.
+    pub(crate) fn fill(&mut self, buffer: GuestSlice<u8>, bytes: &[u8]) -> Result<u32> {
+        let fits = buffer.len().min(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        self.write(buffer.at(), &bytes[..fits as usize])?;
+        Ok(fits)
     }
 
-    /// Writes a `filesize` or a timestamp.
-    pub(crate) fn write_u64(&mut self, at: u32, value: u64) -> Result<()> {
-        self.write_record(at, 8, &value.to_le_bytes())
-    }
-
-    /// Reads the list of `count` buffers at `at`, without the empty ones.
-    pub(crate) fn read_iovecs(&self, at: u32, count: u32) -> Result<Iovecs> {
-        check_align(at, Iovec::ALIGN)?;
-        let mut list = Iovecs::new();
-        for index in 0..count.min(MAX_BUFFERS) {
-            let entry = offset(at, index, Iovec::SIZE)?;
-            let iovec = Iovec::decode(self.read_array(entry, 1)?);
+    /// Reads a list of buffers, without the empty ones.
+    pub(crate) fn read_iovecs(&self, list: GuestSlice<Iovec>) -> Result<Iovecs> {
+        list.start().aligned()?;
+        let mut iovecs = Iovecs::new();
+        for index in 0..list.len().min(MAX_BUFFERS) {
+            let iovec = Iovec::decode(self.load(list.start().nth(index)?)?);
             if iovec.len != 0 {
-                list.push(iovec);
+                iovecs.push(iovec);
             }
         }
-        Ok(list)
+        Ok(iovecs)
     }
-}
-
-/// Where element `index` of an array of `size`-byte elements at `at` begins.
-pub(crate) fn offset(at: u32, index: u32, size: u32) -> Result<u32> {
-    let whole = u64::from(at) + u64::from(index) * u64::from(size);
-    u32::try_from(whole).map_err(|_| PointerError::OutOfBounds { at, len: whole }.into())
-}
-
-/// Refuses a pointer that is not a multiple of `align`, as the interface asks for.
-pub(crate) fn check_align(at: u32, align: u32) -> Result<()> {
-    if !at.is_multiple_of(align) {
-        return Err(PointerError::Misaligned { at, align }.into());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -102,6 +84,7 @@ pub(crate) mod fake {
     //! A memory for tests: a fixed number of bytes.
 
     use super::*;
+    use crate::guest::{ptr, slice};
     use std::cell::Cell;
 
     pub(crate) struct FakeMemory {
@@ -163,8 +146,8 @@ pub(crate) mod fake {
             memory.put(entry * 8 + 4, &(entry % 2).to_le_bytes());
         }
         let memory: &dyn GuestMemory = &memory;
-        assert_eq!(memory.read_iovecs(0, 2000).unwrap().len(), 512);
-        assert_eq!(memory.read_iovecs(0, u32::MAX).unwrap().len(), 512);
+        assert_eq!(memory.read_iovecs(slice(0, 2000)).unwrap().len(), 512);
+        assert_eq!(memory.read_iovecs(slice(0, u32::MAX)).unwrap().len(), 512);
     }
 
     #[test]
@@ -172,7 +155,7 @@ pub(crate) mod fake {
         let memory = FakeMemory::new(64);
         let memory: &dyn GuestMemory = &memory;
         for (at, count) in [(64, 1), (56, 2), (u32::MAX - 3, 1), (u32::MAX - 7, 2)] {
-            let result = memory.read_iovecs(at, count);
+            let result = memory.read_iovecs(slice(at, count));
             assert!(matches!(result, Err(crate::error::Error::Abort(_))), "{at} {count}");
         }
     }
@@ -181,8 +164,8 @@ pub(crate) mod fake {
     fn misaligned_records_trap() {
         let mut memory = FakeMemory::new(64);
         let memory: &mut dyn GuestMemory = &mut memory;
-        assert!(memory.write_u32(2, 0).is_err());
-        assert!(memory.write_u64(4, 0).is_err());
-        assert!(memory.write_u32(60, 0).is_ok());
+        assert!(memory.store::<u32>(ptr(2), &0).is_err());
+        assert!(memory.store::<u64>(ptr(4), &0).is_err());
+        assert!(memory.store::<u32>(ptr(60), &0).is_ok());
     }
 }

@@ -13,10 +13,12 @@
 
 mod errno;
 mod flags;
+mod layout;
 mod poll;
 mod records;
 
 pub use errno::Errno;
 pub(crate) use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, Rights, SdFlags};
+pub(crate) use layout::{Layout, Record};
 pub(crate) use poll::{ClockSubscription, Event, EventKind, Subscription};
 pub(crate) use records::{Dirent, FdStat, FileStat, FileType, Iovec, Prestat};

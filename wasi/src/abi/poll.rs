@@ -1,6 +1,6 @@
 //! The records of `poll_oneoff`: what a guest waits for, and what it is told.
 
-use super::Errno;
+use super::{Errno, Layout, Record};
 
 /// What an event is about (`eventtype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,12 @@ pub(crate) enum Subscription {
     FdWrite(u32),
 }
 
-impl Subscription {
-    pub(crate) const SIZE: u32 = 48;
-    pub(crate) const ALIGN: u32 = 8;
+impl Layout for Subscription {
+    const SIZE: u32 = 48;
+    const ALIGN: u32 = 8;
+}
 
+impl Subscription {
     /// The user data and the subscription in `bytes`.
     pub(crate) fn decode(bytes: &[u8; 48]) -> Result<(u64, Self), Errno> {
         let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
@@ -68,11 +70,15 @@ pub(crate) struct Event {
     pub(crate) hangup: bool,
 }
 
-impl Event {
-    pub(crate) const SIZE: u32 = 32;
-    pub(crate) const ALIGN: u32 = 8;
+impl Layout for Event {
+    const SIZE: u32 = 32;
+    const ALIGN: u32 = 8;
+}
 
-    pub(crate) fn encode(&self) -> [u8; 32] {
+impl Record for Event {
+    type Bytes = [u8; 32];
+
+    fn encode(&self) -> [u8; 32] {
         let mut out = [0; 32];
         out[0..8].copy_from_slice(&self.userdata.to_le_bytes());
         out[8..10].copy_from_slice(&self.error.raw().to_le_bytes());

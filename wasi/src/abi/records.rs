@@ -1,6 +1,6 @@
 //! The records of preview 1 that cross linear memory, but for those of `poll_oneoff`.
 
-use super::{FdFlags, Rights};
+use super::{FdFlags, Layout, Record, Rights};
 
 /// What kind of thing a descriptor or a path names (`filetype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,12 @@ pub(crate) struct Iovec {
     pub(crate) len: u32,
 }
 
-impl Iovec {
-    pub(crate) const SIZE: u32 = 8;
-    pub(crate) const ALIGN: u32 = 4;
+impl Layout for Iovec {
+    const SIZE: u32 = 8;
+    const ALIGN: u32 = 4;
+}
 
+impl Iovec {
     pub(crate) fn decode(bytes: [u8; 8]) -> Self {
         let [a, b, c, d, e, f, g, h] = bytes;
         Self { buf: u32::from_le_bytes([a, b, c, d]), len: u32::from_le_bytes([e, f, g, h]) }
@@ -58,10 +60,15 @@ pub(crate) struct FdStat {
     pub(crate) rights_inheriting: Rights,
 }
 
-impl FdStat {
-    pub(crate) const ALIGN: u32 = 8;
+impl Layout for FdStat {
+    const SIZE: u32 = 24;
+    const ALIGN: u32 = 8;
+}
 
-    pub(crate) fn encode(&self) -> [u8; 24] {
+impl Record for FdStat {
+    type Bytes = [u8; 24];
+
+    fn encode(&self) -> [u8; 24] {
         let mut out = [0; 24];
         out[0] = self.filetype as u8;
         out[2..4].copy_from_slice(&self.flags.bits().to_le_bytes());
@@ -84,10 +91,15 @@ pub(crate) struct FileStat {
     pub(crate) ctim: u64,
 }
 
-impl FileStat {
-    pub(crate) const ALIGN: u32 = 8;
+impl Layout for FileStat {
+    const SIZE: u32 = 64;
+    const ALIGN: u32 = 8;
+}
 
-    pub(crate) fn encode(&self) -> [u8; 64] {
+impl Record for FileStat {
+    type Bytes = [u8; 64];
+
+    fn encode(&self) -> [u8; 64] {
         let mut out = [0; 64];
         out[0..8].copy_from_slice(&self.dev.to_le_bytes());
         out[8..16].copy_from_slice(&self.ino.to_le_bytes());
@@ -107,10 +119,15 @@ pub(crate) struct Prestat {
     pub(crate) name_len: u32,
 }
 
-impl Prestat {
-    pub(crate) const ALIGN: u32 = 4;
+impl Layout for Prestat {
+    const SIZE: u32 = 8;
+    const ALIGN: u32 = 4;
+}
 
-    pub(crate) fn encode(&self) -> [u8; 8] {
+impl Record for Prestat {
+    type Bytes = [u8; 8];
+
+    fn encode(&self) -> [u8; 8] {
         let mut out = [0; 8];
         // out[0] is the tag, 0 for a directory.
         out[4..8].copy_from_slice(&self.name_len.to_le_bytes());

@@ -2,14 +2,15 @@
 
 use crate::ctx::{State, Strings};
 use crate::error::Result;
-use crate::memory::{GuestMemory, check_align, offset};
+use crate::guest::GuestPtr;
+use crate::memory::GuestMemory;
 
 /// Writes the arguments, and pointers to them.
 pub(crate) fn args_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
-    argv: u32,
-    argv_buf: u32,
+    argv: GuestPtr<GuestPtr<u8>>,
+    argv_buf: GuestPtr<u8>,
 ) -> Result<()> {
     write_strings(memory, &ctx.args, argv, argv_buf)
 }
@@ -18,8 +19,8 @@ pub(crate) fn args_get(
 pub(crate) fn args_sizes_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
-    argc: u32,
-    argv_buf_size: u32,
+    argc: GuestPtr<u32>,
+    argv_buf_size: GuestPtr<u32>,
 ) -> Result<()> {
     write_sizes(memory, &ctx.args, argc, argv_buf_size)
 }
@@ -28,8 +29,8 @@ pub(crate) fn args_sizes_get(
 pub(crate) fn environ_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
-    environ: u32,
-    environ_buf: u32,
+    environ: GuestPtr<GuestPtr<u8>>,
+    environ_buf: GuestPtr<u8>,
 ) -> Result<()> {
     write_strings(memory, &ctx.env, environ, environ_buf)
 }
@@ -38,8 +39,8 @@ pub(crate) fn environ_get(
 pub(crate) fn environ_sizes_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
-    count: u32,
-    environ_buf_size: u32,
+    count: GuestPtr<u32>,
+    environ_buf_size: GuestPtr<u32>,
 ) -> Result<()> {
     write_sizes(memory, &ctx.env, count, environ_buf_size)
 }
@@ -47,14 +48,13 @@ pub(crate) fn environ_sizes_get(
 fn write_strings(
     memory: &mut dyn GuestMemory,
     strings: &Strings,
-    pointers: u32,
-    buffer: u32,
+    pointers: GuestPtr<GuestPtr<u8>>,
+    buffer: GuestPtr<u8>,
 ) -> Result<()> {
-    check_align(pointers, 4)?;
-    memory.write(buffer, &strings.bytes)?;
+    pointers.aligned()?;
+    memory.write(buffer.at(), &strings.bytes)?;
     for (index, &start) in (0..).zip(&strings.starts) {
-        let at = offset(pointers, index, 4)?;
-        memory.write_u32(at, offset(buffer, start, 1)?)?;
+        memory.store(pointers.nth(index)?, &buffer.nth(start)?)?;
     }
     Ok(())
 }
@@ -62,18 +62,19 @@ fn write_strings(
 fn write_sizes(
     memory: &mut dyn GuestMemory,
     strings: &Strings,
-    count: u32,
-    bytes: u32,
+    count: GuestPtr<u32>,
+    bytes: GuestPtr<u32>,
 ) -> Result<()> {
     // Both fit: `Strings` takes no more than 32 bits can count.
-    memory.write_u32(count, strings.starts.len() as u32)?;
-    memory.write_u32(bytes, strings.bytes.len() as u32)
+    memory.store(count, &(strings.starts.len() as u32))?;
+    memory.store(bytes, &(strings.bytes.len() as u32))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::WasiCtxBuilder;
+    use crate::guest::ptr;
     use crate::memory::fake::FakeMemory;
 
     #[test]
@@ -81,9 +82,9 @@ mod tests {
         let ctx = WasiCtxBuilder::new().args(["prog", "", "žluť"]).build().unwrap();
         let ctx = ctx.pin();
         let mut memory = FakeMemory::new(256);
-        args_sizes_get(&ctx, &mut memory, 0, 4).unwrap();
+        args_sizes_get(&ctx, &mut memory, ptr(0), ptr(4)).unwrap();
         assert_eq!((memory.u32_at(0), memory.u32_at(4)), (3, 5 + 1 + 7));
-        args_get(&ctx, &mut memory, 16, 101).unwrap();
+        args_get(&ctx, &mut memory, ptr(16), ptr(101)).unwrap();
         assert_eq!([16, 20, 24].map(|at| memory.u32_at(at)), [101, 106, 107]);
         assert_eq!(memory.get(101, 13), "prog\0\0žluť\0".as_bytes());
     }
@@ -93,9 +94,9 @@ mod tests {
         let ctx = WasiCtxBuilder::new().build().unwrap();
         let mut memory = FakeMemory::new(16);
         memory.put(0, &[9; 16]);
-        environ_sizes_get(&ctx.pin(), &mut memory, 0, 4).unwrap();
+        environ_sizes_get(&ctx.pin(), &mut memory, ptr(0), ptr(4)).unwrap();
         assert_eq!((memory.u32_at(0), memory.u32_at(4)), (0, 0));
-        environ_get(&ctx.pin(), &mut memory, 8, 16).unwrap();
+        environ_get(&ctx.pin(), &mut memory, ptr(8), ptr(16)).unwrap();
     }
 
     #[test]
@@ -103,7 +104,10 @@ mod tests {
         let ctx = WasiCtxBuilder::new().arg("program").build().unwrap();
         let mut memory = FakeMemory::new(16);
         for (argv, buf) in [(0, 9), (16, 0), (u32::MAX - 3, 0), (0, u32::MAX), (2, 0)] {
-            assert!(args_get(&ctx.pin(), &mut memory, argv, buf).is_err(), "{argv} {buf}");
+            assert!(
+                args_get(&ctx.pin(), &mut memory, ptr(argv), ptr(buf)).is_err(),
+                "{argv} {buf}"
+            );
         }
     }
 }

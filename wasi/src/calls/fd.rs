@@ -3,6 +3,7 @@
 use crate::abi::{Errno, Prestat};
 use crate::ctx::State;
 use crate::error::Result;
+use crate::guest::{GuestPtr, GuestStr};
 use crate::memory::GuestMemory;
 
 /// Closes a descriptor. A thread that is using it meanwhile finishes what it does.
@@ -23,12 +24,12 @@ pub(crate) fn fd_prestat_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    buf: u32,
+    buf: GuestPtr<Prestat>,
 ) -> Result<()> {
     let name = preopen_name(ctx, fd)?;
     // A name that long would not have been accepted by the host's open.
     let name_len = u32::try_from(name.len()).map_err(|_| Errno::Overflow)?;
-    memory.write_record(buf, Prestat::ALIGN, &Prestat { name_len }.encode())
+    memory.store(buf, &Prestat { name_len })
 }
 
 /// Writes the name of a preopened directory, without a NUL.
@@ -36,14 +37,13 @@ pub(crate) fn fd_prestat_dir_name(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    path: u32,
-    path_len: u32,
+    path: GuestStr,
 ) -> Result<()> {
     let name = preopen_name(ctx, fd)?;
-    if name.len() as u64 > u64::from(path_len) {
+    if name.len() as u64 > u64::from(path.len()) {
         return Err(Errno::NameTooLong.into());
     }
-    Ok(memory.write(path, name.as_bytes())?)
+    Ok(memory.write(path.at(), name.as_bytes())?)
 }
 
 fn preopen_name(ctx: &State, fd: u32) -> Result<String, Errno> {

@@ -7,10 +7,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags as HostFlags, SeekFrom};
 
 use super::get;
-use crate::abi::{Errno, FdFlags, FileType, Rights};
+use crate::abi::{Errno, FdFlags, FileType, Iovec, Rights};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, File, Object};
 use crate::error::{Error, Result};
+use crate::guest::{GuestPtr, GuestSlice};
 use crate::kernel::{self, How, LentList, Position};
 use crate::memory::{GuestMemory, Iovecs};
 use crate::sync::lock;
@@ -21,19 +22,18 @@ pub(crate) fn fd_read(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    iovs: u32,
-    iovs_len: u32,
-    nread: u32,
+    iovs: GuestSlice<Iovec>,
+    nread: GuestPtr<u32>,
 ) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_READ)?;
-    let list = memory.read_iovecs(iovs, iovs_len)?;
+    let list = memory.read_iovecs(iovs)?;
     let read = match &descriptor.object {
         Object::File(file) => read_file(ctx, memory, file, &list, Position::Current)?,
         Object::Input(stream) => transfer::read_stream(memory, &list, &mut **lock(stream))?,
         Object::Output(_) => return Err(Errno::BadF.into()),
         Object::Directory(_) => return Err(Errno::IsDir.into()),
     };
-    memory.write_u32(nread, read)
+    memory.store(nread, &read)
 }
 
 fn read_file(
@@ -55,12 +55,11 @@ pub(crate) fn fd_write(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    iovs: u32,
-    iovs_len: u32,
-    nwritten: u32,
+    iovs: GuestSlice<Iovec>,
+    nwritten: GuestPtr<u32>,
 ) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_WRITE)?;
-    let list = memory.read_iovecs(iovs, iovs_len)?;
+    let list = memory.read_iovecs(iovs)?;
     let written = match &descriptor.object {
         Object::File(file) => write_file(ctx, memory, file, &list, Position::Current)?,
         Object::Output(stream) => {
@@ -68,7 +67,7 @@ pub(crate) fn fd_write(
         }
         Object::Input(_) | Object::Directory(_) => return Err(Errno::BadF.into()),
     };
-    memory.write_u32(nwritten, written)
+    memory.store(nwritten, &written)
 }
 
 fn write_file(
@@ -126,15 +125,14 @@ pub(crate) fn fd_pread(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    iovs: u32,
-    iovs_len: u32,
+    iovs: GuestSlice<Iovec>,
     offset: u64,
-    nread: u32,
+    nread: GuestPtr<u32>,
 ) -> Result<()> {
     let descriptor = positioned(ctx, fd, Rights::FD_READ)?;
-    let list = memory.read_iovecs(iovs, iovs_len)?;
+    let list = memory.read_iovecs(iovs)?;
     let read = read_file(ctx, memory, descriptor.as_file()?, &list, Position::At(offset))?;
-    memory.write_u32(nread, read)
+    memory.store(nread, &read)
 }
 
 /// Writes at `offset`, also to a file opened for appending; the descriptor stays where it stands.
@@ -142,15 +140,14 @@ pub(crate) fn fd_pwrite(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    iovs: u32,
-    iovs_len: u32,
+    iovs: GuestSlice<Iovec>,
     offset: u64,
-    nwritten: u32,
+    nwritten: GuestPtr<u32>,
 ) -> Result<()> {
     let descriptor = positioned(ctx, fd, Rights::FD_WRITE)?;
-    let list = memory.read_iovecs(iovs, iovs_len)?;
+    let list = memory.read_iovecs(iovs)?;
     let written = write_file(ctx, memory, descriptor.as_file()?, &list, Position::At(offset))?;
-    memory.write_u32(nwritten, written)
+    memory.store(nwritten, &written)
 }
 
 fn positioned(ctx: &State, fd: u32, transfer: Rights) -> Result<std::sync::Arc<Descriptor>, Errno> {
@@ -166,7 +163,7 @@ pub(crate) fn fd_seek(
     fd: u32,
     offset: i64,
     whence: u32,
-    newoffset: u32,
+    newoffset: GuestPtr<u64>,
 ) -> Result<()> {
     let to = match whence {
         0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| Errno::Inval)?),
@@ -178,7 +175,7 @@ pub(crate) fn fd_seek(
     let right = if to == SeekFrom::Current(0) { Rights::FD_TELL } else { Rights::FD_SEEK };
     let descriptor = get(ctx, fd, right)?;
     let position = rustix::fs::seek(descriptor.as_file()?, to)?;
-    memory.write_u64(newoffset, position)
+    memory.store(newoffset, &position)
 }
 
 /// Writes the descriptor's position.
@@ -186,11 +183,11 @@ pub(crate) fn fd_tell(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    offset: u32,
+    offset: GuestPtr<u64>,
 ) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_TELL)?;
     let position = rustix::fs::seek(descriptor.as_file()?, SeekFrom::Current(0))?;
-    memory.write_u64(offset, position)
+    memory.store(offset, &position)
 }
 
 /// What a system call does when there is nothing to transfer.

@@ -14,6 +14,7 @@ use crate::abi::{Errno, FdFlags, FdStat, FileStat, FileType, FstFlags, Rights};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, Object};
 use crate::error::Result;
+use crate::guest::GuestPtr;
 use crate::memory::GuestMemory;
 use crate::sync::lock;
 
@@ -22,7 +23,7 @@ pub(crate) fn fd_fdstat_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    stat: u32,
+    stat: GuestPtr<FdStat>,
 ) -> Result<()> {
     let descriptor = ctx.table.get(fd)?;
     let (filetype, flags) = match &descriptor.object {
@@ -31,8 +32,7 @@ pub(crate) fn fd_fdstat_get(
         Object::Input(_) | Object::Output(_) => (FileType::Unknown, FdFlags::NONE),
     };
     let (rights_base, rights_inheriting) = descriptor.rights();
-    let record = FdStat { filetype, flags, rights_base, rights_inheriting };
-    memory.write_record(stat, FdStat::ALIGN, &record.encode())
+    memory.store(stat, &FdStat { filetype, flags, rights_base, rights_inheriting })
 }
 
 /// Sets a descriptor's flags.
@@ -61,11 +61,10 @@ pub(crate) fn fd_filestat_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    buf: u32,
+    buf: GuestPtr<FileStat>,
 ) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_FILESTAT_GET)?;
-    let stat = filestat(&descriptor)?;
-    memory.write_record(buf, FileStat::ALIGN, &stat.encode())
+    memory.store(buf, &filestat(&descriptor)?)
 }
 
 fn filestat(descriptor: &Descriptor) -> Result<FileStat> {

@@ -13,6 +13,7 @@ use crate::abi::{Errno, FileStat, LookupFlags, Rights};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, Directory};
 use crate::error::{Error, Result};
+use crate::guest::{GuestPtr, GuestSlice, GuestStr};
 use crate::memory::GuestMemory;
 use crate::resolve::{self, existing_name, lookup, name};
 
@@ -20,12 +21,12 @@ use crate::resolve::{self, existing_name, lookup, name};
 const PATH_MAX: u32 = 4095;
 
 /// Reads a path.
-pub(super) fn read_path(memory: &dyn GuestMemory, at: u32, len: u32) -> Result<String> {
-    if len > PATH_MAX {
+pub(super) fn read_path(memory: &dyn GuestMemory, path: GuestStr) -> Result<String> {
+    if path.len() > PATH_MAX {
         return Err(Errno::NameTooLong.into());
     }
-    let mut bytes = vec![0; len as usize];
-    memory.read(at, &mut bytes)?;
+    let mut bytes = vec![0; path.len() as usize];
+    memory.read(path.at(), &mut bytes)?;
     let path = String::from_utf8(bytes).map_err(|_| Error::Errno(Errno::IlSeq))?;
     if path.contains('\0') {
         return Err(Errno::Inval.into());
@@ -66,10 +67,9 @@ pub(crate) fn path_create_directory(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    path: u32,
-    path_len: u32,
+    path: GuestStr,
 ) -> Result<()> {
-    let path = read_path(memory, path, path_len)?;
+    let path = read_path(memory, path)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_CREATE_DIRECTORY)?;
     let made = name(&directory(&descriptor)?.dir, &path)?;
     // The process's umask takes from it, as from all that it makes.
@@ -82,10 +82,9 @@ pub(crate) fn path_remove_directory(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    path: u32,
-    path_len: u32,
+    path: GuestStr,
 ) -> Result<()> {
-    let path = read_path(memory, path, path_len)?;
+    let path = read_path(memory, path)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_REMOVE_DIRECTORY)?;
     let gone = name(&directory(&descriptor)?.dir, &path)?;
     Ok(rustix::fs::unlinkat(gone.directory(), gone.as_str(), AtFlags::REMOVEDIR)?)
@@ -96,10 +95,9 @@ pub(crate) fn path_unlink_file(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    path: u32,
-    path_len: u32,
+    path: GuestStr,
 ) -> Result<()> {
-    let path = read_path(memory, path, path_len)?;
+    let path = read_path(memory, path)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_UNLINK_FILE)?;
     let gone = name(&directory(&descriptor)?.dir, &path)?;
     Ok(rustix::fs::unlinkat(gone.directory(), gone.as_str(), AtFlags::empty())?)
@@ -110,12 +108,12 @@ pub(crate) fn path_rename(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    (old_path, old_path_len): (u32, u32),
+    old_path: GuestStr,
     new_fd: u32,
-    (new_path, new_path_len): (u32, u32),
+    new_path: GuestStr,
 ) -> Result<()> {
-    let from_path = read_path(memory, old_path, old_path_len)?;
-    let to_path = read_path(memory, new_path, new_path_len)?;
+    let from_path = read_path(memory, old_path)?;
+    let to_path = read_path(memory, new_path)?;
     let from = for_changing(ctx, fd, Rights::PATH_RENAME_SOURCE)?;
     let to = for_changing(ctx, new_fd, Rights::PATH_RENAME_TARGET)?;
     let from = name(&directory(&from)?.dir, &from_path)?;
@@ -130,15 +128,15 @@ pub(crate) fn path_link(
     memory: &mut dyn GuestMemory,
     old_fd: u32,
     old_flags: u32,
-    (old_path, old_path_len): (u32, u32),
+    old_path: GuestStr,
     new_fd: u32,
-    (new_path, new_path_len): (u32, u32),
+    new_path: GuestStr,
 ) -> Result<()> {
     if LookupFlags::new(old_flags)?.contains(LookupFlags::SYMLINK_FOLLOW) {
         return Err(Errno::Inval.into());
     }
-    let from_path = read_path(memory, old_path, old_path_len)?;
-    let to_path = read_path(memory, new_path, new_path_len)?;
+    let from_path = read_path(memory, old_path)?;
+    let to_path = read_path(memory, new_path)?;
     // A link out of a directory for reading only would be a way to write to it.
     let from = for_changing(ctx, old_fd, Rights::PATH_LINK_SOURCE)?;
     let to = for_changing(ctx, new_fd, Rights::PATH_LINK_TARGET)?;
@@ -156,12 +154,12 @@ pub(crate) fn path_link(
 pub(crate) fn path_symlink(
     ctx: &State,
     memory: &mut dyn GuestMemory,
-    (old_path, old_path_len): (u32, u32),
+    old_path: GuestStr,
     fd: u32,
-    (new_path, new_path_len): (u32, u32),
+    new_path: GuestStr,
 ) -> Result<()> {
-    let contents = read_path(memory, old_path, old_path_len)?;
-    let path = read_path(memory, new_path, new_path_len)?;
+    let contents = read_path(memory, old_path)?;
+    let path = read_path(memory, new_path)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_SYMLINK)?;
     if contents.starts_with('/') {
         return Err(Errno::Perm.into());
@@ -176,11 +174,11 @@ pub(crate) fn path_readlink(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    (path, path_len): (u32, u32),
-    (buf, buf_len): (u32, u32),
-    bufused: u32,
+    path: GuestStr,
+    buf: GuestSlice<u8>,
+    bufused: GuestPtr<u32>,
 ) -> Result<()> {
-    let path = read_path(memory, path, path_len)?;
+    let path = read_path(memory, path)?;
     let descriptor = for_looking(ctx, fd, Rights::PATH_READLINK)?;
     let link = existing_name(&directory(&descriptor)?.dir, &path)?;
     let contents = rustix::fs::readlinkat(link.directory(), link.as_str(), Vec::new())?;
@@ -188,9 +186,8 @@ pub(crate) fn path_readlink(
     if contents.starts_with('/') {
         return Err(Errno::Perm.into());
     }
-    let fits = contents.len().min(buf_len as usize);
-    memory.write(buf, &contents.as_bytes()[..fits])?;
-    memory.write_u32(bufused, fits as u32)
+    let used = memory.fill(buf, contents.as_bytes())?;
+    memory.store(bufused, &used)
 }
 
 /// Writes the attributes of what a path names.
@@ -199,14 +196,14 @@ pub(crate) fn path_filestat_get(
     memory: &mut dyn GuestMemory,
     fd: u32,
     flags: u32,
-    (path, path_len): (u32, u32),
-    buf: u32,
+    path: GuestStr,
+    buf: GuestPtr<FileStat>,
 ) -> Result<()> {
     let follow = following(flags)?;
-    let path = read_path(memory, path, path_len)?;
+    let path = read_path(memory, path)?;
     let descriptor = for_looking(ctx, fd, Rights::PATH_FILESTAT_GET)?;
     let stat = resolve::stat(&directory(&descriptor)?.dir, &path, follow)?;
-    memory.write_record(buf, FileStat::ALIGN, &from_host(&stat).encode())
+    memory.store(buf, &from_host(&stat))
 }
 
 /// Sets the times of what a path names.
@@ -215,13 +212,13 @@ pub(crate) fn path_filestat_set_times(
     memory: &mut dyn GuestMemory,
     fd: u32,
     flags: u32,
-    (path, path_len): (u32, u32),
+    path: GuestStr,
     (atim, mtim): (u64, u64),
     fst_flags: u32,
 ) -> Result<()> {
     let follow = following(flags)?;
     let times = Times::new(atim, mtim, fst_flags)?;
-    let path = read_path(memory, path, path_len)?;
+    let path = read_path(memory, path)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_FILESTAT_SET_TIMES)?;
     // Not opened for it: a device would notice, and a pipe would wait for its other end.
     let found = lookup(&directory(&descriptor)?.dir, &path, follow)?;

@@ -24,6 +24,7 @@ use crate::abi::{Errno, FdFlags, OFlags, Rights};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, DirAccess, Directory, host_flags};
 use crate::error::{Error, Result};
+use crate::guest::{GuestPtr, GuestStr};
 use crate::listing::Listing;
 use crate::memory::GuestMemory;
 use crate::resolve;
@@ -45,16 +46,16 @@ pub(crate) fn path_open(
     memory: &mut dyn GuestMemory,
     fd: u32,
     dirflags: u32,
-    (path, path_len): (u32, u32),
+    path: GuestStr,
     oflags: u32,
     (rights_base, _rights_inheriting): (u64, u64),
     fdflags: u32,
-    opened_fd: u32,
+    opened_fd: GuestPtr<u32>,
 ) -> Result<()> {
     let follow = following(dirflags)?;
     let flags = OFlags::new(oflags)?;
     let fd_flags = FdFlags::new(fdflags)?;
-    let path = read_path(memory, path, path_len)?;
+    let path = read_path(memory, path)?;
     let parent = for_looking(ctx, fd, Rights::PATH_OPEN)?;
     let (_, inheriting) = parent.rights();
     let wanted = Rights::from_bits(rights_base).and(inheriting);
@@ -67,7 +68,7 @@ pub(crate) fn path_open(
     };
     let slot = ctx.table.reserve()?;
     let number = slot.fill(open(ctx, &parent, &path, request)?);
-    if let Err(error) = memory.write_u32(opened_fd, number) {
+    if let Err(error) = memory.store(opened_fd, &number) {
         // The guest will never know the number.
         ctx.table.remove(number)?;
         return Err(error);

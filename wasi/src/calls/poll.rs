@@ -16,8 +16,9 @@ use crate::clocks::ClockId;
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, Object};
 use crate::error::Result;
+use crate::guest::GuestPtr;
 use crate::interrupt::interrupted;
-use crate::memory::{GuestMemory, check_align, offset};
+use crate::memory::GuestMemory;
 
 /// Most subscriptions one call takes; poll(2) has such a limit, too, and the same error.
 const MAX_SUBSCRIPTIONS: u32 = 1 << 16;
@@ -29,27 +30,27 @@ const WRITABLE_AT_LEAST: u64 = 4096;
 pub(crate) fn poll_oneoff(
     ctx: &State,
     memory: &mut dyn GuestMemory,
-    subscriptions: u32,
-    events: u32,
+    subscriptions: GuestPtr<Subscription>,
+    events: GuestPtr<Event>,
     count: u32,
-    nevents: u32,
+    nevents: GuestPtr<u32>,
 ) -> Result<()> {
     if count == 0 || count > MAX_SUBSCRIPTIONS {
         return Err(Errno::Inval.into());
     }
-    check_align(subscriptions, Subscription::ALIGN)?;
-    check_align(events, Event::ALIGN)?;
+    subscriptions.aligned()?;
+    events.aligned()?;
     let mut wait = Wait::default();
     for index in 0..count {
-        let at = offset(subscriptions, index, Subscription::SIZE)?;
-        let (userdata, what) = Subscription::decode(&memory.read_array(at, 1)?)?;
+        let bytes = memory.load(subscriptions.nth(index)?)?;
+        let (userdata, what) = Subscription::decode(&bytes)?;
         wait.add(ctx, userdata, what);
     }
     let happened = wait.run(ctx)?;
     for (index, event) in (0..).zip(&happened) {
-        memory.write(offset(events, index, Event::SIZE)?, &event.encode())?;
+        memory.store(events.nth(index)?, event)?;
     }
-    memory.write_u32(nevents, happened.len() as u32)
+    memory.store(nevents, &(happened.len() as u32))
 }
 
 /// All that is waited for.

@@ -3,6 +3,7 @@
 use crate::abi::Errno;
 use crate::ctx::State;
 use crate::error::{Abort, I32Exit, Result};
+use crate::guest::GuestSlice;
 use crate::memory::GuestMemory;
 
 /// How many random bytes are made at once.
@@ -30,9 +31,9 @@ pub(crate) fn sched_yield() -> Result<()> {
 pub(crate) fn random_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
-    buf: u32,
-    len: u32,
+    buf: GuestSlice<u8>,
 ) -> Result<()> {
+    let len = buf.len();
     // Made here and copied, not made in place: an embedder's generator may be behind this.
     let mut chunk = vec![0; CHUNK.min(len as usize)];
     let mut done = 0;
@@ -40,7 +41,7 @@ pub(crate) fn random_get(
         ctx.interrupt.check()?;
         let now = chunk.len().min((len - done) as usize);
         ctx.random.fill(&mut chunk[..now])?;
-        memory.write(crate::memory::offset(buf, done, 1)?, &chunk[..now])?;
+        memory.write(buf.start().nth(done)?.at(), &chunk[..now])?;
         done += now as u32;
     }
     Ok(())
@@ -51,6 +52,7 @@ mod tests {
     use super::*;
     use crate::WasiCtxBuilder;
     use crate::error::Error;
+    use crate::guest::slice;
     use crate::memory::fake::FakeMemory;
 
     #[test]
@@ -64,11 +66,11 @@ mod tests {
         let ctx = WasiCtxBuilder::new().build().unwrap();
         let len = CHUNK * 3 + 100;
         let mut memory = FakeMemory::new(len + 2);
-        random_get(&ctx.pin(), &mut memory, 1, len as u32).unwrap();
+        random_get(&ctx.pin(), &mut memory, slice(1, len as u32)).unwrap();
         let bytes = memory.get(0, len + 2);
         assert_eq!((bytes[0], bytes[len + 1]), (0, 0));
         assert!(bytes[len - 99..=len].iter().any(|&byte| byte != 0));
-        random_get(&ctx.pin(), &mut memory, 0, 0).unwrap();
+        random_get(&ctx.pin(), &mut memory, slice(0, 0)).unwrap();
     }
 
     #[test]
@@ -76,7 +78,7 @@ mod tests {
         let ctx = WasiCtxBuilder::new().build().unwrap();
         let mut memory = FakeMemory::new(64);
         for (buf, len) in [(0, 65), (64, 1), (0, u32::MAX), (u32::MAX, u32::MAX)] {
-            let result = random_get(&ctx.pin(), &mut memory, buf, len);
+            let result = random_get(&ctx.pin(), &mut memory, slice(buf, len));
             assert!(matches!(result, Err(Error::Abort(_))), "{buf} {len}");
         }
     }
@@ -88,7 +90,7 @@ mod tests {
             let rng = rand::rngs::StdRng::seed_from_u64(7);
             let ctx = WasiCtxBuilder::new().random(rng).build().unwrap();
             let mut memory = FakeMemory::new(32);
-            random_get(&ctx.pin(), &mut memory, 0, 32).unwrap();
+            random_get(&ctx.pin(), &mut memory, slice(0, 32)).unwrap();
             memory.get(0, 32)
         };
         assert_eq!(run(), run());

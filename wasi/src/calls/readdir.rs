@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use crate::abi::{Dirent, Rights};
 use crate::ctx::State;
 use crate::error::Result;
+use crate::guest::{GuestPtr, GuestSlice, slice};
 use crate::listing::Entry;
 use crate::memory::GuestMemory;
 use crate::sync::lock;
@@ -15,9 +16,9 @@ pub(crate) fn fd_readdir(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    (buf, buf_len): (u32, u32),
+    buf: GuestSlice<u8>,
     cookie: u64,
-    bufused: u32,
+    bufused: GuestPtr<u32>,
 ) -> Result<()> {
     let descriptor = ctx.table.get(fd)?;
     let directory = descriptor.as_directory()?;
@@ -28,17 +29,15 @@ pub(crate) fn fd_readdir(
     }
     let mut used = 0;
     let mut number = cookie;
-    while used < buf_len {
+    while used < buf.len() {
         let Some(entry) = listing.entry(directory.dir.as_fd(), number, &ctx.interrupt)? else {
             break;
         };
         number += 1;
-        let bytes = encode(entry, number);
-        let fits = bytes.len().min((buf_len - used) as usize);
-        memory.write(crate::memory::offset(buf, used, 1)?, &bytes[..fits])?;
-        used += fits as u32;
+        let room = slice(buf.start().nth(used)?.at(), buf.len() - used);
+        used += memory.fill(room, &encode(entry, number))?;
     }
-    memory.write_u32(bufused, used)
+    memory.store(bufused, &used)
 }
 
 fn encode(entry: &Entry, next: u64) -> Vec<u8> {

@@ -10,10 +10,11 @@ use rustix::io::Errno as Host;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
 
 use super::fd_io::{Waiting, when_ready};
-use crate::abi::{Errno, FdFlags, FileType, RiFlags, Rights, SdFlags};
+use crate::abi::{Errno, FdFlags, FileType, Iovec, RiFlags, Rights, SdFlags};
 use crate::ctx::State;
 use crate::descriptor::{Descriptor, File};
 use crate::error::{Error, Result};
+use crate::guest::{GuestPtr, GuestSlice};
 use crate::memory::GuestMemory;
 use crate::transfer::{gather, scatter, total};
 
@@ -29,7 +30,7 @@ pub(crate) fn sock_accept(
     memory: &mut dyn GuestMemory,
     fd: u32,
     flags: u32,
-    accepted_fd: u32,
+    accepted_fd: GuestPtr<u32>,
 ) -> Result<()> {
     let flags = FdFlags::new(flags)?;
     if !FdFlags::NONBLOCK.contains(flags) {
@@ -47,7 +48,7 @@ pub(crate) fn sock_accept(
         Ok(retry(|| accept_with(file, host))?)
     })?;
     let number = slot.fill(Descriptor::socket(accepted)?);
-    if let Err(error) = memory.write_u32(accepted_fd, number) {
+    if let Err(error) = memory.store(accepted_fd, &number) {
         // The guest will never know the number.
         ctx.table.remove(number)?;
         return Err(error);
@@ -60,20 +61,21 @@ pub(crate) fn sock_recv(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    (ri_data, ri_data_len): (u32, u32),
+    ri_data: GuestSlice<Iovec>,
     ri_flags: u32,
-    (ro_datalen, ro_flags): (u32, u32),
+    ro_datalen: GuestPtr<u32>,
+    ro_flags: GuestPtr<u16>,
 ) -> Result<()> {
     let flags = RiFlags::new(ri_flags)?;
     let descriptor = socket(ctx, fd, Rights::FD_READ)?;
-    let list = memory.read_iovecs(ri_data, ri_data_len)?;
+    let list = memory.read_iovecs(ri_data)?;
     let file = descriptor.as_file()?;
     let mut buffer = vec![0; RECV_BUFFER.min(total(&list)) as usize];
     let (got, whole) = receive(ctx, file, &mut buffer, flags)?;
     scatter(memory, &list, &buffer[..got])?;
-    memory.write_u32(ro_datalen, got as u32)?;
+    memory.store(ro_datalen, &(got as u32))?;
     let truncated = if whole > got { RECV_DATA_TRUNCATED } else { 0 };
-    memory.write_record(ro_flags, 2, &truncated.to_le_bytes())
+    memory.store(ro_flags, &truncated)
 }
 
 /// Receives into `buffer`: how many bytes are there now, and how many the message had.
@@ -122,22 +124,22 @@ pub(crate) fn sock_send(
     ctx: &State,
     memory: &mut dyn GuestMemory,
     fd: u32,
-    (si_data, si_data_len): (u32, u32),
+    si_data: GuestSlice<Iovec>,
     si_flags: u32,
-    so_datalen: u32,
+    so_datalen: GuestPtr<u32>,
 ) -> Result<()> {
     if si_flags != 0 {
         return Err(Errno::Inval.into());
     }
     let descriptor = socket(ctx, fd, Rights::FD_WRITE)?;
-    let list = memory.read_iovecs(si_data, si_data_len)?;
+    let list = memory.read_iovecs(si_data)?;
     let file = descriptor.as_file()?;
     let bytes = gather(memory, &list, 0)?;
     if file.filetype == FileType::SocketDgram && total(&list) > bytes.len() as u64 {
         return Err(Errno::MsgSize.into());
     }
     let sent = send_all(ctx, file, &bytes)?;
-    memory.write_u32(so_datalen, sent as u32)
+    memory.store(so_datalen, &(sent as u32))
 }
 
 /// Sends `bytes`, waiting where the socket is full, unless the guest does not want to wait.

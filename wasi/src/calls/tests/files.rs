@@ -22,12 +22,12 @@ fn lists_of_buffers_scatter_and_gather() {
     let mut guest = Guest::new();
     let file = guest.create("file");
     guest.memory.put(DATA, b"abcdef");
-    let (list, count) = guest.list(&[(DATA + 4, 2), (DATA, 0), (DATA, 3)]);
-    fd_io::fd_write(&guest.ctx, &mut guest.memory, file, list, count, RESULT).unwrap();
+    let list = guest.list(&[(DATA + 4, 2), (DATA, 0), (DATA, 3)]);
+    fd_io::fd_write(&guest.ctx, &mut guest.memory, file, list, ptr(RESULT)).unwrap();
     assert_eq!(std::fs::read(guest.host("file")).unwrap(), b"efabc");
 
-    let (list, count) = guest.list(&[(DATA + 100, 1), (DATA + 200, 8)]);
-    fd_io::fd_pread(&guest.ctx, &mut guest.memory, file, list, count, 1, RESULT).unwrap();
+    let list = guest.list(&[(DATA + 100, 1), (DATA + 200, 8)]);
+    fd_io::fd_pread(&guest.ctx, &mut guest.memory, file, list, 1, ptr(RESULT)).unwrap();
     assert_eq!(guest.memory.u32_at(RESULT), 4);
     assert_eq!(guest.memory.get(DATA + 100, 1), b"f");
     assert_eq!(guest.memory.get(DATA + 200, 4), b"abc\0");
@@ -39,15 +39,15 @@ fn positioned_transfers_leave_the_position() {
     let file = guest.create("file");
     guest.write(file, b"0123456789").unwrap();
     guest.memory.put(DATA, b"xy");
-    let (list, count) = guest.list(&[(DATA, 2)]);
-    fd_io::fd_pwrite(&guest.ctx, &mut guest.memory, file, list, count, 3, RESULT).unwrap();
+    let list = guest.list(&[(DATA, 2)]);
+    fd_io::fd_pwrite(&guest.ctx, &mut guest.memory, file, list, 3, ptr(RESULT)).unwrap();
     assert_eq!(guest.memory.u32_at(RESULT), 2);
-    fd_io::fd_tell(&guest.ctx, &mut guest.memory, file, RESULT).unwrap();
+    fd_io::fd_tell(&guest.ctx, &mut guest.memory, file, ptr(RESULT)).unwrap();
     assert_eq!(guest.memory.u64_at(RESULT), 10);
     assert_eq!(std::fs::read(guest.host("file")).unwrap(), b"012xy56789");
     for offset in [u64::MAX, 1 << 63] {
         let (ctx, memory) = (&guest.ctx, &mut guest.memory);
-        assert_eq!(errno(fd_io::fd_pread(ctx, memory, file, list, count, offset, 0)), Errno::Inval);
+        assert_eq!(errno(fd_io::fd_pread(ctx, memory, file, list, offset, ptr(0))), Errno::Inval);
     }
 }
 
@@ -215,7 +215,7 @@ fn renumbering_moves_a_file_over_another() {
     assert_eq!(errno(fd::fd_renumber(&guest.ctx, two, one)), Errno::BadF);
     // Over a preopened directory, which is then gone.
     fd::fd_renumber(&guest.ctx, two, ROOT).unwrap();
-    let result = fd::fd_prestat_get(&guest.ctx, &mut guest.memory, ROOT, RESULT);
+    let result = fd::fd_prestat_get(&guest.ctx, &mut guest.memory, ROOT, ptr(RESULT));
     assert_eq!(errno(result), Errno::BadF);
 }
 
@@ -230,17 +230,17 @@ fn preopened_directories_are_found_from_three_on() {
     });
     for (number, name) in [(3, &b"/"[..]), (4, b"some/name")] {
         let (ctx, memory) = (&guest.ctx, &mut guest.memory);
-        fd::fd_prestat_get(ctx, memory, number, RESULT).unwrap();
+        fd::fd_prestat_get(ctx, memory, number, ptr(RESULT)).unwrap();
         let len = memory.u32_at(RESULT + 4);
         assert_eq!((memory.u32_at(RESULT), len as usize), (0, name.len()));
-        let short = fd::fd_prestat_dir_name(ctx, memory, number, DATA, len - 1);
+        let short = fd::fd_prestat_dir_name(ctx, memory, number, slice(DATA, len - 1));
         assert_eq!(errno(short), Errno::NameTooLong);
         memory.put(DATA, &[9; 16]);
-        fd::fd_prestat_dir_name(ctx, memory, number, DATA, len + 1).unwrap();
+        fd::fd_prestat_dir_name(ctx, memory, number, slice(DATA, len + 1)).unwrap();
         assert_eq!(memory.get(DATA, name.len() + 1), [name, &[9]].concat());
     }
     for number in [0, 5, u32::MAX] {
-        let result = fd::fd_prestat_get(&guest.ctx, &mut guest.memory, number, RESULT);
+        let result = fd::fd_prestat_get(&guest.ctx, &mut guest.memory, number, ptr(RESULT));
         assert_eq!(errno(result), Errno::BadF);
     }
 }

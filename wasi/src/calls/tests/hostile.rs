@@ -3,6 +3,7 @@
 use super::*;
 use crate::calls::{env, poll, process, sock, time};
 use crate::error::Abort;
+use crate::guest::GuestPtr;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -42,12 +43,22 @@ impl Args {
         }
     }
 
+    /// Where something is; often nothing.
+    fn ptr<T>(&mut self) -> GuestPtr<T> {
+        ptr(self.word())
+    }
+
     /// A pointer and a length; often such that a path is there.
-    fn pair(&mut self) -> (u32, u32) {
+    fn slice<T: ?Sized>(&mut self) -> GuestSlice<T> {
         if self.0.random() {
-            return (self.0.random_range(4096..4118), self.0.random_range(0..12));
+            return slice(self.0.random_range(4096..4118), self.0.random_range(0..12));
         }
-        (self.word(), self.word())
+        slice(self.word(), self.word())
+    }
+
+    /// A pointer and a length, mostly wrong.
+    fn list<T: ?Sized>(&mut self) -> GuestSlice<T> {
+        slice(self.word(), self.word())
     }
 
     fn long(&mut self) -> u64 {
@@ -63,74 +74,65 @@ impl Args {
 fn call(which: u32, ctx: &Pinned, m: &mut FakeMemory, a: &mut Args) -> Result<()> {
     let fd = if a.0.random_ratio(1, 8) { a.word() } else { a.0.random_range(1..6) };
     match which {
-        0 => env::args_get(ctx, m, a.word(), a.word()),
-        1 => env::args_sizes_get(ctx, m, a.word(), a.word()),
-        2 => env::environ_get(ctx, m, a.word(), a.word()),
-        3 => env::environ_sizes_get(ctx, m, a.word(), a.word()),
-        4 => time::clock_res_get(ctx, m, a.word(), a.word()),
-        5 => time::clock_time_get(ctx, m, a.word(), a.long(), a.word()),
+        0 => env::args_get(ctx, m, a.ptr(), a.ptr()),
+        1 => env::args_sizes_get(ctx, m, a.ptr(), a.ptr()),
+        2 => env::environ_get(ctx, m, a.ptr(), a.ptr()),
+        3 => env::environ_sizes_get(ctx, m, a.ptr(), a.ptr()),
+        4 => time::clock_res_get(ctx, m, a.word(), a.ptr()),
+        5 => time::clock_time_get(ctx, m, a.word(), a.long(), a.ptr()),
         6 => fd_stat::fd_advise(ctx, fd, a.long(), a.long(), a.word()),
         // Within a few pages: the host's disk is not the guest's to fill.
         7 => fd_stat::fd_allocate(ctx, fd, a.long() & 0xffff, a.long() & 0xffff),
         // Not often: it waits for the disk.
         8 if a.0.random_ratio(1, 50) => fd_stat::fd_datasync(ctx, fd),
         8 => fd_stat::fd_sync(ctx, 1),
-        9 => fd_stat::fd_fdstat_get(ctx, m, fd, a.word()),
+        9 => fd_stat::fd_fdstat_get(ctx, m, fd, a.ptr()),
         10 => fd_stat::fd_fdstat_set_flags(ctx, fd, a.word()),
-        11 => fd_stat::fd_filestat_get(ctx, m, fd, a.word()),
+        11 => fd_stat::fd_filestat_get(ctx, m, fd, a.ptr()),
         12 => fd_stat::fd_filestat_set_size(ctx, fd, a.long()),
         13 => fd_stat::fd_filestat_set_times(ctx, fd, a.long(), a.long(), a.word()),
-        14 => fd_io::fd_pread(ctx, m, fd, a.word(), a.word(), a.long(), a.word()),
-        15 => fd::fd_prestat_get(ctx, m, fd, a.word()),
-        16 => fd::fd_prestat_dir_name(ctx, m, fd, a.word(), a.word()),
-        17 => fd_io::fd_pwrite(ctx, m, fd, a.word(), a.word(), a.long() & 0xffff, a.word()),
-        18 => fd_io::fd_read(ctx, m, fd, a.word(), a.word(), a.word()),
-        19 => calls_readdir::fd_readdir(ctx, m, fd, a.pair(), a.long(), a.word()),
-        20 => fd_io::fd_seek(ctx, m, fd, (a.long() & 0xffff).cast_signed(), a.word(), a.word()),
-        21 => fd_io::fd_tell(ctx, m, fd, a.word()),
-        22 => fd_io::fd_write(ctx, m, fd, a.word(), a.word(), a.word()),
-        23 => {
-            let (at, len) = a.pair();
-            path::path_create_directory(ctx, m, fd, at, len)
-        }
-        24 => path::path_filestat_get(ctx, m, fd, a.word(), a.pair(), a.word()),
+        14 => fd_io::fd_pread(ctx, m, fd, a.list(), a.long(), a.ptr()),
+        15 => fd::fd_prestat_get(ctx, m, fd, a.ptr()),
+        16 => fd::fd_prestat_dir_name(ctx, m, fd, a.list()),
+        17 => fd_io::fd_pwrite(ctx, m, fd, a.list(), a.long() & 0xffff, a.ptr()),
+        18 => fd_io::fd_read(ctx, m, fd, a.list(), a.ptr()),
+        19 => calls_readdir::fd_readdir(ctx, m, fd, a.slice(), a.long(), a.ptr()),
+        20 => fd_io::fd_seek(ctx, m, fd, (a.long() & 0xffff).cast_signed(), a.word(), a.ptr()),
+        21 => fd_io::fd_tell(ctx, m, fd, a.ptr()),
+        22 => fd_io::fd_write(ctx, m, fd, a.list(), a.ptr()),
+        23 => path::path_create_directory(ctx, m, fd, a.slice()),
+        24 => path::path_filestat_get(ctx, m, fd, a.word(), a.slice(), a.ptr()),
         25 => path::path_filestat_set_times(
             ctx,
             m,
             fd,
             a.word(),
-            a.pair(),
+            a.slice(),
             (a.long(), a.long()),
             a.word(),
         ),
-        26 => path::path_link(ctx, m, fd, a.word(), a.pair(), fd, a.pair()),
+        26 => path::path_link(ctx, m, fd, a.word(), a.slice(), fd, a.slice()),
         27 => path_open::path_open(
             ctx,
             m,
             fd,
             a.word(),
-            a.pair(),
+            a.slice(),
             a.word(),
             (a.long(), a.long()),
             a.word(),
-            a.word(),
+            a.ptr(),
         ),
-        28 => path::path_readlink(ctx, m, fd, a.pair(), a.pair(), a.word()),
-        29 => {
-            let (at, len) = a.pair();
-            path::path_remove_directory(ctx, m, fd, at, len)
-        }
-        30 => path::path_rename(ctx, m, fd, a.pair(), fd, a.pair()),
-        31 => path::path_symlink(ctx, m, a.pair(), fd, a.pair()),
-        32 => {
-            let (at, len) = a.pair();
-            path::path_unlink_file(ctx, m, fd, at, len)
-        }
-        33 => poll::poll_oneoff(ctx, m, a.word(), a.word(), a.word() | MEMORY, a.word()),
-        34 => process::random_get(ctx, m, a.word(), a.word()),
-        35 => sock::sock_accept(ctx, m, fd, a.word(), a.word()),
-        36 => sock::sock_recv(ctx, m, fd, a.pair(), a.word(), a.pair()),
-        37 => sock::sock_send(ctx, m, fd, a.pair(), a.word(), a.word()),
+        28 => path::path_readlink(ctx, m, fd, a.slice(), a.slice(), a.ptr()),
+        29 => path::path_remove_directory(ctx, m, fd, a.slice()),
+        30 => path::path_rename(ctx, m, fd, a.slice(), fd, a.slice()),
+        31 => path::path_symlink(ctx, m, a.slice(), fd, a.slice()),
+        32 => path::path_unlink_file(ctx, m, fd, a.slice()),
+        33 => poll::poll_oneoff(ctx, m, a.ptr(), a.ptr(), a.word() | MEMORY, a.ptr()),
+        34 => process::random_get(ctx, m, a.list()),
+        35 => sock::sock_accept(ctx, m, fd, a.word(), a.ptr()),
+        36 => sock::sock_recv(ctx, m, fd, a.slice(), a.word(), a.ptr(), a.ptr()),
+        37 => sock::sock_send(ctx, m, fd, a.slice(), a.word(), a.ptr()),
         38 => sock::sock_shutdown(ctx, fd, a.word()),
         39 => process::proc_raise(a.word()),
         40 => fd::fd_renumber(ctx, fd, a.word()),
@@ -186,7 +188,7 @@ fn results_beyond_the_memory_trap_and_leave_nothing_open() {
     let path = guest.path(0, "file");
     for result in [MEMORY, u32::MAX - 3, MEMORY - 2] {
         let (ctx, memory) = (&guest.ctx, &mut guest.memory);
-        let opened = path_open::path_open(ctx, memory, ROOT, 0, path, 0, (0, 0), 0, result);
+        let opened = path_open::path_open(ctx, memory, ROOT, 0, path, 0, (0, 0), 0, ptr(result));
         assert!(matches!(opened, Err(Error::Abort(Abort::Pointer(_)))), "{opened:?}");
     }
     assert_eq!(guest.create("file"), before + 1);

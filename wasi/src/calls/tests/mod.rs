@@ -17,9 +17,10 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::{fd, fd_io, fd_stat, path, path_open, readdir as calls_readdir};
-use crate::abi::{Errno, FdFlags, FileType, OFlags, Rights};
+use crate::abi::{Errno, FdFlags, FileType, Iovec, OFlags, Rights};
 use crate::ctx::Pinned;
 use crate::error::{Error, Result};
+use crate::guest::{GuestSlice, GuestStr, ptr, slice};
 use crate::memory::fake::FakeMemory;
 use crate::{DirAccess, WasiCtxBuilder};
 
@@ -90,10 +91,10 @@ impl Guest {
         assert_eq!(std::fs::read_dir(outside).unwrap().count(), 2, "root and secret");
     }
 
-    fn path(&mut self, which: usize, path: impl AsRef<[u8]>) -> (u32, u32) {
+    fn path(&mut self, which: usize, path: impl AsRef<[u8]>) -> GuestStr {
         let path = path.as_ref();
         self.memory.put(PATHS[which], path);
-        (PATHS[which], path.len() as u32)
+        slice(PATHS[which], path.len() as u32)
     }
 
     fn open_with(
@@ -108,7 +109,7 @@ impl Guest {
         let path = self.path(0, path);
         let (flags, rights) = (flags.bits().into(), (rights.bits(), 0));
         let (ctx, memory) = (&self.ctx, &mut self.memory);
-        path_open::path_open(ctx, memory, dir, lookup, path, flags, rights, fd_flags, RESULT)?;
+        path_open::path_open(ctx, memory, dir, lookup, path, flags, rights, fd_flags, ptr(RESULT))?;
         Ok(self.memory.u32_at(RESULT))
     }
 
@@ -124,35 +125,35 @@ impl Guest {
         fd::fd_close(&self.ctx, number)
     }
 
-    fn list(&mut self, buffers: &[(u32, u32)]) -> (u32, u32) {
+    fn list(&mut self, buffers: &[(u32, u32)]) -> GuestSlice<Iovec> {
         for (index, (at, len)) in (0..).zip(buffers) {
             self.memory.put(LIST + index * 8, &at.to_le_bytes());
             self.memory.put(LIST + index * 8 + 4, &len.to_le_bytes());
         }
-        (LIST, buffers.len() as u32)
+        slice(LIST, buffers.len() as u32)
     }
 
     fn write(&mut self, number: u32, bytes: &[u8]) -> Result<u32> {
         self.memory.put(DATA, bytes);
-        let (list, count) = self.list(&[(DATA, bytes.len() as u32)]);
-        fd_io::fd_write(&self.ctx, &mut self.memory, number, list, count, RESULT)?;
+        let list = self.list(&[(DATA, bytes.len() as u32)]);
+        fd_io::fd_write(&self.ctx, &mut self.memory, number, list, ptr(RESULT))?;
         Ok(self.memory.u32_at(RESULT))
     }
 
     fn read(&mut self, number: u32, len: u32) -> Result<Vec<u8>> {
-        let (list, count) = self.list(&[(DATA, len)]);
-        fd_io::fd_read(&self.ctx, &mut self.memory, number, list, count, RESULT)?;
+        let list = self.list(&[(DATA, len)]);
+        fd_io::fd_read(&self.ctx, &mut self.memory, number, list, ptr(RESULT))?;
         Ok(self.memory.get(DATA, self.memory.u32_at(RESULT) as usize))
     }
 
     fn seek(&mut self, number: u32, offset: i64, whence: u32) -> Result<u64> {
-        fd_io::fd_seek(&self.ctx, &mut self.memory, number, offset, whence, RESULT)?;
+        fd_io::fd_seek(&self.ctx, &mut self.memory, number, offset, whence, ptr(RESULT))?;
         Ok(self.memory.u64_at(RESULT))
     }
 
     /// Type, flags and rights of a descriptor.
     fn fdstat(&mut self, number: u32) -> Result<(u8, u16, Rights, Rights)> {
-        fd_stat::fd_fdstat_get(&self.ctx, &mut self.memory, number, RESULT)?;
+        fd_stat::fd_fdstat_get(&self.ctx, &mut self.memory, number, ptr(RESULT))?;
         let bytes = self.memory.get(RESULT, 4);
         let rights = [8, 16].map(|at| Rights::from_bits(self.memory.u64_at(at)));
         Ok((bytes[0], u16::from_le_bytes([bytes[2], bytes[3]]), rights[0], rights[1]))
@@ -165,29 +166,29 @@ impl Guest {
     }
 
     fn fd_stat(&mut self, number: u32) -> Result<Stat> {
-        fd_stat::fd_filestat_get(&self.ctx, &mut self.memory, number, RESULT)?;
+        fd_stat::fd_filestat_get(&self.ctx, &mut self.memory, number, ptr(RESULT))?;
         Ok(self.stat_result())
     }
 
     fn stat(&mut self, path: &str, lookup: u32) -> Result<Stat> {
         let path = self.path(0, path);
-        path::path_filestat_get(&self.ctx, &mut self.memory, ROOT, lookup, path, RESULT)?;
+        path::path_filestat_get(&self.ctx, &mut self.memory, ROOT, lookup, path, ptr(RESULT))?;
         Ok(self.stat_result())
     }
 
     fn mkdir(&mut self, path: &str) -> Result<()> {
-        let (at, len) = self.path(0, path);
-        path::path_create_directory(&self.ctx, &mut self.memory, ROOT, at, len)
+        let path = self.path(0, path);
+        path::path_create_directory(&self.ctx, &mut self.memory, ROOT, path)
     }
 
     fn rmdir(&mut self, path: &str) -> Result<()> {
-        let (at, len) = self.path(0, path);
-        path::path_remove_directory(&self.ctx, &mut self.memory, ROOT, at, len)
+        let path = self.path(0, path);
+        path::path_remove_directory(&self.ctx, &mut self.memory, ROOT, path)
     }
 
     fn unlink(&mut self, path: &str) -> Result<()> {
-        let (at, len) = self.path(0, path);
-        path::path_unlink_file(&self.ctx, &mut self.memory, ROOT, at, len)
+        let path = self.path(0, path);
+        path::path_unlink_file(&self.ctx, &mut self.memory, ROOT, path)
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<()> {
@@ -208,14 +209,14 @@ impl Guest {
     fn readlink(&mut self, path: &str, len: u32) -> Result<Vec<u8>> {
         let path = self.path(0, path);
         let (ctx, memory) = (&self.ctx, &mut self.memory);
-        path::path_readlink(ctx, memory, ROOT, path, (DATA, len), RESULT)?;
+        path::path_readlink(ctx, memory, ROOT, path, slice(DATA, len), ptr(RESULT))?;
         Ok(self.memory.get(DATA, self.memory.u32_at(RESULT) as usize))
     }
 
     /// The bytes of one `fd_readdir`.
     fn readdir(&mut self, number: u32, len: u32, cookie: u64) -> Result<Vec<u8>> {
         let (ctx, memory) = (&self.ctx, &mut self.memory);
-        calls_readdir::fd_readdir(ctx, memory, number, (DATA, len), cookie, RESULT)?;
+        calls_readdir::fd_readdir(ctx, memory, number, slice(DATA, len), cookie, ptr(RESULT))?;
         Ok(self.memory.get(DATA, self.memory.u32_at(RESULT) as usize))
     }
 }

@@ -44,7 +44,7 @@ fn directories_open_with_and_without_the_flag() {
         let file = guest.open_with(dir, "file", 0, OFlags::NONE, READ, 0).unwrap();
         assert_eq!(guest.read(file, 100).unwrap(), b"inside");
         // It is no preopened one.
-        let result = fd::fd_prestat_get(&guest.ctx, &mut guest.memory, dir, RESULT);
+        let result = fd::fd_prestat_get(&guest.ctx, &mut guest.memory, dir, ptr(RESULT));
         assert_eq!(errno(result), Errno::BadF);
     }
     let file = guest.open("dir/file", OFlags::NONE, READ).unwrap();

@@ -134,7 +134,7 @@ fn one_threads_wait_does_not_hold_up_another() {
     let waiting = std::thread::spawn(move || {
         let mut memory = FakeMemory::new(64);
         memory.put(0, &[16, 0, 0, 0, 4, 0, 0, 0]);
-        fd_io::fd_read(&ctx, &mut memory, 0, 0, 1, 8).unwrap();
+        fd_io::fd_read(&ctx, &mut memory, 0, slice(0, 1), ptr(8)).unwrap();
         memory.get(16, 4)
     });
     // Whether or not it waits yet, none of these may wait for it; closing is the hardest case.

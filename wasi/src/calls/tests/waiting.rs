@@ -45,7 +45,14 @@ impl Guest {
             self.memory.put(input + u32::from(index) * 48, &bytes);
         }
         let count = subs.len() as u32;
-        poll::poll_oneoff(&self.ctx, &mut self.memory, input, output, count, RESULT)?;
+        poll::poll_oneoff(
+            &self.ctx,
+            &mut self.memory,
+            ptr(input),
+            ptr(output),
+            count,
+            ptr(RESULT),
+        )?;
         let event = |index| {
             let at = output + index * 32;
             let bytes = self.memory.get(at, 32);
@@ -152,9 +159,12 @@ fn waiting_for_nothing_or_for_too_much_is_invalid() {
     let mut guest = Guest::new();
     assert_eq!(errno(guest.poll(&[])), Errno::Inval);
     let (ctx, memory) = (&guest.ctx, &mut guest.memory);
-    assert_eq!(errno(poll::poll_oneoff(ctx, memory, 0, 0, u32::MAX, 0)), Errno::Inval);
+    assert_eq!(
+        errno(poll::poll_oneoff(ctx, memory, ptr(0), ptr(0), u32::MAX, ptr(0))),
+        Errno::Inval
+    );
     memory.put(DATA + 8, &[7]);
-    assert_eq!(errno(poll::poll_oneoff(ctx, memory, DATA, 0, 1, 0)), Errno::Inval);
+    assert_eq!(errno(poll::poll_oneoff(ctx, memory, ptr(DATA), ptr(0), 1, ptr(0))), Errno::Inval);
 }
 
 #[test]
@@ -202,7 +212,7 @@ fn an_interruption_ends_waits_of_every_kind() {
     // It holds for what comes later, too.
     assert_eq!(guest.poll(&[Sub::Read(0)]).unwrap_err(), interrupted);
     assert_eq!(guest.read(0, 1).unwrap_err(), interrupted);
-    let accept = sock::sock_accept(&guest.ctx, &mut guest.memory, 3, 0, RESULT);
+    let accept = sock::sock_accept(&guest.ctx, &mut guest.memory, 3, 0, ptr(RESULT));
     assert_eq!(accept.unwrap_err(), interrupted);
 }
 
@@ -236,7 +246,7 @@ fn an_interruption_ends_a_write_to_a_full_pipe_and_a_send_to_a_full_socket() {
     interrupter.join().unwrap();
     let list = guest.list(&[(DATA, 50_000)]);
     let error = loop {
-        match sock::sock_send(&guest.ctx, &mut guest.memory, 3, list, 0, RESULT) {
+        match sock::sock_send(&guest.ctx, &mut guest.memory, 3, list, 0, ptr(RESULT)) {
             Ok(()) => {}
             Err(error) => break error,
         }
@@ -284,7 +294,7 @@ fn who_was_slower_to_accept_waits_on_and_is_interrupted() {
                 let ctx = ctx.clone();
                 std::thread::spawn(move || {
                     let mut memory = FakeMemory::new(64);
-                    sock::sock_accept(&ctx.pin(), &mut memory, 3, 0, RESULT)
+                    sock::sock_accept(&ctx.pin(), &mut memory, 3, 0, ptr(RESULT))
                 })
             })
             .collect();
@@ -407,12 +417,12 @@ fn a_guest_that_can_be_interrupted_receives_all_it_asks_for() {
     });
     let list = guest.list(&[(DATA, 8)]);
     let waitall = 2;
-    let results = (RESULT, RESULT + 4);
-    sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, results).unwrap();
+    let (len, ro_flags) = (ptr(RESULT), ptr(RESULT + 4));
+    sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, len, ro_flags).unwrap();
     assert_eq!(guest.memory.u32_at(RESULT), 8);
     assert_eq!(guest.memory.get(DATA, 8), b"abcdefgh");
     // At the end there is less.
-    sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, results).unwrap();
+    sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, len, ro_flags).unwrap();
     assert_eq!(guest.memory.u32_at(RESULT), 1);
     sender.join().unwrap();
 }
@@ -426,13 +436,14 @@ fn a_server_accepts_receives_and_sends() {
     let mut client = TcpStream::connect(address).unwrap();
 
     let (ctx, memory) = (&guest.ctx, &mut guest.memory);
-    sock::sock_accept(ctx, memory, 3, 0, RESULT).unwrap();
+    sock::sock_accept(ctx, memory, 3, 0, ptr(RESULT)).unwrap();
     let connection = memory.u32_at(RESULT);
     client.write_all(b"request").unwrap();
     let list = guest.list(&[(DATA, 3), (DATA + 100, 100)]);
     let recv = |guest: &mut Guest, flags| {
-        let results = (RESULT, RESULT + 4);
-        sock::sock_recv(&guest.ctx, &mut guest.memory, connection, list, flags, results).unwrap();
+        let (len, ro_flags) = (ptr(RESULT), ptr(RESULT + 4));
+        sock::sock_recv(&guest.ctx, &mut guest.memory, connection, list, flags, len, ro_flags)
+            .unwrap();
         (guest.memory.u32_at(RESULT), guest.memory.get(RESULT + 4, 2))
     };
     for flags in [1, 0] {
@@ -444,14 +455,14 @@ fn a_server_accepts_receives_and_sends() {
     guest.memory.put(DATA, b"response");
     let list = guest.list(&[(DATA, 8)]);
     let (ctx, memory) = (&guest.ctx, &mut guest.memory);
-    sock::sock_send(ctx, memory, connection, list, 0, RESULT).unwrap();
-    assert_eq!(errno(sock::sock_send(ctx, memory, connection, list, 1, RESULT)), Errno::Inval);
+    sock::sock_send(ctx, memory, connection, list, 0, ptr(RESULT)).unwrap();
+    assert_eq!(errno(sock::sock_send(ctx, memory, connection, list, 1, ptr(RESULT))), Errno::Inval);
     sock::sock_shutdown(ctx, connection, 2).unwrap();
     assert_eq!(errno(sock::sock_shutdown(ctx, connection, 0)), Errno::Inval);
     let mut got = String::new();
     client.read_to_string(&mut got).unwrap();
     assert_eq!(got, "response");
-    assert_eq!(errno(sock::sock_send(ctx, memory, connection, list, 0, RESULT)), Errno::Pipe);
+    assert_eq!(errno(sock::sock_send(ctx, memory, connection, list, 0, ptr(RESULT))), Errno::Pipe);
 }
 
 #[test]
@@ -459,7 +470,7 @@ fn a_listener_that_must_not_block_says_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut guest = Guest::with(|builder, _| builder.preopened_socket(listener));
     fd_stat::fd_fdstat_set_flags(&guest.ctx, 3, 4).unwrap();
-    let accept = sock::sock_accept(&guest.ctx, &mut guest.memory, 3, 4, RESULT);
+    let accept = sock::sock_accept(&guest.ctx, &mut guest.memory, 3, 4, ptr(RESULT));
     assert_eq!(errno(accept), Errno::Again);
 }
 
@@ -471,7 +482,7 @@ fn a_message_that_does_not_fit_is_marked() {
     ours.send(b"0123456789").unwrap();
     let list = guest.list(&[(DATA, 4)]);
     let (ctx, memory) = (&guest.ctx, &mut guest.memory);
-    sock::sock_recv(ctx, memory, 3, list, 0, (RESULT, RESULT + 4)).unwrap();
+    sock::sock_recv(ctx, memory, 3, list, 0, ptr(RESULT), ptr(RESULT + 4)).unwrap();
     assert_eq!(memory.u32_at(RESULT), 4);
     assert_eq!(memory.get(RESULT + 4, 2), [1, 0]);
 }
@@ -487,10 +498,13 @@ fn only_sockets_are_sockets() {
     let (ctx, memory) = (&guest.ctx, &mut guest.memory);
     for number in [0, ROOT, file] {
         assert_eq!(errno(sock::sock_shutdown(ctx, number, 1)), Errno::NotSock);
-        assert_eq!(errno(sock::sock_accept(ctx, memory, number, 0, RESULT)), Errno::NotSock);
-        assert_eq!(errno(sock::sock_send(ctx, memory, number, list, 0, RESULT)), Errno::NotSock);
+        assert_eq!(errno(sock::sock_accept(ctx, memory, number, 0, ptr(RESULT))), Errno::NotSock);
+        assert_eq!(
+            errno(sock::sock_send(ctx, memory, number, list, 0, ptr(RESULT))),
+            Errno::NotSock
+        );
     }
     assert_eq!(errno(sock::sock_shutdown(ctx, 99, 1)), Errno::BadF);
-    assert_eq!(errno(fd_io::fd_tell(ctx, memory, 4, RESULT)), Errno::Spipe);
+    assert_eq!(errno(fd_io::fd_tell(ctx, memory, 4, ptr(RESULT))), Errno::Spipe);
     sock::sock_shutdown(ctx, 4, 3).unwrap();
 }
