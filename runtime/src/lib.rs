@@ -63,7 +63,7 @@ pub use store::{
     AsContext, AsContextMut, ResourceLimiter, Store, StoreContext, StoreContextMut, StoreLimits,
     StoreLimitsBuilder, UpdateDeadline,
 };
-pub use trap::{FrameInfo, Trap, TrapCode};
+pub use trap::{FrameInfo, MemoryFault, Trap, TrapCode};
 pub use types::{
     ArrayType, ExportType, ExternType, FieldType, Finality, FuncType, GlobalType, HeapType,
     ImportType, InvalidMemoryType, MemoryType, MemoryTypeBuilder, Mutability, RefType, StorageType,

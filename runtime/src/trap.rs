@@ -1,5 +1,10 @@
 //! [`Trap`]: how a guest fails, and the wasm frames it failed in.
 
+mod fault;
+
+pub use fault::MemoryFault;
+
+use crate::error::Error;
 use crate::module::Module;
 use seqfault_jit::message::Escaped;
 use std::fmt;
@@ -9,21 +14,43 @@ pub use seqfault_jit::TrapCode;
 
 /// The guest did what WebAssembly defines as an error.
 ///
-/// `Display` prints the specification's text, then the wasm frames.
+/// `Display` prints the specification's text, for accesses out of bounds of a memory also where, then
+/// the wasm frames.
 #[derive(Clone)]
 pub struct Trap {
     code: TrapCode,
+    fault: Option<MemoryFault>,
     backtrace: Backtrace,
 }
 
 impl Trap {
     pub(crate) fn new(code: TrapCode, backtrace: Backtrace) -> Trap {
-        Trap { code, backtrace }
+        Trap { code, fault: None, backtrace }
+    }
+
+    /// An access outside of a memory.
+    pub(crate) fn out_of_bounds(fault: MemoryFault, backtrace: Backtrace) -> Trap {
+        Trap { code: TrapCode::MemoryOutOfBounds, fault: Some(fault), backtrace }
+    }
+
+    /// The trap that the runtime itself has found, if it is why something has failed.
+    pub(crate) fn of(error: &Error, backtrace: impl FnOnce() -> Backtrace) -> Option<Trap> {
+        if let Some(&TrapReason(code)) = error.downcast_ref() {
+            return Some(Trap::new(code, backtrace()));
+        }
+        let &fault = error.downcast_ref()?;
+        Some(Trap::out_of_bounds(fault, backtrace()))
     }
 
     /// Why.
     pub fn code(&self) -> TrapCode {
         self.code
+    }
+
+    /// Which memory was accessed out of bounds and where, with
+    /// [`TrapCode::MemoryOutOfBounds`]. `None` for other traps, and where nothing of it is known.
+    pub fn memory_fault(&self) -> Option<&MemoryFault> {
+        self.fault.as_ref()
     }
 
     /// Where: the wasm frames, innermost first.
@@ -34,7 +61,10 @@ impl Trap {
 
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.code)?;
+        match &self.fault {
+            Some(fault) => write!(f, "{fault}")?,
+            None => write!(f, "{}", self.code)?,
+        }
         if !self.frames().is_empty() {
             write!(f, "\n{}", self.backtrace)?;
         }
@@ -44,13 +74,18 @@ impl fmt::Display for Trap {
 
 impl fmt::Debug for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trap").field("code", &self.code).field("frames", &self.frames()).finish()
+        f.debug_struct("Trap")
+            .field("code", &self.code)
+            .field("memory_fault", &self.fault)
+            .field("frames", &self.frames())
+            .finish()
     }
 }
 
 impl std::error::Error for Trap {}
 
-/// A trap that the runtime itself has found, before its backtrace is taken.
+/// A trap that the runtime itself has found, before its backtrace is taken. Where a memory is accessed
+/// out of bounds, a [`MemoryFault`] stands for the trap instead.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TrapReason(pub(crate) TrapCode);
 

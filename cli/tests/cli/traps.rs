@@ -11,7 +11,8 @@ fn a_trap_ends_with_134_and_a_backtrace_with_names() {
         (func $outer (export "_start") (drop (call $middle))))"#;
     let outcome = Bench::with("p.wat", program).run(&["run", "p.wat"]);
     assert_eq!((outcome.code, &*outcome.stdout), (Some(134), ""), "{outcome:?}");
-    outcome.complains_of(&["error: wasm trap: out of bounds memory access", "wasm backtrace:"]);
+    let text = "out of bounds memory access at 0x10000 of a memory of 0x10000 bytes (memory 0)";
+    outcome.complains_of(&[&format!("error: wasm trap: {text}\n"), "wasm backtrace:"]);
     let frames: Vec<&str> = outcome.stderr.lines().skip(2).collect();
     assert_eq!(frames.len(), 3, "{outcome:?}");
     for (frame, name) in frames.iter().zip(["leaf", "middle", "outer"]) {

@@ -142,10 +142,7 @@ fn init_data(
 
 /// The bytes of a segment for `len` elements.
 fn data(instance: &InstanceData, segment: u32, from: u32, len: u32, size: u32) -> Result<&[u8]> {
-    let bytes = len.checked_mul(size).ok_or(TrapReason(TrapCode::MemoryOutOfBounds))?;
-    let segment = instance.data_segment(segment);
-    let range = range(from, bytes, segment.len() as u32, TrapCode::MemoryOutOfBounds)?;
-    Ok(&segment[range])
+    Ok(instance.data_slice(segment, from, u64::from(len) * u64::from(size))?)
 }
 
 pub(crate) unsafe fn array_new_elem(

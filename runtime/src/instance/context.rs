@@ -6,6 +6,7 @@ use crate::func::Func;
 use crate::gc::RawRef;
 use crate::module::Module;
 use crate::store::StoreOpaque;
+use crate::trap::MemoryFault;
 use crate::vm::{self, Shared};
 use seqfault_jit::module::{ElementItems, EntityIndex};
 use seqfault_jit::vm::{
@@ -258,6 +259,26 @@ impl InstanceData {
                 &self.module.bytes()[range]
             }
         }
+    }
+
+    /// `len` bytes of a data segment from `from` on, which must be there.
+    pub(crate) fn data_slice(
+        &self,
+        segment: u32,
+        from: u32,
+        len: u64,
+    ) -> Result<&[u8], MemoryFault> {
+        let bytes = self.data_segment(segment);
+        let start = from as usize;
+        // Segments are smaller than 4 GiB.
+        let end = usize::try_from(len).ok().and_then(|len| start.checked_add(len));
+        let slice = end.and_then(|end| bytes.get(start..end));
+        slice.ok_or_else(|| MemoryFault::of_segment(segment, from.into(), len, bytes.len()))
+    }
+
+    /// The index of a memory of the store in this instance, if it has the memory.
+    pub(crate) fn index_of_memory(&self, memory: usize) -> Option<u32> {
+        self.memories.iter().position(|&own| own == memory).map(|index| index as u32)
     }
 
     /// How many elements a segment has now.

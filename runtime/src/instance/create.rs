@@ -13,7 +13,7 @@ use crate::entities::{TagCell, allocate_memory, allocate_table, write_global};
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::store::{Counted, StoreOpaque};
-use crate::trap::{Backtrace, Trap, TrapReason};
+use crate::trap::{Backtrace, Trap};
 use crate::types::TableType;
 use crate::vm;
 use seqfault_jit::vm::ValRaw;
@@ -95,10 +95,7 @@ unsafe fn create_globals_and_tables(
 
 /// A trap of instantiation itself happens in no function.
 fn without_frames(error: Error) -> Error {
-    match error.downcast_ref() {
-        Some(&TrapReason(code)) => Trap::new(code, Backtrace::default()).into(),
-        None => error,
-    }
+    Trap::of(&error, Backtrace::default).map_or(error, Error::from)
 }
 
 fn take_imports(store: &mut StoreOpaque, instance: &mut InstanceData, imports: &[Extern]) {

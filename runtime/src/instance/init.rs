@@ -6,7 +6,6 @@ use super::context::InstanceData;
 use crate::entities::checked_range;
 use crate::error::Result;
 use crate::store::StoreOpaque;
-use crate::trap::{TrapCode, TrapReason};
 use crate::vm::trap_of;
 use seqfault_jit::module::{DataMode, ElementItems, ElementMode};
 
@@ -52,9 +51,8 @@ pub(super) fn check_active(store: &mut StoreOpaque, instance: &InstanceData) -> 
     for segment in &info.data {
         let DataMode::Active { memory, offset } = &segment.mode else { continue };
         let at = evaluate_offset(store, instance, offset)?;
-        let memory = store.memory(instance.memory(*memory));
-        let fits = memory.range(at, segment.range.len() as u64);
-        fits.ok_or(TrapReason(TrapCode::MemoryOutOfBounds))?;
+        let data = store.memory(instance.memory(*memory));
+        data.slice(Some(*memory), at, segment.range.len() as u64)?;
     }
     Ok(())
 }
@@ -100,13 +98,10 @@ pub(crate) fn memory_init(
     from: u32,
     len: u32,
 ) -> Result<()> {
-    let out_of_bounds = TrapReason(TrapCode::MemoryOutOfBounds);
-    let memory = store.memory(instance.memory(memory));
-    let target = memory.range(to, len.into()).ok_or(out_of_bounds)?;
-    let (from, len) = (from as usize, len as usize);
-    let source = from..from.checked_add(len).ok_or(out_of_bounds)?;
-    let bytes = instance.data_segment(segment).get(source).ok_or(out_of_bounds)?;
-    Ok(memory.region().write(target.start, bytes).map_err(trap_of)?)
+    let data = store.memory(instance.memory(memory));
+    let target = data.slice(Some(memory), to, len.into())?;
+    let bytes = instance.data_slice(segment, from, len.into())?;
+    Ok(data.region().write(target.start, bytes).map_err(trap_of)?)
 }
 
 /// `table.init`: `len` elements of a segment, from `from` on, to index `to`.

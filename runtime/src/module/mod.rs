@@ -193,6 +193,11 @@ impl Module {
         self.0.code.compile(&self.0, defined)
     }
 
+    /// Whether both are the same module.
+    pub(crate) fn is(&self, other: &Module) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// How many results a defined function has.
     pub(crate) fn defined_results(&self, defined: usize) -> usize {
         let info = &self.0.info;

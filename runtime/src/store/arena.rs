@@ -39,6 +39,12 @@ impl<T> Arena<T> {
         }
     }
 
+    /// All values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        // SAFETY: owned by this, which is borrowed.
+        self.parts.iter().map(|part| unsafe { part.as_ref() })
+    }
+
     /// Where a value lies until it is dropped.
     pub(super) fn get(&self, index: usize) -> NonNull<T> {
         self.parts[index]

@@ -56,9 +56,9 @@ pub struct StoreOpaque {
     pending: Option<Pending>,
     /// The innermost entry into its wasm, or null.
     activation: *const Activation,
-    instances: Arena<InstanceData>,
+    pub(super) instances: Arena<InstanceData>,
     /// Owned, or shared with other stores.
-    memories: Vec<Arc<MemoryData>>,
+    pub(super) memories: Vec<Arc<MemoryData>>,
     tables: Arena<TableData>,
     globals: Arena<GlobalCell>,
     host_funcs: Arena<HostFuncInstance>,

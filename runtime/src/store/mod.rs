@@ -12,6 +12,7 @@ mod context;
 mod data;
 mod epoch;
 mod exceptions;
+mod fault;
 mod limits;
 
 pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};

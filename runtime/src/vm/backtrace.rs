@@ -10,7 +10,7 @@ use crate::gc::RawRef;
 use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::trap::{Backtrace, RawFrame};
-use seqfault_jit::code::{CodeKind, CodeUnit};
+use seqfault_jit::code::{self, CodeKind, CodeUnit};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
@@ -102,6 +102,19 @@ unsafe fn walk_store(
             }
         }
     }
+}
+
+/// The module whose code lies at `pc`, unless it is a trampoline.
+///
+/// # Safety
+///
+/// It must be code that is on the stack of a live store.
+pub(super) unsafe fn module_at(pc: usize) -> Option<Module> {
+    // SAFETY: such code stays published.
+    let unit = unsafe { code::lookup(pc) }?;
+    // SAFETY: functions with an index are owned by modules, and this one is in use.
+    let of_module = || unsafe { Module::from_owner(unit.owner()) };
+    matches!(unit.function_at(pc)?.kind, CodeKind::Function(_)).then(of_module)
 }
 
 /// The frame of the function that `pc` lies in, unless it is a trampoline.

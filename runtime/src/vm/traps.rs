@@ -6,8 +6,8 @@ use crate::store::{Pending, StoreOpaque};
 use crate::trap::{Trap, TrapCode};
 use seqfault_jit::code;
 use seqfault_jit::vm::{NULL_PAGE, VMStoreContext};
-use seqfault_mm::FaultKind;
 use seqfault_mm::signal::{self, Disposition, Signal};
+use seqfault_mm::{Fault, FaultKind};
 
 /// Puts the process's signal handlers in place; once is enough.
 pub(crate) fn install_signal_handlers() -> Result<()> {
@@ -26,11 +26,14 @@ pub(crate) fn install_signal_handlers() -> Result<()> {
 unsafe fn on_signal(signal: &mut Signal<'_>) -> Disposition {
     // SAFETY: the caller's promise.
     match unsafe { trap_of(signal) } {
-        Some(RaisedTrap { code, store }) => {
+        Some(RaisedTrap { code, store, fault }) => {
             // A call needs the stack as a call would leave it.
             let sp = (signal.sp() & !15) - 8;
             let (pc, fp) = (signal.pc() as u64, signal.fp() as u64);
-            let args = [store.expose_provenance() as u64, pc, fp, code as u64];
+            let [base, offset] =
+                fault.map_or([0; 2], |fault| [fault.addr - fault.offset, fault.offset]);
+            let store = store.expose_provenance() as u64;
+            let args = [store, pc, fp, code as u64, base as u64, offset as u64];
             signal.redirect(raise_trap as *const () as usize, sp, args);
             Disposition::Handled
         }
@@ -43,6 +46,8 @@ struct RaisedTrap {
     code: TrapCode,
     /// The store whose wasm has raised it.
     store: *mut VMStoreContext,
+    /// Where, if it was in a region.
+    fault: Option<Fault>,
 }
 
 /// # Safety
@@ -58,7 +63,7 @@ unsafe fn trap_of(signal: &Signal<'_>) -> Option<RaisedTrap> {
     let code = classify(signal, site)?;
     // SAFETY: as above; each function of compiled code that may trap has a frame by then.
     let store = unsafe { frames::running_store(pc, signal.fp()) }?;
-    Some(RaisedTrap { code, store })
+    Some(RaisedTrap { code, store, fault: signal.fault })
 }
 
 /// Why the program traps, given what the instruction may trap for.
@@ -104,14 +109,30 @@ fn classify(signal: &Signal<'_>, site: TrapCode) -> Option<TrapCode> {
 /// # Safety
 ///
 /// Entered by [`on_signal`] only: `pc` and `fp` are those of the trapping frame, whose store `vm`
-/// belongs to.
-unsafe extern "C" fn raise_trap(vm: *mut VMStoreContext, pc: usize, fp: usize, code: u8) -> ! {
+/// belongs to; the fault was `offset` bytes behind the `base` of a region, or `base` is 0.
+unsafe extern "C" fn raise_trap(
+    vm: *mut VMStoreContext,
+    pc: usize,
+    fp: usize,
+    code: u8,
+    base: usize,
+    offset: u64,
+) -> ! {
     let code = TrapCode::from_u8(code).expect("what the handler has passed");
     // SAFETY: that frame is the innermost of the store's, and nothing borrows the store while wasm
     // runs; all values that need dropping are moved into the store.
     unsafe {
         let store: *mut StoreOpaque = (*vm).store.cast();
-        let trap = Trap::new(code, backtrace::capture(store, pc, fp));
+        let backtrace = backtrace::capture(store, pc, fp);
+        let fault = match code {
+            TrapCode::MemoryOutOfBounds => backtrace::module_at(pc)
+                .and_then(|module| (*store).memory_fault(base, offset, &module)),
+            _ => None,
+        };
+        let trap = match fault {
+            Some(fault) => Trap::out_of_bounds(fault, backtrace),
+            None => Trap::new(code, backtrace),
+        };
         (*store).set_pending(Pending::Error(trap.into()));
         unwind::unwind(store)
     }

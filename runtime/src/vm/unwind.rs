@@ -7,7 +7,7 @@
 use super::{arch, backtrace};
 use crate::error::{Error, Result};
 use crate::store::{Pending, StoreOpaque};
-use crate::trap::{Trap, TrapReason};
+use crate::trap::Trap;
 use std::panic::{self, AssertUnwindSafe};
 
 /// Runs host code that wasm has called: 1, or 0 after its error or panic has been left in the
@@ -57,9 +57,9 @@ unsafe fn catch_value<R>(store: *mut StoreOpaque, body: impl FnOnce() -> Result<
 
 /// Adds the wasm frames, unless they are known from further in.
 unsafe fn with_backtrace(store: *mut StoreOpaque, mut error: Error) -> Error {
-    if let Some(&TrapReason(code)) = error.downcast_ref() {
-        // SAFETY: the caller's promise: the exit frame is noted.
-        return Trap::new(code, unsafe { backtrace::at_exit(store) }).into();
+    // SAFETY: the caller's promise: the exit frame is noted.
+    if let Some(trap) = Trap::of(&error, || unsafe { backtrace::at_exit(store) }) {
+        return trap.into();
     }
     if error.wants_backtrace() && error.trap().is_none() {
         // SAFETY: as above.

@@ -9,15 +9,12 @@ use super::{Expected, MemoryData, Waited, WaitingStore, discard_memory, grow_mem
 use crate::error::Result;
 use crate::instance::InstanceData;
 use crate::store::StoreOpaque;
-use crate::trap::{TrapCode, TrapReason};
 use crate::vm::trap_of;
 use seqfault_mm::{Fault, Region};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
-
-const OUT_OF_BOUNDS: TrapReason = TrapReason(TrapCode::MemoryOutOfBounds);
 
 pub(crate) unsafe fn memory_grow(
     store: *mut StoreOpaque,
@@ -40,15 +37,17 @@ pub(crate) unsafe fn memory_copy(
     len: u64,
 ) -> Result<()> {
     // SAFETY: see the head of this file.
-    let (to, from) = unsafe { (memory_of(store, instance, to), memory_of(store, instance, from)) };
-    let source = from.range(from_addr, len).ok_or(OUT_OF_BOUNDS)?;
-    let target = to.range(to_addr, len).ok_or(OUT_OF_BOUNDS)?;
+    let [to_data, from_data] =
+        unsafe { [to, from].map(|memory| memory_of(store, instance, memory)) };
+    let source = from_data.slice(Some(from), from_addr, len)?;
+    let target = to_data.slice(Some(to), to_addr, len)?;
     let len = source.len();
     // The last piece first where a piece would overwrite the source of a later one.
-    let backward = std::ptr::eq(to, from) && source.start < target.start;
+    let backward = std::ptr::eq(to_data, from_data) && source.start < target.start;
     let copy = |piece: Range<usize>| {
         let at = if backward { len - piece.end } else { piece.start };
-        let (to, from) = ((to.region(), target.start + at), (from.region(), source.start + at));
+        let to = (to_data.region(), target.start + at);
+        let from = (from_data.region(), source.start + at);
         Region::copy(to, from, piece.len())
     };
     // SAFETY: see the head of this file.
@@ -64,10 +63,10 @@ pub(crate) unsafe fn memory_fill(
     len: u64,
 ) -> Result<()> {
     // SAFETY: see the head of this file.
-    let memory = unsafe { memory_of(store, instance, memory) };
-    let range = memory.range(addr, len).ok_or(OUT_OF_BOUNDS)?;
+    let data = unsafe { memory_of(store, instance, memory) };
+    let range = data.slice(Some(memory), addr, len)?;
     let fill = |piece: Range<usize>| {
-        memory.region().fill(range.start + piece.start, byte as u8, piece.len())
+        data.region().fill(range.start + piece.start, byte as u8, piece.len())
     };
     // SAFETY: see the head of this file.
     unsafe { in_pieces(store, range.len(), fill) }
@@ -107,7 +106,7 @@ pub(crate) unsafe fn memory_discard(
     len: u64,
 ) -> Result<()> {
     // SAFETY: see the head of this file.
-    unsafe { discard_memory(store, (*instance).memory(memory), addr, len) }
+    unsafe { discard_memory(store, (*instance).memory(memory), memory, addr, len) }
 }
 
 pub(crate) unsafe fn memory_atomic_wait32(
@@ -120,7 +119,7 @@ pub(crate) unsafe fn memory_atomic_wait32(
     timeout: i64,
 ) -> Result<u32> {
     // SAFETY: see the head of this file.
-    let memory = unsafe { memory_of(store, instance, memory) };
+    let memory = (memory, unsafe { memory_of(store, instance, memory) });
     // SAFETY: as above.
     unsafe { wait(store, memory, index, offset, Expected::U32(expected), timeout) }
 }
@@ -135,7 +134,7 @@ pub(crate) unsafe fn memory_atomic_wait64(
     timeout: i64,
 ) -> Result<u32> {
     // SAFETY: see the head of this file.
-    let memory = unsafe { memory_of(store, instance, memory) };
+    let memory = (memory, unsafe { memory_of(store, instance, memory) });
     // SAFETY: as above.
     unsafe { wait(store, memory, index, offset, Expected::U64(expected), timeout) }
 }
@@ -149,7 +148,8 @@ pub(crate) unsafe fn memory_atomic_notify(
     count: u32,
 ) -> Result<u32> {
     // SAFETY: see the head of this file.
-    Ok(unsafe { memory_of(store, instance, memory) }.notify(index, offset, count)?)
+    let data = unsafe { memory_of(store, instance, memory) };
+    data.notify(Some(memory), index, offset, count)
 }
 
 /// Waits; when the store is to be interrupted, asks it, and waits on if it may.
@@ -159,7 +159,7 @@ pub(crate) unsafe fn memory_atomic_notify(
 /// `store` must be the one that runs on this thread, and not borrowed.
 unsafe fn wait(
     store: *mut StoreOpaque,
-    memory: &MemoryData,
+    (number, memory): (u32, &MemoryData),
     index: u64,
     offset: u64,
     expected: Expected,
@@ -173,7 +173,7 @@ unsafe fn wait(
     };
     loop {
         let waiting = WaitingStore { interrupt, epoch };
-        match memory.wait(index, offset, expected, deadline, Some(waiting))? {
+        match memory.wait(Some(number), index, offset, expected, deadline, Some(waiting))? {
             Waited::Done(result) => return Ok(result as u32),
             // SAFETY: the caller's promise; no borrow of the store is alive.
             Waited::Interrupted => unsafe { StoreOpaque::whole(store) }.new_epoch()?,

@@ -7,6 +7,7 @@
 use super::MemoryAccessError;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::trap::MemoryFault;
 use crate::types::{MemoryType, WASM_PAGE_SIZE};
 use seqfault_jit::vm::{MemoryReach, VMMemory};
 use seqfault_mm::{Access, DisplacedHandlers, PAGE_SIZE, Region, RegionOptions};
@@ -191,6 +192,29 @@ impl MemoryData {
         match start.checked_add(len) {
             Some(end) if end <= self.len() as u64 => Some(start as usize..end as usize),
             _ => None,
+        }
+    }
+
+    /// As [`MemoryData::range`], or where it is not inside; `memory` is the index that the guest knows
+    /// this one by.
+    pub(crate) fn slice(
+        &self,
+        memory: Option<u32>,
+        start: u64,
+        len: u64,
+    ) -> Result<Range<usize>, MemoryFault> {
+        let outside = || MemoryFault::of_range(memory, start, len, self.len());
+        self.range(start, len).ok_or_else(outside)
+    }
+
+    /// What an access of compiled code has meant that has faulted `offset` bytes behind the base.
+    /// `end` is where indices are clamped to.
+    pub(crate) fn fault_at(&self, memory: Option<u32>, offset: u64, end: u64) -> MemoryFault {
+        match offset {
+            // Compared with the length; whatever is outside goes there.
+            _ if self.ty.page_size_log2 == 0 => MemoryFault::at(memory, None, self.len()),
+            _ if self.ty.memory64 && offset >= end => MemoryFault::from(memory, offset, self.len()),
+            _ => MemoryFault::at(memory, Some(offset), self.len()),
         }
     }
 

@@ -94,7 +94,7 @@ pub(crate) unsafe fn grow_memory(
     })
 }
 
-/// `memory.discard`, if the store's limiter agrees.
+/// `memory.discard`, if the store's limiter agrees. The guest knows the memory by `number`.
 ///
 /// # Safety
 ///
@@ -102,6 +102,7 @@ pub(crate) unsafe fn grow_memory(
 pub(crate) unsafe fn discard_memory(
     store: *mut StoreOpaque,
     index: usize,
+    number: u32,
     start: u64,
     len: u64,
 ) -> Result<()> {
@@ -110,7 +111,7 @@ pub(crate) unsafe fn discard_memory(
     if !is_page_aligned(start) || !is_page_aligned(len) {
         return Err(TrapReason(TrapCode::UnalignedDiscard).into());
     }
-    let range = memory.range(start, len).ok_or(TrapReason(TrapCode::MemoryOutOfBounds))?;
+    let range = memory.slice(Some(number), start, len)?;
     if range.is_empty() {
         return Ok(());
     }

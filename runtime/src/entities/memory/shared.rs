@@ -4,7 +4,7 @@ use super::data::Plan;
 use super::{Expected, MemoryAccessError, MemoryData, WaitResult, Waited};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::trap::{Backtrace, Trap, TrapReason};
+use crate::trap::{Backtrace, Trap};
 use crate::types::MemoryType;
 use crate::vm;
 use seqfault_mm::Access;
@@ -176,7 +176,7 @@ impl SharedMemory {
     ///
     /// The trap that a guest would get, when `addr` is outside or no multiple of 4.
     pub fn atomic_notify(&self, addr: u64, count: u32) -> Result<u32, Trap> {
-        self.data.notify(addr, 0, count).map_err(trap)
+        self.data.notify(None, addr, 0, count).map_err(trap)
     }
 
     /// `memory.atomic.wait32`: if the 4 bytes at `addr` are `expected`, waits until somebody
@@ -219,7 +219,7 @@ impl SharedMemory {
         timeout: Option<Duration>,
     ) -> Result<WaitResult, Trap> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        match self.data.wait(addr, 0, expected, deadline, None).map_err(trap)? {
+        match self.data.wait(None, addr, 0, expected, deadline, None).map_err(trap)? {
             Waited::Done(result) => Ok(result),
             Waited::Interrupted => unreachable!("only threads of stores are interrupted"),
         }
@@ -227,6 +227,6 @@ impl SharedMemory {
 }
 
 /// A trap of the host's own access, which happened in no function.
-fn trap(TrapReason(code): TrapReason) -> Trap {
-    Trap::new(code, Backtrace::default())
+fn trap(error: Error) -> Trap {
+    Trap::of(&error, Backtrace::default).expect("such accesses fail in no other way")
 }

@@ -17,8 +17,9 @@
 //! loaded by a routine that the handler knows how to leave.
 
 use super::MemoryData;
+use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::trap::{TrapCode, TrapReason};
+use crate::trap::{MemoryFault, TrapCode, TrapReason};
 use crate::vm::trap_of;
 use parking_lot_core::{FilterOp, ParkResult, ParkToken, UnparkToken};
 use seqfault_mm::Fault;
@@ -82,32 +83,36 @@ const HOST: ParkToken = ParkToken(0);
 
 impl MemoryData {
     /// Where an atomic access of `size` bytes goes.
-    pub(crate) fn atomic_place(
+    fn atomic_place(
         &self,
+        memory: Option<u32>,
         index: u64,
         offset: u64,
         size: usize,
-    ) -> Result<usize, TrapReason> {
+    ) -> Result<usize> {
         if !index.wrapping_add(offset).is_multiple_of(size as u64) {
-            return Err(TrapReason(TrapCode::UnalignedAtomic));
+            return Err(TrapReason(TrapCode::UnalignedAtomic).into());
         }
         let start = index.checked_add(offset);
         let range = start.and_then(|start| self.range(start, size as u64));
-        range.map(|range| range.start).ok_or(TrapReason(TrapCode::MemoryOutOfBounds))
+        let outside = || MemoryFault::at(memory, start, self.len()).into();
+        range.map(|range| range.start).ok_or_else(outside)
     }
 
-    /// Waits at `index + offset` until notified, or until `deadline`, if `expected` is there.
+    /// Waits at `index + offset` until notified, or until `deadline`, if `expected` is there. `memory` is
+    /// the index that the guest knows this one by.
     pub(crate) fn wait(
         &self,
+        memory: Option<u32>,
         index: u64,
         offset: u64,
         expected: Expected,
         deadline: Option<Instant>,
         store: Option<WaitingStore<'_>>,
-    ) -> Result<Waited, TrapReason> {
-        let at = self.atomic_place(index, offset, expected.size())?;
+    ) -> Result<Waited> {
+        let at = self.atomic_place(memory, index, offset, expected.size())?;
         if !self.ty().shared {
-            return Err(TrapReason(TrapCode::WaitOnUnsharedMemory));
+            return Err(TrapReason(TrapCode::WaitOnUnsharedMemory).into());
         }
         // Touches the page, so that it is there when the lock is held, or else nearly always.
         if !self.holds(at, expected).map_err(trap_of)? {
@@ -131,7 +136,7 @@ impl MemoryData {
         expected: Expected,
         deadline: Option<Instant>,
         store: Option<&WaitingStore<'_>>,
-    ) -> Result<Waited, TrapReason> {
+    ) -> Result<Waited> {
         let mut found = Ok(true);
         let mut due = false;
         let validate = || {
@@ -167,9 +172,15 @@ impl MemoryData {
     }
 
     /// Wakes at most `count` of those that wait at `index + offset`; how many it were.
-    pub(crate) fn notify(&self, index: u64, offset: u64, count: u32) -> Result<u32, TrapReason> {
+    pub(crate) fn notify(
+        &self,
+        memory: Option<u32>,
+        index: u64,
+        offset: u64,
+        count: u32,
+    ) -> Result<u32> {
         // Of either width: the smaller one's alignment is what counts.
-        let at = self.atomic_place(index, offset, 4)?;
+        let at = self.atomic_place(memory, index, offset, 4)?;
         if !self.ty().shared {
             return Ok(0);
         }
