@@ -5,7 +5,6 @@
 
 use crate::code::{CodeKind, HandledCall, handled_calls};
 use crate::error::CompileError;
-use crate::libcalls;
 use crate::module::{ModuleInfo, function_body};
 use crate::trampoline;
 use crate::translate::{self, FunctionInput, Shape};
@@ -108,11 +107,11 @@ impl Compiler {
     ///
     /// [`CompileError::Unsupported`] on a machine that Cranelift has no code generator for.
     pub fn new(tunables: Tunables) -> Result<Compiler, CompileError> {
-        let optimizing = isa(flags(&tunables))?;
+        let optimizing = isa(flags(&tunables), tunables.native_cpu)?;
         let plain = Tunables { opt_level: OptLevel::None, ..tunables.clone() };
         let mut plain = flags(&plain);
         plain.set("regalloc_algorithm", "single_pass").expect("a setting of Cranelift");
-        Ok(Compiler { isa: optimizing, plain_isa: isa(plain)?, tunables })
+        Ok(Compiler { isa: optimizing, plain_isa: isa(plain, tunables.native_cpu)?, tunables })
     }
 
     /// The choices it was made with.
@@ -195,10 +194,11 @@ impl Compiler {
             .compile(isa, &mut ControlPlane::default())
             .map_err(|error| failed(describe(&error.inner)))?;
         let compiled = context.compiled_code().expect("just compiled");
-        let mut code = compiled.buffer.data().to_vec();
+        let code = compiled.buffer.data().to_vec();
         scratch.largest = scratch.largest.max(code.len());
-        for reloc in compiled.buffer.relocs() {
-            libcalls::resolve(&mut code, reloc).map_err(failed)?;
+        // Code is never patched: what it needs it finds through its context.
+        if let Some(reloc) = compiled.buffer.relocs().first() {
+            return Err(failed(format!("the code needs a relocation, {:?}", reloc.target)));
         }
         let unwind = match self.tunables.unwind_info {
             true => compiled.create_unwind_info(isa).map_err(|error| failed(error.to_string()))?,
@@ -302,11 +302,12 @@ fn is_ordinary(shape: Shape) -> bool {
     shape.blocks <= BLOCKS && shape.operands <= OPERANDS
 }
 
-/// The code generator of this machine, with these settings.
-fn isa(flags: settings::Builder) -> Result<OwnedTargetIsa, CompileError> {
+/// The code generator of this machine, with these settings; `native` as
+/// [`Tunables::native_cpu`] has it.
+fn isa(flags: settings::Builder, native: bool) -> Result<OwnedTargetIsa, CompileError> {
     let unsupported =
         |error: &dyn std::fmt::Display| CompileError::Unsupported(format!("this machine: {error}"));
-    cranelift_native::builder()
+    cranelift_native::builder_with_options(native)
         .map_err(|error| unsupported(&error))?
         .finish(settings::Flags::new(flags))
         .map_err(|error| unsupported(&error))

@@ -6,7 +6,6 @@ mod compile;
 mod error;
 mod feature;
 pub mod gc;
-mod libcalls;
 pub mod message;
 pub mod module;
 pub mod process;

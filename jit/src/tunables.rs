@@ -13,6 +13,9 @@ pub struct Tunables {
     pub opt_level: OptLevel,
     /// Run Cranelift's verifier on every function.
     pub verifier: bool,
+    /// Use all instructions that this machine's processor has. Else only those that every processor of
+    /// the architecture has.
+    pub native_cpu: bool,
     /// Produce unwind tables for native tools.
     pub unwind_info: bool,
     /// Bytes that no 64-bit memory grows beyond. Each has so much address space, and behind it the
@@ -39,6 +42,7 @@ impl Default for Tunables {
             relaxed_simd_deterministic: false,
             opt_level: OptLevel::Speed,
             verifier: cfg!(debug_assertions),
+            native_cpu: true,
             unwind_info: false,
             memory64_reservation: 64 << 30,
         }

@@ -134,6 +134,14 @@ impl Config {
         self
     }
 
+    /// Whether the generated code uses all instructions that the processor of this machine has, and not
+    /// only those that every processor of the architecture has. Results are the same, except for those of
+    /// relaxed vector operators. Default: on.
+    pub fn native_cpu(&mut self, on: bool) -> &mut Config {
+        self.tunables.native_cpu = on;
+        self
+    }
+
     /// Checks the generated intermediate code. Default: on in debug builds.
     pub fn cranelift_verifier(&mut self, on: bool) -> &mut Config {
         self.tunables.verifier = on;

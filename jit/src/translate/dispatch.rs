@@ -6,6 +6,7 @@
 use super::Result;
 use super::function::FuncTranslator;
 use super::gc::Extension;
+use super::rounding::Rounding;
 use crate::error::CompileError;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, types};
@@ -202,10 +203,10 @@ impl FuncTranslator<'_, '_> {
             // Float arithmetic.
             Operator::F32Abs | Operator::F64Abs => self.unary(|ins, x| ins.fabs(x)),
             Operator::F32Neg | Operator::F64Neg => self.unary(|ins, x| ins.fneg(x)),
-            Operator::F32Ceil | Operator::F64Ceil => self.unary(|ins, x| ins.ceil(x)),
-            Operator::F32Floor | Operator::F64Floor => self.unary(|ins, x| ins.floor(x)),
-            Operator::F32Trunc | Operator::F64Trunc => self.unary(|ins, x| ins.trunc(x)),
-            Operator::F32Nearest | Operator::F64Nearest => self.unary(|ins, x| ins.nearest(x)),
+            Operator::F32Ceil | Operator::F64Ceil => self.round_operand(Rounding::Ceil),
+            Operator::F32Floor | Operator::F64Floor => self.round_operand(Rounding::Floor),
+            Operator::F32Trunc | Operator::F64Trunc => self.round_operand(Rounding::Trunc),
+            Operator::F32Nearest | Operator::F64Nearest => self.round_operand(Rounding::Nearest),
             Operator::F32Sqrt | Operator::F64Sqrt => self.unary(|ins, x| ins.sqrt(x)),
             Operator::F32Add | Operator::F64Add => self.binary(|ins, x, y| ins.fadd(x, y)),
             Operator::F32Sub | Operator::F64Sub => self.binary(|ins, x, y| ins.fsub(x, y)),

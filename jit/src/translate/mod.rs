@@ -45,6 +45,7 @@ mod memory;
 mod numeric;
 mod reference;
 mod region;
+mod rounding;
 mod simd;
 mod stack;
 mod table;

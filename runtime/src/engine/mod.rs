@@ -36,8 +36,8 @@ pub(crate) struct EngineInner {
     waiters: Waiters,
     scratch: Lock<Vec<CompileScratch>>,
     code_quota: Arc<CodeQuota>,
-    /// The ways in and out of wasm, for each type of function.
-    trampolines: CodeArena,
+    /// Code that is no module's text.
+    stubs: CodeArena,
 }
 
 /// Stack for one compilation. The code generator was seen to use up to 192 KiB in release builds.
@@ -75,7 +75,7 @@ impl Engine {
             gives_up: AtomicBool::new(false),
             waiters: Waiters::default(),
             scratch: Lock::default(),
-            trampolines: CodeArena::of_pages(code_quota.clone()),
+            stubs: CodeArena::of_pages(code_quota.clone()),
             code_quota,
         })))
     }
@@ -149,9 +149,10 @@ impl Engine {
         &self.0.code_quota
     }
 
-    /// Where trampolines go.
-    pub(crate) fn trampolines(&self) -> &CodeArena {
-        &self.0.trampolines
+    /// Where code goes that is no module's text: the ways in and out of wasm for each type of function,
+    /// and lazy entries, which hold an address of this process.
+    pub(crate) fn stubs(&self) -> &CodeArena {
+        &self.0.stubs
     }
 
     pub(crate) fn types(&self) -> &TypeRegistry {

@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 pub(super) struct ModuleCode {
+    /// The text: code of functions, which holds no address and never changes.
     arena: CodeArena,
     slots: Box<[VMSlot]>,
     functions: Box<[CompileOnce]>,
@@ -48,7 +49,8 @@ impl ModuleCode {
     /// Makes each function's first call compile it.
     pub(super) fn compile_when_called(&self, module: &ModuleInner) -> Result<(), CompileError> {
         let stub = vm::lazy_function_stub();
-        let lazy = LazyEntries::publish(&self.arena, self.slots.len(), stub, owner(module))?;
+        let lazy =
+            LazyEntries::publish(module.engine.stubs(), self.slots.len(), stub, owner(module))?;
         for (index, slot) in self.slots.iter().enumerate() {
             slot.0.store(lazy.entry(index).cast_mut(), Ordering::Relaxed);
         }

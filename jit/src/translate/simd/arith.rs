@@ -1,11 +1,19 @@
 //! Arithmetic, logic and comparisons, lane by lane.
 
 use crate::translate::function::FuncTranslator;
+use crate::translate::rounding::Rounding;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use cranelift_frontend::FuncInstBuilder;
 
 impl<'f> FuncTranslator<'_, 'f> {
+    /// Rounds each lane to an integer.
+    pub(super) fn round_vector(&mut self, ty: Type, rounding: Rounding) {
+        let operand = self.pop_vector(ty);
+        let value = self.rounded(operand, rounding);
+        self.stack.push(value);
+    }
+
     // Bits.
 
     /// An operator to which lanes mean nothing: the newest operand keeps its type.

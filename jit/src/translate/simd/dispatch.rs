@@ -3,6 +3,7 @@
 use super::widen::Widen::{HighSigned, HighUnsigned, LowSigned, LowUnsigned};
 use crate::translate::Result;
 use crate::translate::function::FuncTranslator;
+use crate::translate::rounding::Rounding;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32X4, F64X2, I8X16, I16X8, I32X4, I64X2};
@@ -259,14 +260,14 @@ impl FuncTranslator<'_, '_> {
                 self.extended_add_pairs(I16X8, LowUnsigned, HighUnsigned)
             }
             // Float arithmetic.
-            Operator::F32x4Ceil => self.vector_unary(F32X4, |ins, x| ins.ceil(x)),
-            Operator::F64x2Ceil => self.vector_unary(F64X2, |ins, x| ins.ceil(x)),
-            Operator::F32x4Floor => self.vector_unary(F32X4, |ins, x| ins.floor(x)),
-            Operator::F64x2Floor => self.vector_unary(F64X2, |ins, x| ins.floor(x)),
-            Operator::F32x4Trunc => self.vector_unary(F32X4, |ins, x| ins.trunc(x)),
-            Operator::F64x2Trunc => self.vector_unary(F64X2, |ins, x| ins.trunc(x)),
-            Operator::F32x4Nearest => self.vector_unary(F32X4, |ins, x| ins.nearest(x)),
-            Operator::F64x2Nearest => self.vector_unary(F64X2, |ins, x| ins.nearest(x)),
+            Operator::F32x4Ceil => self.round_vector(F32X4, Rounding::Ceil),
+            Operator::F64x2Ceil => self.round_vector(F64X2, Rounding::Ceil),
+            Operator::F32x4Floor => self.round_vector(F32X4, Rounding::Floor),
+            Operator::F64x2Floor => self.round_vector(F64X2, Rounding::Floor),
+            Operator::F32x4Trunc => self.round_vector(F32X4, Rounding::Trunc),
+            Operator::F64x2Trunc => self.round_vector(F64X2, Rounding::Trunc),
+            Operator::F32x4Nearest => self.round_vector(F32X4, Rounding::Nearest),
+            Operator::F64x2Nearest => self.round_vector(F64X2, Rounding::Nearest),
             Operator::F32x4Abs => self.vector_unary(F32X4, |ins, x| ins.fabs(x)),
             Operator::F64x2Abs => self.vector_unary(F64X2, |ins, x| ins.fabs(x)),
             Operator::F32x4Neg => self.vector_unary(F32X4, |ins, x| ins.fneg(x)),

@@ -24,7 +24,7 @@ impl<'f> FuncTranslator<'_, 'f> {
     // Lane types.
 
     /// Gives a vector another lane type. Lanes are numbered from the low end, as in memory.
-    fn cast_vector(&mut self, value: Value, ty: Type) -> Value {
+    pub(in crate::translate) fn cast_vector(&mut self, value: Value, ty: Type) -> Value {
         if self.builder.func.dfg.value_type(value) == ty {
             return value;
         }

@@ -74,9 +74,24 @@ impl FuncTranslator<'_, '_> {
 
     /// As [`Self::trunc_sat_f64x2_signed`], unsigned.
     pub(super) fn trunc_sat_f64x2_unsigned(&mut self) {
+        if !self.env.isa.has_round() {
+            return self.trunc_sat_f64x2_unsigned_one_by_one();
+        }
         let zero = self.typed_vector_constant(types::I64X2, [0; 16]);
         self.vector_unary(types::F64X2, |ins, x| ins.fcvt_to_uint_sat(types::I64X2, x));
         self.unary(|ins, x| ins.uunarrow(x, zero));
+    }
+
+    /// Where the code generator would call a function of the host to round.
+    fn trunc_sat_f64x2_unsigned_one_by_one(&mut self) {
+        let operand = self.pop_vector(types::F64X2);
+        let mut result = self.typed_vector_constant(types::I32X4, [0; 16]);
+        for lane in 0..2 {
+            let number = self.builder.ins().extractlane(operand, lane);
+            let number = self.builder.ins().fcvt_to_uint_sat(types::I32, number);
+            result = self.builder.ins().insertlane(result, number, lane);
+        }
+        self.stack.push(result);
     }
 
     pub(super) fn convert_i32x4_signed(&mut self) {

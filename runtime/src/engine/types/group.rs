@@ -233,5 +233,5 @@ fn publish(
 ) -> Result<PublishedUnit, CompileError> {
     let mut unit = UnitBuilder::new();
     unit.push(engine.with_scratch(compile)?);
-    unit.publish(engine.trampolines(), 0)
+    unit.publish(engine.stubs(), 0)
 }
