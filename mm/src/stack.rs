@@ -41,6 +41,7 @@ thread_local! {
 ///
 /// # Errors
 /// When there is no memory for the stack, or the system refuses to unblock the signals.
+#[inline]
 pub fn prepare_thread() -> Result<()> {
     if READY.get() { Ok(()) } else { prepare_thread_anew() }
 }

@@ -275,3 +275,38 @@ fn a_guest_that_is_given_up_takes_nothing_of_the_others_along() {
         while !is_done(&mut stays) {}
     }
 }
+
+/// Threads of pools often block all signals.
+fn block_signals() {
+    // SAFETY: a set that is filled before it is used; the thread's own mask.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        assert_eq!(libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut()), 0);
+    }
+}
+
+#[test]
+fn a_guest_goes_on_on_a_thread_that_it_was_not_entered_on() {
+    struct Moved<'a>(&'a mut Turns);
+    // SAFETY: nothing on its stack is its thread's: the yielder is the coroutine's own.
+    unsafe impl Send for Moved<'_> {}
+
+    let engine = engine();
+    let module = module(&engine);
+    for act in 0..ALL.len() {
+        let mut turns = guest(&engine, &module, vec![(act, 3), (2, 5), (7, 6)]);
+        let mut done = false;
+        while !done {
+            let moved = Moved(&mut turns);
+            std::thread::scope(|scope| {
+                let done = &mut done;
+                scope.spawn(move || {
+                    let moved = moved;
+                    block_signals();
+                    *done = is_done(moved.0);
+                });
+            });
+        }
+    }
+}

@@ -204,4 +204,25 @@ mod tests {
         let compile = move || engine.with_scratch(|_| use_stack(COMPILE_STACK / 4));
         thread.spawn(compile).unwrap().join().unwrap();
     }
+
+    /// Where the stack of a coroutine lies above that of its thread, it looks as if there were plenty.
+    #[test]
+    fn a_compilation_has_its_stack_on_a_stack_of_another_kind() {
+        use corosensei::stack::DefaultStack;
+        use corosensei::{Coroutine, Yielder};
+        let engine = Engine::default();
+        let stacks: Vec<_> = (0..2).map(|_| DefaultStack::new(128 << 10).unwrap()).collect();
+        let [below, above] = [0, 1].map(|_| engine.clone());
+        let on = |engine: Engine, stack: DefaultStack| {
+            let compile = move |_: &Yielder<(), ()>, ()| {
+                engine.with_scratch(|_| use_stack(COMPILE_STACK / 4));
+            };
+            Coroutine::<(), (), (), _>::with_stack(stack, compile).resume(());
+        };
+        let mut stacks = stacks.into_iter();
+        // Mappings go from high addresses to low ones: this stack is there before the thread's.
+        let early = stacks.next().unwrap();
+        std::thread::spawn(move || on(above, early)).join().unwrap();
+        on(below, stacks.next().unwrap());
+    }
 }

@@ -230,7 +230,9 @@ pub(super) unsafe fn run<T: 'static, C: 'static>(
         let opaque: *mut StoreOpaque = store.cast();
         let height = (*opaque).roots().height();
         let returned = vm::catch(opaque, || {
-            body(Caller::new(StoreContextMut(&mut *store), instance), closure)
+            body(Caller::new(StoreContextMut(&mut *store), instance), closure)?;
+            // On a stack of its own the guest may go on on another thread than it was entered on.
+            Ok(seqfault_mm::prepare_thread()?)
         });
         (*opaque).roots_mut().truncate(height);
         returned
