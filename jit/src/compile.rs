@@ -206,7 +206,13 @@ impl Compiler {
         };
         Ok(CompiledFunction {
             kind: source.kind(compiled),
-            traps: traps(compiled),
+            traps: match self.tunables.signals_based_traps {
+                true => traps(compiled),
+                false => {
+                    without_traps(compiled).map_err(failed)?;
+                    Vec::new()
+                }
+            },
             addresses: addresses(compiled),
             handled_calls: handled_calls(compiled),
             stack_maps: stack_maps(compiled),
@@ -258,6 +264,27 @@ fn traps(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, TrapCode)> {
             (trap.offset, code)
         })
         .collect()
+}
+
+/// Bytes of a frame that its function may touch before it has compared the stack pointer with the limit: the runtime
+/// keeps more than this below every limit.
+const UNCHECKED_FRAME: u32 = 64 << 10;
+
+/// Makes sure that no instruction raises a signal.
+fn without_traps(compiled: &cranelift_codegen::CompiledCode) -> Result<(), String> {
+    for (offset, code) in traps(compiled) {
+        // Divisions that may trap are always marked so; the translator has checked their operands.
+        if !matches!(code, TrapCode::IntegerDivisionByZero | TrapCode::IntegerOverflow) {
+            return Err(format!("the instruction at {offset:#x} would raise a signal ({code})"));
+        }
+    }
+    let frame = compiled.buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset);
+    match frame > UNCHECKED_FRAME {
+        true => Err(format!(
+            "a frame of {frame} bytes, more than {UNCHECKED_FRAME}, cannot be had without signals"
+        )),
+        false => Ok(()),
+    }
 }
 
 fn stack_maps(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, Vec<u32>)> {

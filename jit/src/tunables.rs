@@ -18,6 +18,9 @@ pub struct Tunables {
     pub native_cpu: bool,
     /// Produce unwind tables for native tools.
     pub unwind_info: bool,
+    /// Leave checks to faults and to instructions that raise signals. Without, every check is a branch, and no
+    /// instruction of compiled code ever raises one, provided that all accessible memory can be accessed.
+    pub signals_based_traps: bool,
     /// Bytes that no 64-bit memory grows beyond. Each has so much address space, and behind it the
     /// guard that [`MemoryReach`](crate::vm::MemoryReach) tells.
     pub memory64_reservation: u64,
@@ -44,6 +47,7 @@ impl Default for Tunables {
             verifier: cfg!(debug_assertions),
             native_cpu: true,
             unwind_info: false,
+            signals_based_traps: true,
             memory64_reservation: 64 << 30,
         }
     }

@@ -268,7 +268,7 @@ impl FuncTranslator<'_, '_> {
             offset => self.builder.ins().iadd_imm_u(index, offset),
         };
         let misaligned = self.builder.ins().band_imm_u(low, mask);
-        self.builder.ins().trapnz(misaligned, TrapCode::UnalignedAtomic.to_clif());
+        self.trapnz(misaligned, TrapCode::UnalignedAtomic);
     }
 
     fn narrowed(&mut self, value: Value, access: Type) -> Value {

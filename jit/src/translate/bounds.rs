@@ -5,6 +5,7 @@
 //! | 32-bit addresses | nothing: address space follows that no index and offset of 32 bits leave |
 //! | 64-bit addresses | the index is clamped to the reservation's end |
 //! | pages of 1 byte | the access is compared with the exact length |
+//! | any, where no access may fault | the same, and a branch to the trap |
 //!
 //! Every 64-bit memory of an engine has the same reservation, whatever its maximum, and behind it
 //! address space for offsets of 31 bits. So a clamp compares with a constant and depends on nothing
@@ -15,6 +16,8 @@
 
 use super::function::FuncTranslator;
 use crate::abi;
+use crate::trap::TrapCode;
+use crate::types::MemoryType;
 use crate::vm::MemoryReach;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, Value, ValueDef, types};
@@ -34,7 +37,10 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn bounded(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Target {
         let ty = self.env.module.memories[memory as usize];
         let index = self.widen(index);
-        if ty.page_size_log2 == 0 {
+        if self.checks() && self.is_always_inside(ty, index, offset, size) {
+            return Target { index, offset };
+        }
+        if ty.page_size_log2 == 0 || self.checks() {
             return self.compared(memory, index, offset, size);
         }
         match ty.memory64 {
@@ -67,9 +73,24 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().umin(index, greatest)
     }
 
+    /// Whether the memory has the bytes that are accessed from the start: memories never shrink.
+    fn is_always_inside(&self, ty: MemoryType, index: Value, offset: u64, size: u64) -> bool {
+        let end = self.known_greatest(index, LOOK_BACK).checked_add(offset);
+        let end = end.and_then(|end| end.checked_add(size));
+        let least = ty.minimum.checked_mul(ty.page_size());
+        matches!((end, least), (Some(end), Some(least)) if end <= least)
+    }
+
+    /// An access that is compared with the length; outside of it, it goes to where nothing is.
     fn compared(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Target {
         let memory64 = self.env.module.memories[memory as usize].memory64;
-        let Some(reach) = offset.checked_add(size) else { return self.nowhere(memory) };
+        let Some(reach) = offset.checked_add(size) else {
+            if self.checks() {
+                let always = self.builder.ins().iconst(types::I32, 1);
+                self.trapnz(always, TrapCode::MemoryOutOfBounds);
+            }
+            return self.nowhere(memory);
+        };
         let len = self.memory_len(memory);
         let reach = self.builder.ins().iconst(types::I64, reach as i64);
         let is_outside = if memory64 {
@@ -80,6 +101,7 @@ impl FuncTranslator<'_, '_> {
             let end = self.builder.ins().iadd(index, reach);
             self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, len)
         };
+        self.check_outside(is_outside, TrapCode::MemoryOutOfBounds);
         let Target { index: outside, .. } = self.nowhere(memory);
         let inside = self.builder.ins().iadd_imm_u(index, offset as i64);
         let index = self.builder.ins().select_spectre_guard(is_outside, outside, inside);
@@ -100,7 +122,8 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
-    /// What `value`, of 64 bits, never exceeds, as far as the instructions just before tell.
+    /// What `value` never exceeds, as far as the instructions just before tell; of narrow values, what it would be if they
+    /// did not wrap.
     fn known_greatest(&self, value: Value, depth: u32) -> u64 {
         let dfg = &self.builder.func.dfg;
         let ValueDef::Result(inst, _) = dfg.value_def(value) else { return u64::MAX };
@@ -108,7 +131,8 @@ impl FuncTranslator<'_, '_> {
         match dfg.insts[inst] {
             InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => imm.bits() as u64,
             InstructionData::Unary { opcode: Opcode::Uextend, arg } => {
-                u64::MAX >> (64 - dfg.value_type(arg).bits())
+                let most = u64::MAX >> (64 - dfg.value_type(arg).bits());
+                most.min(self.known_greatest(arg, depth))
             }
             InstructionData::Load { opcode: Opcode::Uload8, .. } => u8::MAX.into(),
             InstructionData::Load { opcode: Opcode::Uload16, .. } => u16::MAX.into(),

@@ -103,9 +103,11 @@ impl<'a> FuncTranslator<'a, '_> {
         self.callee_of(func_ref, flags, type_index)
     }
 
-    /// A function reference of the right type that may be null, which faults.
+    /// A function reference of the right type that may be null, which traps.
     fn nullable_callee(&mut self, func_ref: Value, type_index: u32) -> Callee<'a> {
         let code = TrapCode::NullFunctionReference;
+        self.check_null(func_ref, code);
+        let code = self.on_fault(code);
         let flags = Region::Context.trapping(self.builder.func, code).with_readonly();
         self.callee_of(func_ref, flags, type_index)
     }
@@ -128,7 +130,9 @@ impl<'a> FuncTranslator<'a, '_> {
     /// Traps unless `func_ref` has the type `type_index`. A null reference faults, as a trap of its
     /// own kind.
     fn check_type(&mut self, func_ref: Value, type_index: u32) {
-        let flags = Region::Context.trapping(self.builder.func, TrapCode::IndirectCallToNull);
+        self.check_null(func_ref, TrapCode::IndirectCallToNull);
+        let code = self.on_fault(TrapCode::IndirectCallToNull);
+        let flags = Region::Context.trapping(self.builder.func, code);
         let offset = offset_of!(VMFuncRef, type_id) as i32;
         let found = self.builder.ins().load(types::I32, flags.with_readonly(), func_ref, offset);
         if !self.env.module.types[type_index].is_final {
@@ -136,13 +140,13 @@ impl<'a> FuncTranslator<'a, '_> {
             self.builder.set_cold_block(no);
             self.branch_on_subtype(found, type_index, yes, no);
             self.enter_sealed(no);
-            self.builder.ins().trap(TrapCode::BadSignature.to_clif());
+            self.trap(TrapCode::BadSignature);
             self.enter_sealed(yes);
             return;
         }
         let wanted = self.type_id(type_index);
         let same = self.builder.ins().icmp(IntCC::Equal, found, wanted);
-        self.builder.ins().trapz(same, TrapCode::BadSignature.to_clif());
+        self.trapz(same, TrapCode::BadSignature);
     }
 
     /// Loads an address of code. It may be another one after the next call.

@@ -209,7 +209,7 @@ impl<'a> FuncTranslator<'a, '_> {
     // Branches.
 
     pub(super) fn unreachable(&mut self) {
-        self.builder.ins().trap(TrapCode::Unreachable.to_clif());
+        self.trap(TrapCode::Unreachable);
         self.dead = Some(0);
     }
 

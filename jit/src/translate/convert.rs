@@ -1,7 +1,4 @@
-//! Conversions between numbers.
-//!
-//! Conversions of floats to integers that trap leave the two codes (not a number, out of range) to
-//! the code generator.
+//! Conversions between numbers, except those that trap (in `traps`).
 
 use super::function::FuncTranslator;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, types};
@@ -23,14 +20,6 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn extend_unsigned(&mut self) {
         self.unary(|ins, x| ins.uextend(types::I64, x));
-    }
-
-    pub(super) fn trunc_signed(&mut self, ty: Type) {
-        self.unary(|ins, x| ins.fcvt_to_sint(ty, x));
-    }
-
-    pub(super) fn trunc_unsigned(&mut self, ty: Type) {
-        self.unary(|ins, x| ins.fcvt_to_uint(ty, x));
     }
 
     pub(super) fn trunc_sat_signed(&mut self, ty: Type) {

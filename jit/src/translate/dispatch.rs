@@ -188,10 +188,10 @@ impl FuncTranslator<'_, '_> {
             Operator::I32Add | Operator::I64Add => self.binary(|ins, x, y| ins.iadd(x, y)),
             Operator::I32Sub | Operator::I64Sub => self.binary(|ins, x, y| ins.isub(x, y)),
             Operator::I32Mul | Operator::I64Mul => self.binary(|ins, x, y| ins.imul(x, y)),
-            Operator::I32DivS | Operator::I64DivS => self.binary(|ins, x, y| ins.sdiv(x, y)),
-            Operator::I32DivU | Operator::I64DivU => self.binary(|ins, x, y| ins.udiv(x, y)),
-            Operator::I32RemS | Operator::I64RemS => self.binary(|ins, x, y| ins.srem(x, y)),
-            Operator::I32RemU | Operator::I64RemU => self.binary(|ins, x, y| ins.urem(x, y)),
+            Operator::I32DivS | Operator::I64DivS => self.div_signed(),
+            Operator::I32DivU | Operator::I64DivU => self.div_unsigned(),
+            Operator::I32RemS | Operator::I64RemS => self.rem_signed(),
+            Operator::I32RemU | Operator::I64RemU => self.rem_unsigned(),
             Operator::I32And | Operator::I64And => self.binary(|ins, x, y| ins.band(x, y)),
             Operator::I32Or | Operator::I64Or => self.binary(|ins, x, y| ins.bor(x, y)),
             Operator::I32Xor | Operator::I64Xor => self.binary(|ins, x, y| ins.bxor(x, y)),
@@ -221,19 +221,19 @@ impl FuncTranslator<'_, '_> {
             Operator::I32WrapI64 => self.wrap(),
             Operator::I64ExtendI32S => self.extend_signed(),
             Operator::I64ExtendI32U => self.extend_unsigned(),
-            Operator::I32TruncF32S | Operator::I32TruncF64S => self.trunc_signed(types::I32),
+            Operator::I32TruncF32S | Operator::I32TruncF64S => self.trunc(types::I32, true),
             Operator::I32TruncSatF32S | Operator::I32TruncSatF64S => {
                 self.trunc_sat_signed(types::I32)
             }
-            Operator::I32TruncF32U | Operator::I32TruncF64U => self.trunc_unsigned(types::I32),
+            Operator::I32TruncF32U | Operator::I32TruncF64U => self.trunc(types::I32, false),
             Operator::I32TruncSatF32U | Operator::I32TruncSatF64U => {
                 self.trunc_sat_unsigned(types::I32)
             }
-            Operator::I64TruncF32S | Operator::I64TruncF64S => self.trunc_signed(types::I64),
+            Operator::I64TruncF32S | Operator::I64TruncF64S => self.trunc(types::I64, true),
             Operator::I64TruncSatF32S | Operator::I64TruncSatF64S => {
                 self.trunc_sat_signed(types::I64)
             }
-            Operator::I64TruncF32U | Operator::I64TruncF64U => self.trunc_unsigned(types::I64),
+            Operator::I64TruncF32U | Operator::I64TruncF64U => self.trunc(types::I64, false),
             Operator::I64TruncSatF32U | Operator::I64TruncSatF64U => {
                 self.trunc_sat_unsigned(types::I64)
             }

@@ -194,7 +194,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn throw_ref(&mut self) -> Result {
         let exception = self.stack.pop();
-        self.builder.ins().trapz(exception, TrapCode::NullException.to_clif());
+        self.trapz(exception, TrapCode::NullException);
         let exception = self.builder.ins().uextend(types::I64, exception);
         self.throwing_builtin().throw_ref(Bits64(exception))
     }

@@ -12,7 +12,9 @@ use crate::abi;
 use crate::error::CompileError;
 use crate::module::convert;
 use crate::types::{FuncType, HeapType, ValType};
-use cranelift_codegen::ir::{self, InstBuilder, SourceLoc, StackSlot, UserFuncName, Value, types};
+use cranelift_codegen::ir::{
+    self, Block, InstBuilder, SourceLoc, StackSlot, UserFuncName, Value, types,
+};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use wasmparser::FunctionBody;
 
@@ -34,6 +36,8 @@ pub(super) struct FuncTranslator<'a, 'f> {
     /// In unreachable code, how many blocks have been opened since it began. They get no frame.
     pub(super) dead: Option<u32>,
     pub(super) limits: Limits,
+    /// Where calls that do not return lead to.
+    pub(super) nowhere: Option<Block>,
 }
 
 pub(super) fn translate(
@@ -59,11 +63,13 @@ fn fill(
     func.signature = abi::wasm_signature(ty);
     let mut translator = FuncTranslator::new(input, ty, context, func);
     translator.declare_locals(ty, &input.body)?;
+    translator.check_stack();
     translator.epoch_check();
     if input.body.get_binary_reader().features().legacy_exceptions() {
         translator.outline = Outline::of(&input.body)?;
     }
     translator.translate_operators(&input.body)?;
+    translator.finish_traps();
     let operands = translator.stack.highest();
     translator.builder.finalize(input.isa.frontend_config());
     Ok(Shape { blocks: func.dfg.num_blocks(), operands })
@@ -87,7 +93,9 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         builder.ensure_inserted_block();
         let vmctx = builder.block_params(entry)[0];
         let mut env = Env::new(input, entry, vmctx);
-        env.declare_stack_limit(&mut builder);
+        if input.tunables.signals_based_traps {
+            env.declare_stack_limit(&mut builder);
+        }
         FuncTranslator {
             builder,
             env,
@@ -98,6 +106,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             payload: None,
             dead: None,
             limits: Limits::new(input.func),
+            nowhere: None,
         }
     }
 

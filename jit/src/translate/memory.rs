@@ -92,7 +92,7 @@ impl<'f> FuncTranslator<'_, 'f> {
     fn heap_flags(&mut self) -> MemFlagsData {
         MemFlagsData::new()
             .with_endianness(Endianness::Little)
-            .with_trap_code(Some(TrapCode::MemoryOutOfBounds.to_clif()))
+            .with_trap_code(self.on_fault(TrapCode::MemoryOutOfBounds).map(TrapCode::to_clif))
             .with_alias_region(Some(Region::Heap.of(self.builder.func)))
     }
 

@@ -15,6 +15,7 @@
 //! | `gc` | objects of the heap |
 //! | `env`, `region` | loads from the context, flags of memory accesses |
 //! | `builtins` | calls of the runtime's functions |
+//! | `traps` | checks and traps, by signals or without |
 //! | `epoch` | checks that interrupt runaway code |
 //! | `limits` | what keeps time and memory in proportion to the body |
 //!
@@ -51,6 +52,7 @@ mod stack;
 mod table;
 #[cfg(test)]
 mod tests;
+mod traps;
 mod variable;
 mod wide;
 

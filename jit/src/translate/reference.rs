@@ -15,7 +15,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn ref_as_non_null(&mut self) {
         let reference = self.stack.top(1)[0];
-        self.builder.ins().trapz(reference, TrapCode::NullReference.to_clif());
+        self.trapz(reference, TrapCode::NullReference);
     }
 
     pub(super) fn ref_func(&mut self, func: u32) {

@@ -84,18 +84,18 @@ impl Region {
         self.trusted(func).with_readonly().with_can_move()
     }
 
-    /// An aligned access whose fault is the trap `code`.
-    pub(super) fn trapping(self, func: &mut Function, code: TrapCode) -> MemFlagsData {
-        self.trusted(func).with_trap_code(Some(code.to_clif()))
+    /// An aligned access whose fault is the trap `code`, if there is one.
+    pub(super) fn trapping(self, func: &mut Function, code: Option<TrapCode>) -> MemFlagsData {
+        self.trusted(func).with_trap_code(code.map(TrapCode::to_clif))
     }
 }
 
 impl Region {
-    /// An access, aligned or not, whose fault is the trap `code`.
-    pub(super) fn unaligned(self, func: &mut Function, code: TrapCode) -> MemFlagsData {
+    /// An access, aligned or not, whose fault is the trap `code`, if there is one.
+    pub(super) fn unaligned(self, func: &mut Function, code: Option<TrapCode>) -> MemFlagsData {
         MemFlagsData::new()
             .with_endianness(Endianness::Little)
-            .with_trap_code(Some(code.to_clif()))
+            .with_trap_code(code.map(TrapCode::to_clif))
             .with_alias_region(Some(self.of(func)))
     }
 }

@@ -1,7 +1,8 @@
 //! Reading and writing elements of tables, `table.size`.
 //!
 //! An index out of bounds selects a null address, and the fault of the access there is the trap: no
-//! branch checks bounds, so none is there for the processor to speculate past.
+//! branch checks bounds, so none is there for the processor to speculate past. (Where signals are not to be raised a
+//! branch does come first; the null address then stops the processor's speculation.)
 
 use super::function::FuncTranslator;
 use super::region::Region;
@@ -27,26 +28,29 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn table_set(&mut self, table: u32) {
         let value = self.pop_element(table);
         let index = self.stack.pop();
-        let address = self.element_address(table, index);
-        let flags = Region::Element.trapping(self.builder.func, TrapCode::TableOutOfBounds);
+        let address = self.element_address(table, index, TrapCode::TableOutOfBounds);
+        let code = self.on_fault(TrapCode::TableOutOfBounds);
+        let flags = Region::Element.trapping(self.builder.func, code);
         self.builder.ins().store(flags, value, address, 0);
     }
 
     /// Loads an element; traps with `code` when there is none at `index`.
     pub(super) fn load_element(&mut self, table: u32, index: Value, code: TrapCode) -> Value {
         let ty = abi::reference_type(self.env.module.tables[table as usize].ty.element);
-        let address = self.element_address(table, index);
+        let address = self.element_address(table, index, code);
+        let code = self.on_fault(code);
         let flags = Region::Element.trapping(self.builder.func, code);
         // Little-endian: a reference of the heap is in the first half of its element.
         self.builder.ins().load(ty, flags, address, 0)
     }
 
-    /// The address of an element, or null when there is none at `index`.
-    fn element_address(&mut self, table: u32, index: Value) -> Value {
+    /// The address of an element, or null when there is none at `index`: an access there traps.
+    fn element_address(&mut self, table: u32, index: Value, code: TrapCode) -> Value {
         let len = self.table_len(table);
         let base = self.table_base(table);
         let index = self.widen(index);
         let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
+        self.check_outside(outside, code);
         let offset = self.builder.ins().ishl_imm_u(index, ELEMENT_SIZE_LOG2);
         let address = self.builder.ins().iadd(base, offset);
         let null = self.builder.ins().iconst(abi::POINTER, 0);

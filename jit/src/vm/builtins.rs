@@ -77,6 +77,9 @@ macro_rules! foreach_builtin {
                 );
                 /// The epoch has reached the store's deadline.
                 fn new_epoch();
+                /// A check has failed, in code that raises no signals: the trap with this number. Does
+                /// not return.
+                fn raise_trap(code: u32);
             }
             throwing {
                 /// `throw`: as many values as the tag says.

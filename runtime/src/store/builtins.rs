@@ -3,6 +3,7 @@
 use super::StoreOpaque;
 use crate::error::Result;
 use crate::instance::InstanceData;
+use crate::trap::{TrapCode, TrapReason};
 
 /// # Safety
 ///
@@ -10,4 +11,16 @@ use crate::instance::InstanceData;
 pub(crate) unsafe fn new_epoch(store: *mut StoreOpaque, _: *mut InstanceData) -> Result<()> {
     // SAFETY: the caller's promise.
     unsafe { StoreOpaque::whole(store) }.new_epoch()
+}
+
+/// # Safety
+///
+/// As for [`new_epoch`].
+pub(crate) unsafe fn raise_trap(
+    _: *mut StoreOpaque,
+    _: *mut InstanceData,
+    code: u32,
+) -> Result<()> {
+    let code = u8::try_from(code).ok().and_then(TrapCode::from_u8);
+    Err(TrapReason(code.expect("compiled code names a trap")).into())
 }

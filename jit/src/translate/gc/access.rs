@@ -29,9 +29,10 @@ pub(super) struct Place {
 }
 
 impl FuncTranslator<'_, '_> {
-    /// Accesses of an object through a reference that may be null, which faults as `code`. Vectors
-    /// are aligned as other fields are, which is less than their size.
+    /// Accesses of an object whose fault is the trap `code`, as that through a null reference. Vectors are aligned as
+    /// other fields are, which is less than their size.
     fn object_flags(&mut self, storage: StorageType, code: TrapCode) -> MemFlagsData {
+        let code = self.on_fault(code);
         match storage {
             StorageType::Val(ValType::V128) => Region::Object.unaligned(self.builder.func, code),
             _ => Region::Object.trapping(self.builder.func, code),
@@ -40,7 +41,8 @@ impl FuncTranslator<'_, '_> {
 
     /// Writes to an object that was just made. The first touch of a page may still be denied.
     pub(super) fn fresh_flags(&mut self) -> MemFlagsData {
-        Region::Object.trapping(self.builder.func, TrapCode::GcHeapOutOfMemory)
+        let code = self.on_fault(TrapCode::GcHeapOutOfMemory);
+        Region::Object.trapping(self.builder.func, code)
     }
 
     pub(super) fn fresh_place(
@@ -62,7 +64,9 @@ impl FuncTranslator<'_, '_> {
     ) -> Place {
         if offset + storage.size() > NULL_OBJECT {
             // Too far from the start of the heap to fault.
-            self.builder.ins().trapz(reference, TrapCode::NullStruct.to_clif());
+            self.trapz(reference, TrapCode::NullStruct);
+        } else {
+            self.check_null(reference, TrapCode::NullStruct);
         }
         let address = self.object_address(reference);
         let flags = self.object_flags(storage, TrapCode::NullStruct);
@@ -71,13 +75,16 @@ impl FuncTranslator<'_, '_> {
 
     /// The length of an array; traps if there is none.
     pub(super) fn array_length(&mut self, reference: Value) -> Value {
+        self.check_null(reference, TrapCode::NullArray);
         let address = self.object_address(reference);
-        let flags = Region::Object.trapping(self.builder.func, TrapCode::NullArray);
+        let code = self.on_fault(TrapCode::NullArray);
+        let flags = Region::Object.trapping(self.builder.func, code);
         self.builder.ins().load(types::I32, flags, address, LENGTH_OFFSET as i32)
     }
 
     /// An element of an array. An index outside of it selects a null address, where the access
-    /// faults: there is no branch for the processor to speculate past.
+    /// faults: there is no branch for the processor to speculate past. (As in tables there is one where signals are
+    /// not to be raised.)
     pub(super) fn element_place(
         &mut self,
         reference: Value,
@@ -86,6 +93,7 @@ impl FuncTranslator<'_, '_> {
     ) -> Place {
         let len = self.array_length(reference);
         let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
+        self.check_outside(outside, TrapCode::ArrayOutOfBounds);
         let address = self.array_element_address(reference, index, storage);
         let null = self.builder.ins().iconst(abi::POINTER, 0);
         let address = self.builder.ins().select_spectre_guard(outside, null, address);

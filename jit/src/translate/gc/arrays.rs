@@ -108,7 +108,7 @@ impl FuncTranslator<'_, '_> {
         let end = self.builder.ins().iadd(first, count);
         let available = self.builder.ins().uextend(types::I64, available);
         let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, available);
-        self.builder.ins().trapnz(outside, TrapCode::ArrayOutOfBounds.to_clif());
+        self.trapnz(outside, TrapCode::ArrayOutOfBounds);
         self.fill_elements(array, Some(index), len, storage, value);
     }
 

@@ -43,7 +43,7 @@ impl FuncTranslator<'_, '_> {
         self.builder.set_cold_block(no);
         self.branch_on_type(value, target, yes, no);
         self.enter_sealed(no);
-        self.builder.ins().trap(TrapCode::CastFailure.to_clif());
+        self.trap(TrapCode::CastFailure);
         self.enter_sealed(yes);
     }
 
@@ -179,7 +179,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(in crate::translate) fn i31_get(&mut self, signed: bool) {
         let value = self.stack.pop();
-        self.builder.ins().trapz(value, TrapCode::NullI31.to_clif());
+        self.trapz(value, TrapCode::NullI31);
         let value = match signed {
             true => self.builder.ins().sshr_imm_u(value, 1),
             false => self.builder.ins().ushr_imm_u(value, 1),

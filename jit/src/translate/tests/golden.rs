@@ -1,7 +1,7 @@
 //! Expected CLIF: each `tests/clif/NAME.wat` has what it becomes beside it, in `NAME.clif`.
 //!
 //! `BLESS=1 cargo test` writes what it finds instead of comparing. A first line `;; epoch` turns
-//! epoch interruption on.
+//! epoch interruption on, `;; no signals` traps by signals off.
 
 use super::TestModule;
 use crate::tunables::Tunables;
@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 fn clif(text: &str) -> String {
     let mut module = TestModule::new(text);
     let epoch_interruption = text.starts_with(";; epoch");
-    let tunables = Tunables { epoch_interruption, ..Tunables::default() };
+    let signals_based_traps = !text.starts_with(";; no signals");
+    let tunables = Tunables { epoch_interruption, signals_based_traps, ..Tunables::default() };
     let mut clif = String::new();
     for func in module.funcs() {
         let function = module.translate(func, &tunables);

@@ -4,6 +4,7 @@ mod golden;
 mod operators;
 mod optimized;
 mod shapes;
+mod signals;
 
 use super::{FunctionInput, Result};
 use crate::module::{ModuleInfo, ValidationScratch, function_body, parse};

@@ -1,7 +1,7 @@
 //! Every operator of WebAssembly 2.0 translates, verifies and compiles.
 
 use super::{FEATURES, TestModule};
-use crate::compile::{CompileScratch, Compiler, ModuleSource};
+use crate::compile::{CompileScratch, CompiledFunction, Compiler, ModuleSource};
 use crate::tunables::{OptLevel, Tunables};
 use std::collections::BTreeSet;
 
@@ -270,7 +270,7 @@ const DECLARATIONS: &str = r#"
     (global $g (mut i32) (i32.const 0))"#;
 
 /// A module with a function for each operator.
-fn module_of_all_operators() -> String {
+pub(super) fn module_of_all_operators() -> String {
     let mut text = format!("(module {DECLARATIONS} (func $f (result i32) i32.const 0) {CONTROL}");
     for &(params, result, operators) in PLAIN {
         for operator in operators.split(',') {
@@ -301,7 +301,7 @@ macro_rules! operators_of_wasm_2 {
 }
 
 /// Compiles all functions of a module.
-fn compile(module: &TestModule, tunables: Tunables) {
+pub(super) fn compile(module: &TestModule, tunables: Tunables) -> Vec<CompiledFunction> {
     let compiler = Compiler::new(tunables.clone()).unwrap();
     let mut scratch = CompileScratch::default();
     let source = ModuleSource {
@@ -310,10 +310,11 @@ fn compile(module: &TestModule, tunables: Tunables) {
         bytes: &module.bytes,
         features: FEATURES,
     };
-    for func in module.funcs() {
+    let compile = |func| {
         let compiled = compiler.compile_function(&mut scratch, source, func);
-        assert!(compiled.is_ok(), "function {func} with {tunables:?}: {:?}", compiled.err());
-    }
+        compiled.unwrap_or_else(|error| panic!("function {func} with {tunables:?}: {error}"))
+    };
+    module.funcs().map(compile).collect()
 }
 
 #[test]
