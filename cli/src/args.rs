@@ -38,6 +38,10 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_enum, default_value_t = Pager::Auto)]
     pager: Pager,
 
+    /// Check each access and each division in the code, and install no signal handlers
+    #[arg(long)]
+    no_signals_based_traps: bool,
+
     /// How much of each linear memory may be resident; a touch beyond it traps
     #[arg(long, value_name = "SIZE")]
     resident_limit: Option<Size>,
@@ -72,6 +76,9 @@ impl EngineArgs {
             config.memory64_reservation(bytes as u64);
         }
         config.pager(self.pager.kind());
+        if self.no_signals_based_traps {
+            config.signals_based_traps(false);
+        }
         config.memory_resident_limit(self.resident_limit.map(|Size(bytes)| bytes));
         config.gc_heap_limit(self.gc_heap_limit.map(|Size(bytes)| bytes));
         config.speculation(!self.no_speculation);
@@ -98,6 +105,8 @@ enum Pager {
     Uffd,
     /// Everything accessible at once, pages from the kernel
     Eager,
+    /// Pages from the kernel alone, at any time
+    Demand,
 }
 
 impl Pager {
@@ -107,6 +116,7 @@ impl Pager {
             Pager::Protect => PagerKind::Protect,
             Pager::Uffd => PagerKind::Uffd,
             Pager::Eager => PagerKind::Eager,
+            Pager::Demand => PagerKind::Demand,
         }
     }
 }

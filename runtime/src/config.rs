@@ -1,6 +1,8 @@
 //! [`Config`]: what an engine can be told before it starts.
 
+use crate::error::{Error, Result};
 use crate::types::WASM_PAGE_SIZE;
+use crate::vm;
 use seqfault_jit::{Feature, OptLevel, Tunables, WasmFeatures, WasmVersion};
 use seqfault_mm::{DisplacedHandlers, PagerKind};
 
@@ -37,6 +39,8 @@ pub struct Config {
     pub(crate) speculation: bool,
     pub(crate) memory_resident_limit: Option<usize>,
     pub(crate) check_segments_first: bool,
+    /// What was chosen; resolved when an engine is made.
+    pub(crate) signals_based_traps: Option<bool>,
     pub(crate) gc_heap_limit: Option<usize>,
     pub(crate) gc_stress: bool,
     pub(crate) code_limit: Option<usize>,
@@ -64,6 +68,7 @@ impl Config {
             speculation: true,
             memory_resident_limit: None,
             check_segments_first: false,
+            signals_based_traps: None,
             gc_heap_limit: None,
             gc_stress: false,
             code_limit: Some(CODE_LIMIT),
@@ -201,6 +206,29 @@ impl Config {
         self
     }
 
+    /// Whether traps and first touches of memory rest on signals, for which the engine installs handlers. Default: they
+    /// do, except under valgrind, and faster code is the result.
+    ///
+    /// Without, the engine installs no handler, and neither its code nor its memories ever raise SIGSEGV, SIGBUS,
+    /// SIGILL or SIGFPE: each access to memory is compared with the length, each division with zero, and so on, by
+    /// branches of the compiled code, and memories are paged by the kernel alone ([`PagerKind::Demand`]). This is for
+    /// hosts that can have no handlers, or whose own ones cannot be shared. It costs 1.4 to 1.5 times the time in loops
+    /// that do little but access memory, nothing measurable in divisions and calls, and larger code. A process that runs
+    /// out of memory is killed by the kernel, where otherwise the guest traps. And a function whose frame is larger than
+    /// 64 KiB is refused.
+    ///
+    /// [`Engine::new`](crate::Engine::new) refuses what cannot be had without: a pager other than `Auto` and `Demand`,
+    /// and [`memory_resident_limit`](Self::memory_resident_limit).
+    ///
+    /// Under valgrind, which with its default settings (`--vex-iropt-register-updates`) loses stores that a handler lets
+    /// run again and so computes wrong results, the default is to do without; where the configuration asks for such a
+    /// pager or limit, or for signals, the user must call valgrind with
+    /// `--vex-iropt-register-updates=allregs-at-mem-access`.
+    pub fn signals_based_traps(&mut self, on: bool) -> &mut Config {
+        self.signals_based_traps = Some(on);
+        self
+    }
+
     /// Whether faults are first tried without a lock. Default: on.
     pub fn speculation(&mut self, on: bool) -> &mut Config {
         self.speculation = on;
@@ -233,5 +261,38 @@ impl Config {
     pub fn memory_resident_limit(&mut self, bytes: Option<usize>) -> &mut Config {
         self.memory_resident_limit = bytes;
         self
+    }
+
+    /// The configuration with everything decided that the machine has a say in.
+    ///
+    /// # Errors
+    ///
+    /// When the choices contradict each other.
+    pub(crate) fn resolve(&self) -> Result<Config> {
+        let mut config = self.clone();
+        let pager = config.pager;
+        let faulting = !matches!(pager, PagerKind::Auto | PagerKind::Demand);
+        let limited = config.memory_resident_limit.is_some();
+        let signals = config
+            .signals_based_traps
+            .unwrap_or_else(|| faulting || limited || !vm::restarts_are_unsafe());
+        if !signals && faulting {
+            return Err(Error::msg(format!(
+                "the pager {pager:?} needs signals, which `signals_based_traps(false)` rules out: choose \
+                 `PagerKind::Demand`, or no pager"
+            )));
+        }
+        if !signals && limited {
+            return Err(Error::msg(
+                "a limit on resident memory needs signals, which `signals_based_traps(false)` rules out: limit \
+                 the sizes of memories instead",
+            ));
+        }
+        if !signals {
+            config.pager = PagerKind::Demand;
+        }
+        config.signals_based_traps = Some(signals);
+        config.tunables.signals_based_traps = signals;
+        Ok(config)
     }
 }

@@ -10,12 +10,13 @@ use seqfault::{
 };
 use std::sync::Arc;
 
-/// Runs a test as usual, with pages that come in another way, and with a collection at every
+/// Runs a test as usual, with pages that come in another way, without signals, and with a collection at every
 /// allocation.
 fn both(test: impl Fn(&Engine) -> Result<()>) -> Result<()> {
     test(&Engine::default())?;
     test(&Engine::new(Config::new().pager(PagerKind::Protect))?)?;
     test(&Engine::new(Config::new().pager(PagerKind::Eager))?)?;
+    test(&Engine::new(Config::new().signals_based_traps(false))?)?;
     test(&Engine::new(Config::new().gc_stress(true))?)
 }
 

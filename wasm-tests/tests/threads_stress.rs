@@ -184,6 +184,7 @@ fn case(pager: PagerKind, speculation: bool) {
     let length = Duration::from_secs(seconds) / 5;
     let mut config = Config::new();
     config.pager(pager).speculation(speculation);
+    config.signals_based_traps(pager != PagerKind::Demand);
     if let Err(error) = Engine::new(&config) {
         // No userfaultfd here.
         println!("without {pager:?}: {error}");
@@ -227,4 +228,9 @@ fn protect_classic() {
 #[test]
 fn eager() {
     case(PagerKind::Eager, true);
+}
+
+#[test]
+fn without_signals() {
+    case(PagerKind::Demand, true);
 }

@@ -10,6 +10,7 @@ use seqfault::{Compilation, Config, OptLevel, PagerKind};
 pub struct Settings {
     compilation: Compilation,
     pager: PagerKind,
+    signals: bool,
     speculation: bool,
     epochs: bool,
     opt_level: OptLevel,
@@ -25,10 +26,16 @@ impl Settings {
     pub(super) fn draw(rng: &mut StdRng) -> Settings {
         // No memory has a maximum above the first.
         let reservations = [5 << 16, 1 << 30, 64 << 30];
-        let pagers = [PagerKind::Auto, PagerKind::Protect, PagerKind::Eager];
+        let pagers = [PagerKind::Auto, PagerKind::Protect, PagerKind::Eager, PagerKind::Demand];
+        let signals = rng.random_bool(0.75);
         Settings {
             compilation: if rng.random() { Compilation::Lazy } else { Compilation::Eager },
-            pager: *pagers.choose(rng).expect("there are some"),
+            pager: match signals {
+                true => *pagers.choose(rng).expect("there are some"),
+                // The only one that does without.
+                false => PagerKind::Demand,
+            },
+            signals,
             speculation: rng.random_bool(0.8),
             epochs: rng.random_bool(0.3),
             opt_level: if rng.random_bool(0.7) { OptLevel::Speed } else { OptLevel::None },
@@ -45,6 +52,7 @@ impl Settings {
         config
             .compilation(self.compilation)
             .pager(self.pager)
+            .signals_based_traps(self.signals)
             .speculation(self.speculation)
             .epoch_interruption(self.epochs)
             .cranelift_opt_level(self.opt_level)

@@ -56,20 +56,24 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An engine for `config`. The first one installs the process's signal handlers.
+    /// An engine for `config`. The first one installs the process's signal handlers, unless
+    /// [`Config::signals_based_traps`] is off.
     ///
     /// # Errors
     ///
     /// On a machine that Cranelift has no code generator for, or when the system refuses the
     /// signal handlers; when another library has installed its own over them, and the configuration
-    /// says that this is an error.
+    /// says that this is an error; or when choices of `config` contradict each other.
     pub fn new(config: &Config) -> Result<Engine> {
-        vm::install_signal_handlers()?;
-        vm::check_signals(config)?;
+        let config = config.resolve()?;
+        if config.tunables.signals_based_traps {
+            vm::install_signal_handlers()?;
+        }
+        vm::check_signals(&config)?;
         let code_quota = CodeQuota::new("Config::code_limit", config.code_limit, None);
         Ok(Engine(Arc::new(EngineInner {
-            config: config.clone(),
             compiler: Compiler::new(config.tunables.clone())?,
+            config,
             types: TypeRegistry::default(),
             epoch: AtomicU64::new(0),
             gives_up: AtomicBool::new(false),

@@ -35,7 +35,7 @@ mod traps;
 mod unwind;
 
 pub(crate) use activation::Activation;
-pub(crate) use arch::{lazy_exit_stub, lazy_function_stub};
+pub(crate) use arch::{lazy_exit_stub, lazy_function_stub, restarts_are_unsafe};
 pub(crate) use backtrace::visit_references;
 pub(crate) use builtins::{builtins, trap_of};
 pub(crate) use enter::enter;

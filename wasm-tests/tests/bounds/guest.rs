@@ -6,8 +6,11 @@ use seqfault::{Config, Engine, Instance, Memory, Module, PagerKind, Store, TrapC
 pub(crate) const PAGE: u64 = 65536;
 
 /// The pagers that work everywhere; what the system offers beyond them comes with `None`.
-pub(crate) const PAGERS: [Option<PagerKind>; 3] =
-    [None, Some(PagerKind::Protect), Some(PagerKind::Eager)];
+pub(crate) const PAGERS: [Option<PagerKind>; 4] =
+    [None, Some(PagerKind::Protect), Some(PagerKind::Eager), WITHOUT_SIGNALS];
+
+/// Not the pager alone: signals are ruled out with it.
+const WITHOUT_SIGNALS: Option<PagerKind> = Some(PagerKind::Demand);
 
 /// An instance in a store of its own.
 pub(crate) struct Guest {
@@ -26,6 +29,9 @@ impl Guest {
         let mut config = Config::new();
         if let Some(pager) = pager {
             config.pager(pager);
+        }
+        if pager == WITHOUT_SIGNALS {
+            config.signals_based_traps(false);
         }
         Guest::with_config(text, &config)
     }

@@ -8,4 +8,4 @@ compile_error!(
 mod x86_64;
 
 pub(super) use x86_64::{builtin_shim, continue_at, continue_in_handler};
-pub(crate) use x86_64::{lazy_exit_stub, lazy_function_stub};
+pub(crate) use x86_64::{lazy_exit_stub, lazy_function_stub, restarts_are_unsafe};

@@ -51,6 +51,34 @@ pub(in crate::vm) unsafe fn continue_in_handler(
     }
 }
 
+/// Whether the process runs where an instruction that a signal handler lets run again may take effect wrongly: under
+/// valgrind, which keeps the registers of most instructions up to date only when it is told to, so that stores get lost.
+pub(crate) fn restarts_are_unsafe() -> bool {
+    runs_on_valgrind()
+}
+
+/// The client request `RUNNING_ON_VALGRIND` (`valgrind.h`): instructions that do nothing for a processor, and that valgrind
+/// answers.
+fn runs_on_valgrind() -> bool {
+    let request: [u64; 6] = [0x1001, 0, 0, 0, 0, 0];
+    let mut depth = 0u64;
+    // SAFETY: the register is turned by twice its width in all, and exchanged with itself: nothing changes except the
+    // flags; valgrind reads the request and writes the answer to `rdx`.
+    unsafe {
+        asm!(
+            "rol rdi, 3",
+            "rol rdi, 13",
+            "rol rdi, 61",
+            "rol rdi, 51",
+            "xchg rbx, rbx",
+            in("rax") &raw const request,
+            inout("rdx") depth,
+            options(nostack),
+        );
+    }
+    depth != 0
+}
+
 /// Saves or restores the registers that carry arguments in the `tail` convention, with the stack
 /// pointer 16-byte aligned at the lowest of the 176 bytes.
 macro_rules! argument_registers {
