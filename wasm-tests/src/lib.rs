@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod expected;
+pub mod modes;
 pub mod rules;
 pub mod suite;
 pub mod watch;
