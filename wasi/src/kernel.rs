@@ -176,6 +176,32 @@ fn retry(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
 }
 
 #[cfg(test)]
+pub(crate) mod filter {
+    //! A system without openat2(2), as seccomp filters of containers make it.
+
+    /// Makes openat2 fail for the calling thread, which must be one of the test's own.
+    pub(crate) fn deny_openat2() {
+        let line = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+        let number = libc::SYS_openat2 as u32;
+        let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
+        let mut lines = [
+            line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            line(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
+            line(libc::BPF_RET | libc::BPF_K, 0, 0, refused),
+            line(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog { len: lines.len() as u16, filter: lines.as_mut_ptr() };
+        // SAFETY: the arguments are plain numbers.
+        let locked = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+        // SAFETY: `program` names a filter that outlives the call, which copies it.
+        let set = unsafe {
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
+        };
+        assert_eq!((locked, set), (0, 0), "{}", std::io::Error::last_os_error());
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::cell::Cell;

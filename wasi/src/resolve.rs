@@ -70,12 +70,22 @@ pub(crate) fn name<'a>(dir: &'a Dir, path: &'a str) -> io::Result<Name<'a>> {
 /// The existing thing that `path` ends with, for a call that does not follow it. A link with a slash after
 /// it is followed all the same, and the directory it leads to is then `.` in itself.
 pub(crate) fn existing_name<'a>(dir: &'a Dir, path: &'a str) -> io::Result<Name<'a>> {
-    let (_, last) = split(path);
-    if last.ends_with('/') && !matches!(last.trim_end_matches('/'), "." | "..") {
+    if means_directory(path) {
         let directory = dir.open_dir(path)?.into_std_file();
         return Ok(Name { directory: Parent::Below(directory.into()), name: "." });
     }
     name(dir, path)
+}
+
+/// Whether `path` ends with a name that a slash makes that of a directory. What is one anyway is not meant.
+pub(crate) fn means_directory(path: &str) -> bool {
+    path.ends_with('/') && !is_directory(path)
+}
+
+/// Whether the last name of `path` is `.` or `..`, which can be nothing but a directory.
+pub(crate) fn is_directory(path: &str) -> bool {
+    let (_, last) = split(path);
+    matches!(last.trim_end_matches('/'), "." | "..")
 }
 
 /// Splits a path before its last name. A path of nothing but slashes has none: all of it comes before.

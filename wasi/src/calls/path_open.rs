@@ -39,6 +39,13 @@ struct Request {
     write: bool,
 }
 
+impl Request {
+    /// Whether opening alone makes or changes a file, or is for doing so.
+    fn changes(self) -> bool {
+        self.write || self.flags.contains(OFlags::CREAT) || self.flags.contains(OFlags::TRUNC)
+    }
+}
+
 /// Opens what a path names, and writes the number of the new descriptor.
 #[expect(clippy::too_many_arguments, reason = "the interface's own list")]
 pub(crate) fn path_open(
@@ -87,6 +94,10 @@ fn open(ctx: &State, parent: &Descriptor, path: &str, request: Request) -> Resul
     };
     let (_, inheriting) = parent.rights();
     if file.metadata()?.is_dir() {
+        if request.changes() {
+            // The system says so, except where cap-std has opened the directory on the way.
+            return Err(Errno::IsDir.into());
+        }
         let child = Directory {
             dir: Dir::from_std_file(file),
             access: directory.access,
@@ -205,7 +216,33 @@ impl Pauses {
 }
 
 /// Opens without waiting.
+///
+/// Where the system has no openat2(2), cap-std walks the path itself, and tells the system about the last name
+/// only what its own interface has words for. What it has none for is made plain first.
 fn open_host(dir: &Dir, path: &str, request: Request) -> io::Result<HostFile> {
+    let creates = request.flags.contains(OFlags::CREAT);
+    let directory = request.flags.contains(OFlags::DIRECTORY);
+    let follows = matches!(request.follow, FollowSymlinks::Yes);
+    if creates && directory {
+        return Err(Host::INVAL.into());
+    }
+    if creates && resolve::means_directory(path) {
+        // No file is created under such a name, whatever is there.
+        resolve::name(dir, path)?;
+        return Err(Host::ISDIR.into());
+    }
+    if creates && resolve::is_directory(path) {
+        resolve::lookup(dir, path, request.follow)?;
+        let exclusive = request.flags.contains(OFlags::EXCL);
+        return Err(if exclusive { Host::EXIST } else { Host::ISDIR }.into());
+    }
+    if directory && follows && !path.is_empty() {
+        return open_flagged(dir, &format!("{path}/"), request);
+    }
+    open_flagged(dir, path, request)
+}
+
+fn open_flagged(dir: &Dir, path: &str, request: Request) -> io::Result<HostFile> {
     let words = [
         (OFlags::CREAT, HostFlags::CREATE),
         (OFlags::DIRECTORY, HostFlags::DIRECTORY),
