@@ -21,6 +21,7 @@ mod commit;
 mod counters;
 mod discard;
 mod faultless;
+mod geometry;
 mod grow;
 mod life;
 mod pagemap;

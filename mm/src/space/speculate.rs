@@ -4,10 +4,10 @@
 //! the claim. Every early return before step 9 leaves the space as it was.
 
 use super::counters::Abort;
-use super::pagemap::{Lost, PageMap};
+use super::pagemap::Lost;
 use super::primitive::{self, Fence, Ordering, Step};
 use super::seqcount::Seen;
-use super::types::{Extent, PAGE, PageRange};
+use super::types::{Extent, PageRange};
 use super::vma::Vma;
 use super::{Outcome, Space, commit::Refusal};
 use crate::pager::Pager;
@@ -15,27 +15,6 @@ use crate::{Access, FaultKind, Protection};
 
 /// Looks at a VMA that moved while it was looked up, this often.
 const LOOKUPS: usize = 3;
-
-/// Where a space is and what describes its pages; compared as a whole.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Geometry {
-    pub(super) base: usize,
-    pub(super) mask: usize,
-    pages: *mut PageMap,
-}
-
-impl Geometry {
-    /// The page that holds host address `addr`, counted from the base; `None` when the space is unused.
-    pub(super) fn page_of(&self, addr: usize) -> Option<usize> {
-        if self.base == 0 { None } else { addr.checked_sub(self.base).map(|offset| offset / PAGE) }
-    }
-
-    /// The page states, unless the space is unused.
-    pub(super) fn map<'a>(&self) -> Option<&'a PageMap> {
-        // SAFETY: null or a map of the pool, which outlives the space and all faults on it.
-        unsafe { self.pages.as_ref() }
-    }
-}
 
 impl Extent {
     /// Why an access is not allowed here; `None` when it is.
@@ -51,16 +30,6 @@ impl Extent {
 }
 
 impl Space {
-    /// Where the space is now: consistent under the lock, or when the `pages` count it was read under did not move.
-    pub(super) fn geometry(&self) -> Geometry {
-        Geometry {
-            base: self.base.load(Ordering::Relaxed),
-            mask: self.shards.mask(),
-            // Acquire pairs with the Release in `create`: the map's own fields are seen.
-            pages: self.pages.load(Ordering::Acquire),
-        }
-    }
-
     /// Steps 2 to 9. The classifying first step is the signal handler's.
     pub(crate) fn handle_speculative_fault(
         &self,
