@@ -29,6 +29,7 @@
 mod abort;
 mod admit;
 mod arch;
+mod checks;
 mod copy;
 mod error;
 mod image;

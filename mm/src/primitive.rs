@@ -36,34 +36,10 @@ pub(crate) enum Fence {
     MarkThenLook,
 }
 
-/// The steps whose place in the protocol the model tests move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "every variant is named in the model build only")]
-pub(crate) enum Step {
-    /// The re-check of the counts between claim and populate.
-    Recheck,
-    /// The writer's wait for claims to settle.
-    WaitForClaims,
-    /// The owner check of a VMA's snapshot.
-    CheckOwner,
-    /// The validation of a snapshot that denies the access.
-    ValidateDenial,
-    /// The second look at where the space is, under the count of the pages.
-    CheckGeometry,
-    /// Leaving a count as it is when its VMA is used again.
-    KeepCount,
-}
-
 /// A memory fence of the protocol.
 #[inline(always)]
 pub(crate) fn fence(_name: Fence, order: Ordering) {
     std::sync::atomic::fence(order);
-}
-
-/// Whether the protocol takes `step`: always, but for the mutants of the model tests.
-#[inline(always)]
-pub(crate) const fn takes(_step: Step) -> bool {
-    true
 }
 
 /// One round of waiting for another thread: spins at first, then gives the processor away, and in the end sleeps, for that
@@ -80,6 +56,15 @@ pub(crate) fn relax(round: u32) {
             // An interruption is as good as a nap.
             let _ = rustix::thread::nanosleep(&nap);
         }
+    }
+}
+
+/// Waits until no bit of `mask` is set in `word`, and sees then what was done before they were cleared.
+pub(crate) fn wait_until_clear(word: &AtomicU64, mask: u64) {
+    let mut round = 0;
+    while word.load(Ordering::Acquire) & mask != 0 {
+        relax(round);
+        round = round.saturating_add(1);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A [`Space`] knows ranges, not mappings: what must happen to the real address space it asks of a
 //! [`Pager`]. So all of it runs on a simulated system in tests, and, because every atomic comes
-//! from `super::primitive`, under a model checker.
+//! from `super::primitive` and every second look from `super::checks`, under a model checker.
 //!
 //! # Who may do what
 //!
@@ -39,24 +39,23 @@ mod unmap;
 mod validate;
 mod vma;
 
-use super::primitive;
+use super::{checks, primitive};
 use primitive::{AtomicPtr, AtomicUsize, LANES, Lock, Ordering, PlainBool, PlainUsize};
 
 use crate::pager::Pager;
 
+pub(crate) use counters::Abort;
 pub use counters::Counters;
+pub(crate) use geometry::Geometry;
 pub(crate) use life::Blueprint;
 pub(crate) use pagemap::PageMap;
 pub(crate) use pool::Pool;
-pub(crate) use types::{GRANULE_PAGES, PAGE, PageRange};
+pub(crate) use seqcount::{Seen, SeqCount};
 #[cfg(test)]
-#[allow(unused_imports, reason = "only one of the two builds of this folder needs them")]
-pub(crate) use {
-    counters::Abort,
-    seqcount::SeqCount,
-    types::{Attrs, Extent},
-    vma::Vma,
-};
+#[allow(unused_imports, reason = "only one of the two builds of this folder needs it")]
+pub(crate) use types::Attrs;
+pub(crate) use types::{Extent, GRANULE_PAGES, PAGE, PageRange};
+pub(crate) use vma::Vma;
 
 use counters::Lane;
 use policy::Pattern;

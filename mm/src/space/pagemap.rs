@@ -15,7 +15,7 @@
 //! changed) and a writer that empties the page cannot undo each other's work. The granule is the unit of the words
 //! and of the policy; VMAs, claims and discards may begin and end at any page.
 
-use super::primitive::{self, AtomicU64, Ordering, Step};
+use super::primitive::{self, AtomicU64, Ordering};
 use super::types::{GRANULE_PAGES, PageRange};
 
 const MAPPED: u32 = 16;
@@ -184,17 +184,9 @@ impl PageMap {
     /// The caller has marked the counts that cover the range and passed its fence: claims that come later will find
     /// the counts moved and release without touching the page.
     pub(crate) fn wait_for_claims(&self, range: PageRange) {
-        if !primitive::takes(Step::WaitForClaims) {
-            return;
-        }
         for granule in self.sweep(range) {
-            let mask = mask_in(granule, range) << CLAIMED;
-            let mut round = 0;
-            // Acquire pairs with the Release in `publish`: what the committer did to the page is done.
-            while self.words[granule].load(Ordering::Acquire) & mask != 0 {
-                primitive::relax(round);
-                round = round.saturating_add(1);
-            }
+            // Its Acquire pairs with the Release in `publish`: what the committer did to the page is done.
+            primitive::wait_until_clear(&self.words[granule], mask_in(granule, range) << CLAIMED);
         }
     }
 

@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::pagemap::PageMap;
-#[cfg(test)]
-use super::primitive::{self, Step};
 use super::table::Spill;
 use super::vma::Vma;
 
@@ -88,12 +86,7 @@ impl Pool {
         }
         let mut inner = self.inner();
         // SAFETY: storage of the pool lives as long as the pool.
-        let vmas: Vec<&Vma> = (0..count).map(|_| unsafe { &*inner.vmas.take(Vma::new) }).collect();
-        #[cfg(test)]
-        if !primitive::takes(Step::KeepCount) {
-            vmas.iter().for_each(|vma| vma.bounds.reset());
-        }
-        vmas
+        (0..count).map(|_| unsafe { &*inner.vmas.take(Vma::new) }).collect()
     }
 
     /// Takes back VMAs that are cleared and out of every table.

@@ -5,11 +5,11 @@
 
 use super::counters::Abort;
 use super::pagemap::Lost;
-use super::primitive::{self, Fence, Ordering, Step};
+use super::primitive::{self, Fence, Ordering};
 use super::seqcount::Seen;
-use super::types::{Extent, PageRange};
+use super::types::Extent;
 use super::vma::Vma;
-use super::{Outcome, Space, commit::Refusal};
+use super::{Outcome, Space, checks, commit::Refusal};
 use crate::pager::Pager;
 use crate::{Access, FaultKind, Protection};
 
@@ -43,7 +43,7 @@ impl Space {
         let (vma, bounds, extent) = self.find_vma(page)?;
         // 4: a denial counts only when the snapshot it comes from holds.
         if let Some(kind) = extent.denies(access) {
-            if primitive::takes(Step::ValidateDenial) && vma.bounds.retry(bounds) {
+            if !checks::is_whole(vma, bounds) {
                 return Err(Abort::BoundsChanged);
             }
             self.lane().counters.denied();
@@ -53,7 +53,7 @@ impl Space {
         // 5: what is present. The geometry read again under this count is the one that it covers.
         let shard = self.shards.of(page, geometry.mask);
         let pages = shard.try_begin().ok_or(Abort::PagesOdd)?;
-        if primitive::takes(Step::CheckGeometry) && self.geometry() != geometry {
+        if !checks::is_still_at(self, geometry) {
             return Err(Abort::StructureChanged);
         }
         let map = geometry.map().ok_or(Abort::StructureChanged)?;
@@ -74,19 +74,7 @@ impl Space {
         // sees this claim and waits for it, or the loads below see the writer's odd count (or a later one).
         primitive::fence(Fence::ClaimThenCheck, Ordering::SeqCst);
         let range = claim.range();
-        let recheck = || {
-            if shard.has_moved(pages) {
-                return Err(Abort::PagesChanged);
-            }
-            if vma.bounds.has_moved(bounds) {
-                self.vma_has_changed(vma, extent, range)
-            } else {
-                Ok(())
-            }
-        };
-        if primitive::takes(Step::Recheck) {
-            recheck()?;
-        }
+        checks::recheck(self, (shard, pages), (vma, bounds, extent), range)?;
         // 9: populate, publish, account.
         self.commit(claim, extent.attrs, geometry.base, pager).map_err(
             |refusal| match refusal {
@@ -94,10 +82,6 @@ impl Space {
                 Refusal::System(_) => Abort::PagerRefused,
             },
         )?;
-        if !primitive::takes(Step::Recheck) {
-            // Where the mutant of the model tests looks: too late.
-            recheck()?;
-        }
         lane.pattern.record(window, range);
         lane.counters.speculative();
         Ok(Outcome::Resolved)
@@ -116,7 +100,7 @@ impl Space {
             };
             let bounds = vma.bounds.try_begin().ok_or(Abort::BoundsOdd)?;
             let extent = vma.extent();
-            let ours = !primitive::takes(Step::CheckOwner) || vma.owner() == self.address();
+            let ours = checks::is_of(vma, self);
             if ours && extent.range.contains(page) {
                 return Ok((vma, bounds, extent));
             }
@@ -125,19 +109,8 @@ impl Space {
         Err(reason)
     }
 
-    /// The bounds moved, the pages did not: go on if what we are about to do is still right.
-    fn vma_has_changed(&self, vma: &Vma, before: Extent, claimed: PageRange) -> Result<(), Abort> {
-        let bounds = vma.bounds.try_begin().ok_or(Abort::BoundsOdd)?;
-        let now = vma.extent();
-        let same = vma.owner() == self.address()
-            && now.attrs == before.attrs
-            && now.range.intersect(claimed) == claimed
-            && !vma.bounds.retry(bounds);
-        if same { Ok(()) } else { Err(Abort::BoundsChanged) }
-    }
-
     /// What VMAs of this space carry as their owner.
-    pub(super) fn address(&self) -> usize {
+    pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 }

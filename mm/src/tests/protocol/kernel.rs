@@ -17,6 +17,14 @@ use crate::Protection;
 
 const PAGE: PageRange = PageRange::new(0, 1);
 
+/// When a fault looks at the count again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Check {
+    BeforePublishing,
+    /// The mutant: by then somebody may have used the page.
+    Afterwards,
+}
+
 /// What two committers and a writer share: one page, what is true of it, and the count that covers it.
 struct Page {
     count: SeqCount,
@@ -35,16 +43,24 @@ impl Page {
 
     /// Steps 5 to 9 of a fault.
     fn fault(&self) {
+        self.fault_that_checks(Check::BeforePublishing);
+    }
+
+    fn fault_that_checks(&self, check: Check) {
         let Some(seen) = self.count.try_begin() else { return };
         let Ok(claim) = self.map.claim(0, PAGE) else { return };
         primitive::fence(Fence::ClaimThenCheck, Ordering::SeqCst);
-        if self.count.has_moved(seen) {
+        if check == Check::BeforePublishing && self.count.has_moved(seen) {
             return;
         }
         assert_eq!(self.owned.load(Ordering::Relaxed), 1, "brought into a range given back");
         assert_eq!(self.truth.load(Ordering::Relaxed), 0, "brought twice");
         self.truth.store(1, Ordering::Relaxed);
         claim.publish(1);
+        if check == Check::Afterwards && self.count.has_moved(seen) {
+            self.truth.store(0, Ordering::Relaxed);
+            self.map.set_absent(PAGE);
+        }
     }
 
     /// What a discard does to a stripe. A teardown leaves the count odd until the range belongs to nobody.
@@ -101,6 +117,19 @@ fn claim_publish_and_teardown() {
         page.check();
         assert_eq!(page.truth.load(Ordering::Relaxed), 0, "a page is left in a range given back");
     });
+}
+
+#[test]
+fn checking_after_publishing_is_too_late() {
+    let late = || {
+        explore(Some(2), || {
+            let page = Page::new();
+            race(&page, |page| page.fault_that_checks(Check::Afterwards), |page| page.unmap(true));
+            page.check();
+            assert_eq!(page.truth.load(Ordering::Relaxed), 0);
+        });
+    };
+    assert!(std::panic::catch_unwind(late).is_err());
 }
 
 const BEFORE: (usize, Extent) = (1, Extent { range: PageRange::new(0, 4), attrs: Attrs::FRESH });

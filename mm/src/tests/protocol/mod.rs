@@ -2,11 +2,12 @@
 //! every interleaving and with every value that the memory model lets a load see.
 //!
 //! Each scenario is a writer and faulting threads on one page or two, and says at the end what must be true. Each also
-//! runs with *mutants*: one fence taken away, or one step left out or moved. Every mutant must be caught by a scenario;
+//! runs with *mutants*: one fence taken away, or one step left out. Every mutant must be caught by a scenario;
 //! a mutant that survives would mean that the fence is not needed, or that the scenario does not test it.
 
 #![cfg(feature = "speculation")]
 
+mod checks;
 mod kernel;
 mod mutants;
 mod primitive;
@@ -15,3 +16,5 @@ mod shared;
 #[path = "../../space/mod.rs"]
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "the scenarios use a part of it")]
 mod space;
+#[path = "../../checks.rs"]
+mod whole_checks;

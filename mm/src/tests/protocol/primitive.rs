@@ -7,7 +7,7 @@ pub(crate) use std::sync::atomic::{
     AtomicBool as PlainBool, AtomicU64 as PlainU64, AtomicUsize as PlainUsize,
 };
 
-pub(crate) use crate::primitive::{Fence, Level, Step};
+pub(crate) use crate::primitive::{Fence, Level};
 
 /// loom's threads share what is thread-local outside: not checked here.
 pub(crate) mod lock_order {
@@ -19,6 +19,23 @@ pub(crate) const MAX_SHARDS: usize = 1;
 pub(crate) const LANES: usize = 1;
 pub(crate) const INLINE_VMAS: usize = 4;
 
+/// A step of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The re-check of the counts between claim and populate.
+    Recheck,
+    /// The writer's wait for claims to settle.
+    WaitForClaims,
+    /// The owner check of a VMA's snapshot.
+    CheckOwner,
+    /// The validation of a snapshot that denies the access.
+    ValidateDenial,
+    /// The second look at where the space is, under the count of the pages.
+    CheckGeometry,
+    /// Leaving a count as it is when its VMA is used again.
+    KeepCount,
+}
+
 /// What is wrong with the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
@@ -26,7 +43,7 @@ pub(crate) enum Mutant {
     None,
     /// A fence is missing.
     Without(Fence),
-    /// A step is left out, or comes too late.
+    /// A step is left out.
     Skips(Step),
 }
 
@@ -40,18 +57,21 @@ pub(crate) fn mutate(mutant: Mutant) {
     MUTANT.set(mutant);
 }
 
+/// Whether that is what is wrong.
+pub(crate) fn is(mutant: Mutant) -> bool {
+    MUTANT.get() == mutant
+}
+
 pub(crate) fn fence(name: Fence, order: Ordering) {
-    if MUTANT.get() != Mutant::Without(name) {
+    if !is(Mutant::Without(name)) {
         loom::sync::atomic::fence(order);
     }
 }
 
-pub(crate) fn takes(step: Step) -> bool {
-    MUTANT.get() != Mutant::Skips(step)
-}
-
-pub(crate) fn relax(_round: u32) {
-    loom::thread::yield_now();
+pub(crate) fn wait_until_clear(word: &AtomicU64, mask: u64) {
+    while !is(Mutant::Skips(Step::WaitForClaims)) && word.load(Ordering::Acquire) & mask != 0 {
+        loom::thread::yield_now();
+    }
 }
 
 pub(crate) fn zeroed_words(count: usize) -> Box<[AtomicU64]> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use super::primitive::{Mutant, mutate};
+use super::primitive::{Mutant, Step, is, mutate};
 use super::shared::{BASE, ELSEWHERE, FROM_IMAGE, Shared};
 use super::space::{Attrs, Extent, Outcome, PageRange, Pool, Vma};
 use crate::{Access, FaultKind, Protection};
@@ -212,6 +212,9 @@ pub(super) fn reuse_of_a_vma(preemptions: Option<usize>) {
         pool.give_vmas([vma]);
         let again: &Vma = pool.take_vmas(1)[0];
         assert!(std::ptr::eq(vma, again));
+        if is(Mutant::Skips(Step::KeepCount)) {
+            again.bounds.reset();
+        }
         write(again, |vma| vma.set(after, EXTENT));
         reused.store(1, Ordering::Release);
         reader.join().unwrap();
