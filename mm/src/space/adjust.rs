@@ -12,6 +12,7 @@
 use super::Space;
 use super::pool::Pool;
 use super::primitive::{Level, LockGuard};
+use super::table::Held;
 use super::types::{Extent, PageRange};
 use super::vma::Vma;
 use crate::error::{Error, Result};
@@ -22,19 +23,20 @@ impl Space {
     /// `make_true` runs inside the write section, once nothing else can fail; its error undoes everything.
     pub(super) fn adjust(
         &self,
-        _held: &LockGuard<'_>,
+        held: &LockGuard<'_>,
         pool: &Pool,
         range: PageRange,
         plan: impl FnOnce(&[Extent]) -> Vec<Extent>,
         make_true: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let (first, old) = self.span(range);
+        let table = self.table.held(held);
+        let (first, old) = span(&table, range);
         let extents: Vec<Extent> = old.iter().map(|vma| vma.extent()).collect();
         let new = plan(&extents);
         if new == extents {
             return make_true();
         }
-        if !self.table.reserve(self.table.len() + new.len() - old.len().min(new.len()), pool) {
+        if !table.reserve(table.len() + new.len() - old.len().min(new.len()), pool) {
             return Err(Error::TooManyVmas);
         }
         let spares = pool.take_vmas(new.len().saturating_sub(old.len()));
@@ -54,23 +56,17 @@ impl Space {
         }
         removed.iter().for_each(|vma| vma.clear());
         if kept.len() != old.len() {
-            self.table.splice(first, old.len(), kept);
+            table.splice(first, old.len(), kept);
         }
         all.iter().for_each(|vma| vma.bounds.raw_write_end());
         pool.give_vmas(removed.iter().copied());
         Ok(())
     }
 
-    /// The VMAs that `range` touches and their neighbours, with the table index of the first.
-    fn span(&self, range: PageRange) -> (usize, Vec<&Vma>) {
-        let first = self.table.find(range.start).unwrap_or(0).saturating_sub(1);
-        let last = self.table.find(range.end - 1).unwrap_or(0) + 1;
-        (first, (first..=last).map_while(|index| self.table.get(index)).collect())
-    }
-
     /// Moves the boundary between the VMA at `index` and its next neighbour: what a grow is, nearly always.
-    pub(super) fn move_boundary(&self, _held: &LockGuard<'_>, index: usize, to: usize) -> bool {
-        let (Some(vma), Some(next)) = (self.table.get(index), self.table.get(index + 1)) else {
+    pub(super) fn move_boundary(&self, held: &LockGuard<'_>, index: usize, to: usize) -> bool {
+        let table = self.table.held(held);
+        let (Some(vma), Some(next)) = (table.get(index), table.get(index + 1)) else {
             return false;
         };
         let (mut low, mut high) = (vma.extent(), next.extent());
@@ -82,4 +78,11 @@ impl Space {
         next.set(self.address(), high);
         true
     }
+}
+
+/// The VMAs that `range` touches and their neighbours, with the table index of the first.
+fn span<'a>(table: &Held<'a>, range: PageRange) -> (usize, Vec<&'a Vma>) {
+    let first = table.find(range.start).unwrap_or(0).saturating_sub(1);
+    let last = table.find(range.end - 1).unwrap_or(0) + 1;
+    (first, (first..=last).map_while(|index| table.get(index)).collect())
 }

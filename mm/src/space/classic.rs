@@ -23,11 +23,10 @@ impl Space {
         access: Access,
         pager: &dyn Pager,
     ) -> Outcome {
-        let _held = self.lock.lock();
+        let held = self.lock.lock();
         let geometry = self.geometry();
         let found = geometry.page_of(addr).zip(geometry.map()).and_then(|(page, map)| {
-            let vma = self.table.find(page).and_then(|index| self.table.get(index))?;
-            let extent = vma.extent();
+            let extent = self.table.held(&held).at(page)?.extent();
             extent.range.contains(page).then_some((page, map, extent))
         });
         let Some((page, map, extent)) = found else {

@@ -2,7 +2,7 @@
 
 use super::Space;
 use super::pagemap::{Claim, PageMap, Prior};
-use super::primitive::Ordering;
+use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, Backing, PAGE, PageRange};
 use crate::pager::{Commit, Pager};
 use crate::sys::SysError;
@@ -111,16 +111,16 @@ impl Space {
         if self.is_ready(range, access) {
             return Ok(());
         }
-        let _held = self.lock.lock();
+        let held = self.lock.lock();
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Err((FaultKind::OutOfBounds, range.start)) };
-        self.check_access(range, access)?;
+        self.check_access(&held, range, access)?;
         let absent = range.len() - map.count_resident(range);
         if !self.charge(absent) {
             return Err((FaultKind::ResidentLimit, range.start));
         }
         let mut used = 0;
-        let result = self.commit_range(range, map, geometry.base, pager, &mut used);
+        let result = self.commit_range(&held, range, map, geometry.base, pager, &mut used);
         // What others committed meanwhile, or what failed, was charged here for nothing.
         self.uncharge(absent - used);
         result
@@ -137,15 +137,16 @@ impl Space {
             && self.geometry().map().is_some_and(|map| map.are_present(range))
     }
 
-    /// Whether `access` is allowed to all of `range`; the caller holds the lock.
+    /// Whether `access` is allowed to all of `range`.
     pub(super) fn check_access(
         &self,
+        held: &LockGuard<'_>,
         range: PageRange,
         access: Access,
     ) -> Result<(), (FaultKind, usize)> {
         let mut page = range.start;
         while page < range.end {
-            let vma = self.table.find(page).and_then(|index| self.table.get(index));
+            let vma = self.table.held(held).at(page);
             let extent = vma.ok_or((FaultKind::OutOfBounds, page))?.extent();
             if let Some(kind) = extent.denies(access) {
                 return Err((kind, page));
@@ -157,6 +158,7 @@ impl Space {
 
     fn commit_range(
         &self,
+        held: &LockGuard<'_>,
         range: PageRange,
         map: &PageMap,
         base: usize,
@@ -169,7 +171,7 @@ impl Space {
                 page += 1;
                 continue;
             }
-            let Some(vma) = self.table.find(page).and_then(|index| self.table.get(index)) else {
+            let Some(vma) = self.table.held(held).at(page) else {
                 return Err((FaultKind::OutOfBounds, page));
             };
             let extent = vma.extent();

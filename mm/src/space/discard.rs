@@ -29,7 +29,7 @@ impl Space {
         pool: &Pool,
         pager: &dyn Pager,
     ) -> Result<()> {
-        if !self.any(range, |attrs| attrs.backing != Backing::Zero) {
+        if !self.any(held, range, |attrs| attrs.backing != Backing::Zero) {
             return self.unmap_page_range(held, range, Unmap::Zap, pager);
         }
         // A fault that read `Image` from the VMA before us must not bring the image back after us: the bounds stay
@@ -56,10 +56,11 @@ impl Space {
         let old = PageRange::new(0, self.accessible.load(Ordering::Relaxed));
         let all = PageRange::new(0, old.end.max(pages));
         if !all.is_empty() {
-            if self.any(old, |attrs| attrs.backing != Backing::Zero) {
+            if self.any(&held, old, |attrs| attrs.backing != Backing::Zero) {
                 self.discard_held(&held, old, pool, pager)?;
             }
-            let protected = self.any(old, |attrs| attrs.protection != Some(Protection::ReadWrite));
+            let protected =
+                self.any(&held, old, |attrs| attrs.protection != Some(Protection::ReadWrite));
             // One section for both changes: what stays accessible is never seen reserved.
             let fresh = PageRange::new(0, pages);
             let layout = |old: &[Extent]| {
@@ -69,13 +70,13 @@ impl Space {
             self.adjust(&held, pool, all, layout, || {
                 self.unmap_page_range(&held, old, Unmap::Zap, pager)?;
                 if protected {
-                    self.make_protection_true(old, Protection::ReadWrite, pager)?;
+                    self.make_protection_true(&held, old, Protection::ReadWrite, pager)?;
                 }
                 let closed = PageRange::new(pages, old.end);
                 let opened = PageRange::new(old.end, pages);
                 self.map_at_once(&held, closed, Protection::NoAccess, pager)
                     .and_then(|()| self.map_at_once(&held, opened, Protection::ReadWrite, pager))
-                    .inspect_err(|_| self.restore_mappings(old, pager))
+                    .inspect_err(|_| self.restore_mappings(&held, old, pager))
             })?;
         }
         self.accessible.store(pages, Ordering::Release);
@@ -112,8 +113,9 @@ impl Space {
     }
 
     /// Whether some VMA in `range` has attributes like that.
-    fn any(&self, range: PageRange, like: impl Fn(Attrs) -> bool) -> bool {
+    fn any(&self, held: &LockGuard<'_>, range: PageRange, like: impl Fn(Attrs) -> bool) -> bool {
         self.table
+            .held(held)
             .iter()
             .map(|vma| vma.extent())
             .any(|extent| !extent.range.intersect(range).is_empty() && like(extent.attrs))

@@ -21,8 +21,8 @@ impl Space {
         if cfg!(feature = "speculation") && self.admits_for_sure(range, access) {
             return Ok(());
         }
-        let _held = self.lock.lock();
-        self.check_access(range, access)
+        let held = self.lock.lock();
+        self.check_access(&held, range, access)
     }
 
     /// Whether `access` is allowed to all of `range`, found out without the lock. "No" means "ask again with it".
@@ -41,18 +41,19 @@ impl Space {
     /// Calls `f` with the address, the length and the protection of each piece of `range`, as the VMAs have it now.
     pub(super) fn each_piece(
         &self,
+        held: &LockGuard<'_>,
         range: PageRange,
         mut f: impl FnMut(usize, usize, Protection) -> std::result::Result<(), SysError>,
     ) -> std::result::Result<(), SysError> {
         let base = self.geometry().base;
-        self.extents(range).into_iter().try_for_each(|Extent { range, attrs }| {
+        self.extents(held, range).into_iter().try_for_each(|Extent { range, attrs }| {
             let protection = attrs.protection.unwrap_or(Protection::NoAccess);
             f(base + range.start * PAGE, range.len() * PAGE, protection)
         })
     }
 
-    fn extents(&self, range: PageRange) -> Vec<Extent> {
-        let extents = self.table.iter().map(|vma| vma.extent());
+    fn extents(&self, held: &LockGuard<'_>, range: PageRange) -> Vec<Extent> {
+        let extents = self.table.held(held).iter().map(|vma| vma.extent());
         extents
             .map(|extent| Extent { range: extent.range.intersect(range), ..extent })
             .filter(|extent| !extent.range.is_empty())
@@ -65,7 +66,7 @@ impl Space {
     /// it, does that.
     pub(super) fn map_at_once(
         &self,
-        _held: &LockGuard<'_>,
+        held: &LockGuard<'_>,
         range: PageRange,
         to: Protection,
         pager: &dyn Pager,
@@ -75,15 +76,21 @@ impl Space {
         }
         let (addr, len) = (self.geometry().base + range.start * PAGE, range.len() * PAGE);
         pager.protect(addr, len, to).map(drop).map_err(|error| {
-            self.restore_mappings(range, pager);
+            self.restore_mappings(held, range, pager);
             error.into()
         })
     }
 
     /// After a call that failed half-way: maps `range` as its VMAs say, as far as the system lets us.
-    pub(super) fn restore_mappings(&self, range: PageRange, pager: &dyn Pager) {
+    pub(super) fn restore_mappings(
+        &self,
+        held: &LockGuard<'_>,
+        range: PageRange,
+        pager: &dyn Pager,
+    ) {
         if !pager.faults() {
-            let _ = self.each_piece(range, |addr, len, to| pager.protect(addr, len, to).map(drop));
+            let _ = self
+                .each_piece(held, range, |addr, len, to| pager.protect(addr, len, to).map(drop));
         }
     }
 

@@ -36,7 +36,7 @@ impl Space {
         if let Err(error) = done {
             // What was committed ahead goes back. Should that fail, too, the pages stay counted, until they are reset.
             let _ = self.unmap_page_range(&held, added, Unmap::Zap, pager);
-            self.restore_mappings(added, pager);
+            self.restore_mappings(&held, added, pager);
             return Err(error);
         }
         // Release pairs with the Acquire in `accessible()`.
@@ -49,9 +49,10 @@ impl Space {
         if old == 0 {
             return false;
         }
-        let Some(index) = self.table.find(old - 1) else { return false };
-        let fresh = self.table.get(index).is_some_and(|vma| vma.extent().attrs == Attrs::FRESH);
-        let remains = self.table.get(index + 1).is_some_and(|tail| tail.extent().range.end > new);
+        let table = self.table.held(held);
+        let Some(index) = table.find(old - 1) else { return false };
+        let fresh = table.get(index).is_some_and(|vma| vma.extent().attrs == Attrs::FRESH);
+        let remains = table.get(index + 1).is_some_and(|tail| tail.extent().range.end > new);
         fresh && remains && self.move_boundary(held, index, new)
     }
 

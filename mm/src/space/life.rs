@@ -27,7 +27,7 @@ pub(crate) struct Blueprint {
 impl Space {
     /// Puts an unused space to use: nothing accessible, everything reserved.
     pub(crate) fn create(&self, blueprint: &Blueprint, pool: &Pool) {
-        let _held = self.lock.lock();
+        let held = self.lock.lock();
         let map = pool.take_map(blueprint.maximum);
         let vmas = pool.take_vmas(1);
         self.shards.all().for_each(|count| count.raw_write_begin());
@@ -48,17 +48,18 @@ impl Space {
             vma.set(self.address(), whole);
             vma.bounds.raw_write_end();
         }
-        self.table.splice(0, 0, &vmas);
+        self.table.held(&held).splice(0, 0, &vmas);
         self.shards.all().for_each(|count| count.raw_write_end());
     }
 
     /// Ends the space's use. `release` gives the address range back, inside the write sections: no claim on it is
     /// left, and none that comes later will hold.
     pub(crate) fn destroy(&self, pool: &Pool, release: impl FnOnce(usize, usize)) {
-        let _held = self.lock.lock();
+        let held = self.lock.lock();
+        let table = self.table.held(&held);
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return };
-        let vmas: Vec<&Vma> = self.table.iter().collect();
+        let vmas: Vec<&Vma> = table.iter().collect();
         let total = vmas.last().map_or(0, |vma| vma.extent().range.end);
         let maximum = self.maximum.load(Ordering::Relaxed);
         let all = PageRange::new(0, maximum);
@@ -74,7 +75,7 @@ impl Space {
         self.accessible.store(0, Ordering::Release);
         let map = self.pages.swap(std::ptr::null_mut(), Ordering::Release);
         vmas.iter().for_each(|vma| vma.clear());
-        self.table.clear(pool);
+        table.clear(pool);
         self.shards.all().for_each(|count| count.raw_write_end());
         vmas.iter().for_each(|vma| vma.bounds.raw_write_end());
 

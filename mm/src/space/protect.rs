@@ -1,6 +1,6 @@
 //! `protect`: read-only and no-access ranges. Contents stay; what a fault may do changes.
 
-use super::primitive::Ordering;
+use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, PAGE, PageRange};
 use super::{Pool, Space, plan};
 use crate::Protection;
@@ -29,13 +29,14 @@ impl Space {
             pool,
             range,
             |old| plan::change(old, range, change),
-            || self.make_protection_true(range, to, pager),
+            || self.make_protection_true(&held, range, to, pager),
         )
     }
 
     /// Brings the system's protections in line; the caller is in a write section of all bounds in `range`.
     pub(super) fn make_protection_true(
         &self,
+        held: &LockGuard<'_>,
         range: PageRange,
         to: Protection,
         pager: &dyn Pager,
@@ -55,7 +56,7 @@ impl Space {
                 // A part may have been done. Faults put it right by the old layout.
                 self.doubtful.store(true, Ordering::Relaxed);
                 map.park(range);
-                self.restore_mappings(range, pager);
+                self.restore_mappings(held, range, pager);
                 Err(error.into())
             }
         }

@@ -6,7 +6,7 @@
 
 use super::counters::Abort;
 use super::pool::Pool;
-use super::primitive::{AtomicPtr, AtomicUsize, INLINE_VMAS, Level, Ordering};
+use super::primitive::{AtomicPtr, AtomicUsize, INLINE_VMAS, Level, LockGuard, Ordering};
 use super::seqcount::SeqCount;
 use super::vma::Vma;
 
@@ -20,6 +20,11 @@ pub(crate) struct Table {
     inline: [AtomicPtr<Vma>; INLINE_VMAS],
     /// Used instead of `inline` when not null.
     spill: AtomicPtr<Spill>,
+}
+
+/// The table, with the proof that its space's writer lock is held: see [`Table::held`].
+pub(crate) struct Held<'a> {
+    table: &'a Table,
 }
 
 /// Slots outside of the space. Type-stable, pooled by capacity.
@@ -65,32 +70,58 @@ impl Table {
         found.ok_or(Abort::StructureChanged)
     }
 
-    /// Index of the VMA that holds `page`, for the holder of the writer lock.
-    pub(crate) fn find(&self, page: usize) -> Option<usize> {
-        search(&self.slots()[..self.len()], page)
+    /// The table as it is for who holds the writer lock, which keeps all others from changing it.
+    pub(crate) fn held<'a>(&'a self, _held: &'a LockGuard<'_>) -> Held<'a> {
+        Held { table: self }
     }
 
-    /// The VMA at `index`, for the holder of the writer lock.
-    pub(crate) fn get(&self, index: usize) -> Option<&Vma> {
-        if index >= self.len() {
-            return None;
-        }
-        vma_at(&self.slots()[index])
+    /// Whether the `structure` count is at rest, for oracles.
+    #[cfg(test)]
+    pub(crate) fn at_rest(&self) -> bool {
+        !self.structure.in_write_section()
+    }
+
+    fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    fn slots(&self) -> &[AtomicPtr<Vma>] {
+        // Acquire pairs with the Release in `reserve`: the copied slots are seen.
+        let spill = self.spill.load(Ordering::Acquire);
+        // SAFETY: null or storage of the pool, which outlives the space.
+        unsafe { spill.as_ref() }.map_or(&self.inline[..], |spill| &spill.slots)
+    }
+}
+
+impl<'a> Held<'a> {
+    /// Index of the VMA that holds `page`.
+    pub(crate) fn find(&self, page: usize) -> Option<usize> {
+        search(&self.table.slots()[..self.len()], page)
+    }
+
+    /// The VMA at `index`.
+    pub(crate) fn get(&self, index: usize) -> Option<&'a Vma> {
+        self.table.slots()[..self.len()].get(index).and_then(vma_at)
+    }
+
+    /// The VMA that holds `page`.
+    pub(crate) fn at(&self, page: usize) -> Option<&'a Vma> {
+        self.find(page).and_then(|index| self.get(index))
     }
 
     /// How many VMAs there are.
     pub(crate) fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        self.table.len()
     }
 
-    /// All VMAs in address order, for the holder of the writer lock.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Vma> {
-        self.slots()[..self.len()].iter().filter_map(vma_at)
+    /// All VMAs in address order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a Vma> + use<'a> {
+        self.table.slots()[..self.len()].iter().filter_map(vma_at)
     }
 
     /// Makes room for `len` VMAs; false when a space may not have so many.
     pub(crate) fn reserve(&self, len: usize, pool: &Pool) -> bool {
-        let old = self.slots();
+        let old = self.table.slots();
         if len <= old.len() {
             return true;
         }
@@ -103,19 +134,19 @@ impl Table {
         for (to, from) in new.iter().zip(old) {
             to.store(from.load(Ordering::Relaxed), Ordering::Release);
         }
-        let section = self.structure.write_begin(Level::Structure);
-        let before = self.spill.swap(spill, Ordering::Release);
+        let section = self.table.structure.write_begin(Level::Structure);
+        let before = self.table.spill.swap(spill, Ordering::Release);
         drop(section);
-        self.give_back(before, pool);
+        give_back(before, pool);
         true
     }
 
     /// Replaces `count` VMAs from `first` on; there is room.
     pub(crate) fn splice(&self, first: usize, count: usize, with: &[&Vma]) {
-        let slots = self.slots();
+        let slots = self.table.slots();
         let len = self.len();
         let new_len = len - count + with.len();
-        let _section = self.structure.write_begin(Level::Structure);
+        let _section = self.table.structure.write_begin(Level::Structure);
         let shift = |index: usize| {
             let vma = slots[index].load(Ordering::Relaxed);
             slots[index + with.len() - count].store(vma, Ordering::Release);
@@ -129,36 +160,23 @@ impl Table {
             // Release pairs with the Acquire in `vma_at`.
             slot.store(std::ptr::from_ref(*vma).cast_mut(), Ordering::Release);
         }
-        self.len.store(new_len, Ordering::Relaxed);
+        self.table.len.store(new_len, Ordering::Relaxed);
     }
 
     /// Back to an empty inline table.
     pub(crate) fn clear(&self, pool: &Pool) {
-        let section = self.structure.write_begin(Level::Structure);
-        self.len.store(0, Ordering::Relaxed);
-        let before = self.spill.swap(std::ptr::null_mut(), Ordering::Release);
+        let section = self.table.structure.write_begin(Level::Structure);
+        self.table.len.store(0, Ordering::Relaxed);
+        let before = self.table.spill.swap(std::ptr::null_mut(), Ordering::Release);
         drop(section);
-        self.give_back(before, pool);
+        give_back(before, pool);
     }
+}
 
-    /// Whether the `structure` count is at rest, for oracles.
-    #[cfg(test)]
-    pub(crate) fn at_rest(&self) -> bool {
-        !self.structure.in_write_section()
-    }
-
-    fn slots(&self) -> &[AtomicPtr<Vma>] {
-        // Acquire pairs with the Release in `reserve`: the copied slots are seen.
-        let spill = self.spill.load(Ordering::Acquire);
-        // SAFETY: null or storage of the pool, which outlives the space.
-        unsafe { spill.as_ref() }.map_or(&self.inline[..], |spill| &spill.slots)
-    }
-
-    fn give_back(&self, spill: *mut Spill, pool: &Pool) {
-        // SAFETY: null or storage of the pool.
-        if let Some(old) = unsafe { spill.as_ref() } {
-            pool.give_spill(spill, old.slots.len());
-        }
+fn give_back(spill: *mut Spill, pool: &Pool) {
+    // SAFETY: null or storage of the pool.
+    if let Some(old) = unsafe { spill.as_ref() } {
+        pool.give_spill(spill, old.slots.len());
     }
 }
 

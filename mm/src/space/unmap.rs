@@ -33,7 +33,7 @@ impl Space {
     /// On failure, pages of the stripes done are absent, the others keep their contents.
     pub(super) fn unmap_page_range(
         &self,
-        _held: &LockGuard<'_>,
+        held: &LockGuard<'_>,
         range: PageRange,
         how: Unmap,
         pager: &dyn Pager,
@@ -43,7 +43,7 @@ impl Space {
         for piece in range.stripes() {
             let count = self.shards.of(piece.start, geometry.mask);
             let _section = count.write_begin(Level::Pages);
-            self.unmap_piece(map, geometry.base, piece, how, pager)?;
+            self.unmap_piece(held, map, geometry.base, piece, how, pager)?;
         }
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Space {
     /// Like `unmap_page_range`, but in one piece with one system call: all of it or nothing.
     pub(super) fn unmap_at_once(
         &self,
-        _held: &LockGuard<'_>,
+        held: &LockGuard<'_>,
         range: PageRange,
         how: Unmap,
         pager: &dyn Pager,
@@ -59,13 +59,14 @@ impl Space {
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Ok(()) };
         self.shards.all().for_each(|count| count.raw_write_begin());
-        let result = self.unmap_piece(map, geometry.base, range, how, pager);
+        let result = self.unmap_piece(held, map, geometry.base, range, how, pager);
         self.shards.all().for_each(|count| count.raw_write_end());
         result
     }
 
     fn unmap_piece(
         &self,
+        held: &LockGuard<'_>,
         map: &PageMap,
         base: usize,
         piece: PageRange,
@@ -84,15 +85,17 @@ impl Space {
         let result = match how {
             // An image whose attaching failed may be mapped where the VMA knows of none.
             Unmap::Zap if doubtful && !pager.faults() => {
-                self.each_piece(part, |addr, len, to| pager.replace(addr, len, to))
+                self.each_piece(held, part, |addr, len, to| pager.replace(addr, len, to))
             }
             Unmap::Zap => pager.zap(addr, len),
             Unmap::Replace if pager.faults() => pager.replace(addr, len, Protection::NoAccess),
             Unmap::Attach(image) if pager.faults() => {
                 pager.attach_image(addr, len, image, Protection::NoAccess)
             }
-            Unmap::Replace => self.each_piece(part, |addr, len, to| pager.replace(addr, len, to)),
-            Unmap::Attach(image) => self.each_piece(part, |at, len, to| {
+            Unmap::Replace => {
+                self.each_piece(held, part, |addr, len, to| pager.replace(addr, len, to))
+            }
+            Unmap::Attach(image) => self.each_piece(held, part, |at, len, to| {
                 let image = ImagePart { offset: image.offset + (at - addr), ..image };
                 pager.attach_image(at, len, image, to)
             }),

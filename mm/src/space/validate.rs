@@ -7,19 +7,20 @@ use super::types::PageRange;
 impl Space {
     /// Panics unless the space is at rest and consistent. Call it while no fault and no writer is about.
     pub(crate) fn validate(&self) {
-        let _held = self.lock.lock();
+        let held = self.lock.lock();
+        let table = self.table.held(&held);
         assert!(self.table.at_rest(), "structure count is odd");
         assert!(self.shards.all().all(|count| !count.in_write_section()), "a pages count is odd");
         let geometry = self.geometry();
         let Some(map) = geometry.map() else {
-            assert_eq!(self.table.len(), 0, "an unused space has VMAs");
+            assert_eq!(table.len(), 0, "an unused space has VMAs");
             assert_eq!(self.resident(), 0, "an unused space has resident pages");
             return;
         };
         let accessible = self.accessible.load(Ordering::Relaxed);
         let mut end = 0;
         let mut before = None;
-        for vma in self.table.iter() {
+        for vma in table.iter() {
             let extent = vma.extent();
             assert!(!vma.bounds.in_write_section(), "a bounds count is odd");
             assert_eq!(vma.owner(), self.address(), "a VMA has another owner");
