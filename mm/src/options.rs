@@ -101,7 +101,7 @@ impl RegionOptions {
     /// size, the pager is not to be had or cannot limit what is resident though it is to, a handler of ours was displaced
     /// and is to stay so, or the system refuses the reservation.
     pub fn build(&self) -> Result<Region> {
-        let host = region::page::size();
+        let host = rustix::param::page_size();
         if host != PAGE {
             return Err(Error::PageSize { bytes: host });
         }
