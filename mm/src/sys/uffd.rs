@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::mm::UserfaultfdFlags;
 
+use super::linux::named;
 use super::{SysError, fork, may};
 use crate::process;
 
@@ -59,44 +60,53 @@ const REPEATS: u32 = 1000;
 
 /// A process's descriptor, opened when it is first asked for; the answer is kept.
 pub(crate) struct Userfault {
-    fd: OnceLock<Result<OwnedFd, SysError>>,
+    opened: OnceLock<Result<Opened, SysError>>,
+}
+
+struct Opened {
+    fd: OwnedFd,
+    /// Which file it is: a host may close descriptors that it knows nothing of, and use their numbers again.
+    inode: u64,
 }
 
 impl Userfault {
     /// Not asked for yet.
     pub(crate) const fn new() -> Self {
-        Self { fd: OnceLock::new() }
+        Self { opened: OnceLock::new() }
     }
 
     /// Whether the kernel lets us.
     pub(crate) fn available(&self) -> Result<(), SysError> {
-        self.fd.get_or_init(open).as_ref().map(drop).map_err(|&error| error)
+        self.opened.get_or_init(open).as_ref().map(drop).map_err(|&error| error)
     }
 
     /// In a child, of its parent's: closes what the child has of it. Async-signal-safe.
     pub(crate) fn close_inherited(&self) {
-        if let Some(Ok(fd)) = self.fd.get() {
-            fork::close(fd.as_raw_fd());
+        if let Some(Ok(opened)) = self.opened.get()
+            && rustix::fs::fstat(&opened.fd).is_ok_and(|now| now.st_ino == opened.inode)
+        {
+            fork::close(opened.fd.as_raw_fd());
         }
     }
 }
 
-fn open() -> Result<OwnedFd, SysError> {
+fn open() -> Result<Opened, SysError> {
     let user_only = UserfaultfdFlags::from_bits_retain(UFFD_USER_MODE_ONLY);
     // SAFETY: the descriptor stays in this module and is used for ranges of our own reservations only.
     let fd = unsafe {
         rustix::mm::userfaultfd(UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::NONBLOCK | user_only)
     }
-    .map_err(|errno| SysError { call: "userfaultfd", errno: errno.raw_os_error() })?;
+    .map_err(named("userfaultfd"))?;
     let mut api = Api { api: UFFD_API, features: UFFD_FEATURE_SIGBUS, ioctls: 0 };
     ioctl(fd.as_raw_fd(), UFFDIO_API, &mut api, "UFFDIO_API")?;
-    Ok(fd)
+    let inode = rustix::fs::fstat(&fd).map_err(named("fstat"))?.st_ino;
+    Ok(Opened { fd, inode })
 }
 
 /// The descriptor, without asking for it to be opened: async-signal-safe.
 fn descriptor() -> Result<RawFd, SysError> {
-    match process::get().and_then(|process| process.userfault.fd.get()) {
-        Some(Ok(fd)) => Ok(fd.as_raw_fd()),
+    match process::get().and_then(|process| process.userfault.opened.get()) {
+        Some(Ok(opened)) => Ok(opened.fd.as_raw_fd()),
         _ => Err(SysError { call: "userfaultfd", errno: libc::ENOSYS }),
     }
 }
