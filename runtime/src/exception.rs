@@ -2,6 +2,7 @@
 
 use crate::entities::{Tag, Val};
 use crate::error::Result;
+use crate::fallible::{self, NoMemory};
 use crate::gc::{ExnRef, HeldRef, Rooted, check_fields};
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::types::TagType;
@@ -46,7 +47,7 @@ impl ThrownException {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         check_fields(store, tag, fields)?;
-        Ok(ThrownException::from_parts(store, *tag, fields.into()))
+        Ok(ThrownException::from_parts(store, *tag, fields.into())?)
     }
 
     /// Its tag.
@@ -78,27 +79,31 @@ impl ThrownException {
         store: &mut StoreOpaque,
         tag: Tag,
         fields: Box<[Val]>,
-    ) -> ThrownException {
+    ) -> Result<ThrownException, NoMemory> {
         let ty = tag.tag_type(store);
-        let held = fields.iter().zip(ty.ty().params()).map(|(field, ty)| {
+        let registered = tag.registered_type(store).clone();
+        let params = registered.ty().as_func().expect("validated").params();
+        let mut held = fallible::with_capacity(fields.len())?;
+        for (field, ty) in fields.iter().zip(params) {
             // SAFETY: raw values have all their bytes written.
             let bits = unsafe { field.to_raw(store).v128 };
-            match ty.is_gc() {
-                true => Held::Reference(HeldRef::new(store, bits as u32)),
+            held.push(match ty.is_gc() {
+                true => Held::Reference(HeldRef::new(store, bits as u32)?),
                 false => Held::Plain(bits),
-            }
-        });
-        let held = held.collect();
-        ThrownException { tag, ty, fields, held }
+            });
+        }
+        Ok(ThrownException { tag, ty, fields, held: held.into() })
     }
 
     /// What it carries, as compiled code has it: good until the next allocation.
-    pub(crate) fn raw_fields(&self) -> Vec<ValRaw> {
+    pub(crate) fn raw_fields(&self) -> Result<Vec<ValRaw>, NoMemory> {
+        let mut fields = fallible::with_capacity(self.held.len())?;
         let raw = self.held.iter().map(|value| match value {
             Held::Plain(bits) => *bits,
             Held::Reference(reference) => u128::from(reference.raw()),
         });
-        raw.map(|bits| ValRaw { v128: bits }).collect()
+        fields.extend(raw.map(|bits| ValRaw { v128: bits }));
+        Ok(fields)
     }
 }
 

@@ -26,12 +26,18 @@
 //! imports by name. What differs: memory is never handed out as a slice ([`Memory`]), functions
 //! are compiled when they are first called ([`Compilation`]), and growing a memory costs no system
 //! call.
+//!
+//! Where the system has no memory, whatever a guest has chosen the size or the number of is refused: by
+//! an error of the instantiation or the call, a trap, or a growth that fails. What has a small size of
+//! its own, and what the parser and the code generator need while a module is made or a function is
+//! compiled, is allocated as everywhere in Rust: the process ends there.
 
 mod config;
 mod engine;
 mod entities;
 mod error;
 mod exception;
+mod fallible;
 mod func;
 mod gc;
 mod instance;

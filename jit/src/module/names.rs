@@ -6,7 +6,7 @@ use wasmparser::{BinaryReader, Name, NameSectionReader};
 
 /// Reads the names of functions out of a name section at `range` of the module's bytes.
 ///
-/// A broken section ends the reading, it is not an error. Source: specification, appendix "Custom
+/// A broken section ends the reading, and so does a lack of memory; neither is an error. Source: specification, appendix "Custom
 /// Sections", "Name Section".
 pub fn function_names(bytes: &[u8], range: Range<usize>) -> HashMap<u32, Box<str>> {
     let mut names = HashMap::new();
@@ -15,6 +15,9 @@ pub fn function_names(bytes: &[u8], range: Range<usize>) -> HashMap<u32, Box<str
     for section in reader.into_iter().map_while(Result::ok) {
         if let Name::Function(functions) = section {
             for naming in functions.into_iter().map_while(Result::ok) {
+                if names.try_reserve(1).is_err() {
+                    return names;
+                }
                 names.insert(naming.index, naming.name.into());
             }
         }

@@ -53,7 +53,7 @@ impl Global {
         let cell = NonNull::new(vm.get()).expect("not null");
         // SAFETY: nobody else knows the cell yet; the type has been checked.
         unsafe { write_global(cell.as_ptr(), raw) };
-        let owner = GlobalOwner::Host(store.add_global(Box::new(GlobalCell { vm, ty })));
+        let owner = GlobalOwner::Host(store.add_global(Box::new(GlobalCell { vm, ty }))?);
         Ok(Global { store: store.id(), cell, owner })
     }
 

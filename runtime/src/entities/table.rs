@@ -4,6 +4,7 @@ pub(crate) mod builtins;
 
 use super::Val;
 use crate::error::{Error, Result};
+use crate::fallible;
 use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::TableType;
@@ -37,16 +38,13 @@ pub(crate) struct TableData {
 impl TableData {
     fn new(ty: TableType, init: u64) -> Result<TableData> {
         let len = ty.minimum as usize;
-        let mut elements = Vec::new();
-        elements
-            .try_reserve_exact(len)
-            .map_err(|_| Error::msg(format!("no memory for a table of {len} elements")))?;
         // A table of nulls is left to the system's zero pages.
-        if init == 0 {
-            elements = vec![0; len];
-        } else {
-            elements.resize(len, init);
-        }
+        let elements = match init {
+            0 => fallible::zeroes(len),
+            init => fallible::repeated(init, len),
+        };
+        let no_memory = |error| Error::from(error).context(format!("a table of {len} elements"));
+        let mut elements = elements.map_err(no_memory)?;
         let vm = Shared::new(VMTable { base: elements.as_mut_ptr(), len });
         Ok(TableData { vm, elements, ty })
     }
@@ -70,7 +68,7 @@ impl TableData {
 
     /// Makes room for `delta` more elements; whether there is.
     fn grow(&mut self, delta: usize, init: u64) -> bool {
-        if self.elements.try_reserve(delta).is_err() {
+        if fallible::reserve(&mut self.elements, delta).is_err() {
             return false;
         }
         self.elements.resize(self.elements.len() + delta, init);
@@ -139,8 +137,9 @@ pub(crate) unsafe fn allocate_table(
                 "the store's limiter refuses a table of {len} elements"
             )));
         }
-        match TableData::new(ty, init) {
-            Ok(table) => Ok((*store).add_table(table)),
+        let made = TableData::new(ty, init).and_then(|table| Ok((*store).add_table(table)?));
+        match made {
+            Ok(index) => Ok(index),
             Err(error) => {
                 if let Some(limiter) = StoreOpaque::whole(store).limiter() {
                     limiter.table_grow_failed(0, len);

@@ -2,6 +2,7 @@
 
 use crate::engine::RegisteredType;
 use crate::error::{Error, Result};
+use crate::fallible::{self, NoMemory};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
 use crate::types::{FuncType, TagType};
 use seqfault_jit::vm::VMTag;
@@ -39,12 +40,12 @@ pub(crate) unsafe fn references_of<'a>(tag: NonNull<VMTag>) -> &'a [usize] {
 
 impl TagCell {
     /// A tag of this type, as that of a function.
-    pub(crate) fn new(ty: RegisteredType) -> Box<TagCell> {
+    pub(crate) fn new(ty: RegisteredType) -> Result<Box<TagCell>, NoMemory> {
         let params = ty.ty().as_func().expect("validated").params();
         let vm = VMTag { type_id: ty.id().0, values: params.len() as u32 };
         let references = params.iter().enumerate().filter(|(_, ty)| ty.is_gc());
         let references = references.map(|(index, _)| index).collect();
-        Box::new(TagCell { vm, ty, references })
+        fallible::boxed(TagCell { vm, ty, references })
     }
 }
 
@@ -66,7 +67,7 @@ impl Tag {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let ty = ty.ty().register(store.engine());
-        let cell = store.add_tag(TagCell::new(ty));
+        let cell = store.add_tag(TagCell::new(ty)?)?;
         Ok(Tag { store: store.id(), cell })
     }
 

@@ -7,6 +7,7 @@ use super::{Caller, Func, IntoFunc};
 use crate::engine::{Engine, RegisteredType};
 use crate::entities::Val;
 use crate::error::Result;
+use crate::fallible;
 use crate::instance::InstanceData;
 use crate::store::{StoreContextMut, StoreInner, StoreOpaque};
 use crate::types::FuncType;
@@ -96,7 +97,7 @@ impl HostFunc {
             // the stub finds the store.
             _ => self.0.registered.exit(store.engine())?,
         };
-        let instance = Box::new(HostFuncInstance {
+        let instance = fallible::boxed(HostFuncInstance {
             context: VMHostContext {
                 store_context: store.vm(),
                 builtins: vm::builtins(),
@@ -110,8 +111,8 @@ impl HostFunc {
             },
             slot: VMSlot(AtomicPtr::new(code.cast_mut())),
             host: self.clone(),
-        });
-        let instance = store.add_host_func(instance);
+        })?;
+        let instance = store.add_host_func(instance)?;
         // SAFETY: just made, and where it stays.
         let func_ref = unsafe { HostFuncInstance::link(instance) };
         // SAFETY: a function of this store, alive as long as it.

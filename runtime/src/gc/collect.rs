@@ -43,11 +43,11 @@ pub(crate) unsafe fn collect(store: *mut StoreOpaque, release: bool) -> Result<(
         StoreOpaque::visit_roots(store, &mut |root| copier.visit(root));
         copier.look_through(start);
         let Copier { next, mut host_data, .. } = copier;
-        let dead = host_data.sweep();
+        host_data.sweep();
         let heap = (*store).gc_heap_mut();
         heap.host_data = host_data;
         heap.flip(&mut *(*store).vm(), next, release);
-        drop(dead);
+        (*store).gc_heap_mut().host_data.drop_dead();
         Ok(())
     }
 }

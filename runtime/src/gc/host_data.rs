@@ -3,6 +3,7 @@
 //! Such an object holds a place in this table. A collection marks the places that it finds alive;
 //! the values in the others are dropped after it.
 
+use crate::fallible::{self, NoMemory};
 use std::any::Any;
 
 type Value = Box<dyn Any + Send + Sync>;
@@ -15,8 +16,9 @@ pub(crate) struct HostData {
 }
 
 struct Entry {
-    /// `None` while the place is free.
+    /// `None` while the place is free, except during a collection.
     value: Option<Value>,
+    is_free: bool,
     alive: bool,
 }
 
@@ -28,16 +30,26 @@ impl std::fmt::Debug for HostData {
 
 impl HostData {
     /// Takes a value over; its place. A heap has room for fewer objects than there are places.
-    pub(crate) fn insert(&mut self, value: Value) -> u32 {
-        let entry = Entry { value: Some(value), alive: false };
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory to note it.
+    pub(crate) fn insert(&mut self, value: Value) -> Result<u32, NoMemory> {
+        let entry = Entry { value: Some(value), is_free: false, alive: false };
         match self.free.pop() {
             Some(place) => {
                 self.entries[place as usize] = entry;
-                place
+                Ok(place)
             }
             None => {
-                self.entries.push(entry);
-                u32::try_from(self.entries.len() - 1).expect("an object for each")
+                fallible::push(&mut self.entries, entry)?;
+                // Room for all to be free at once, so that a collection needs none.
+                let all = self.entries.len() - self.free.len();
+                if let Err(error) = fallible::reserve(&mut self.free, all) {
+                    self.entries.pop();
+                    return Err(error);
+                }
+                Ok(u32::try_from(self.entries.len() - 1).expect("an object for each"))
             }
         }
     }
@@ -62,19 +74,24 @@ impl HostData {
         self.entries[place as usize].alive = true;
     }
 
-    /// Takes out the values whose objects the collection has not found. To be dropped when the heap
-    /// is whole again: their destructors are the host's.
-    pub(super) fn sweep(&mut self) -> Vec<Value> {
-        let mut dead = Vec::new();
+    /// Frees the places whose objects the collection has not found. Their values are there until
+    /// [`HostData::drop_dead`]. Allocates nothing.
+    pub(super) fn sweep(&mut self) {
         for (place, entry) in self.entries.iter_mut().enumerate() {
-            if !std::mem::take(&mut entry.alive)
-                && let Some(value) = entry.value.take()
-            {
-                dead.push(value);
+            let is_alive = std::mem::take(&mut entry.alive);
+            if !is_alive && entry.value.is_some() && !entry.is_free {
+                entry.is_free = true;
                 self.free.push(place as u32);
             }
         }
-        dead
+    }
+
+    /// Drops the values in free places, when the heap is whole again: their destructors are the
+    /// host's.
+    pub(super) fn drop_dead(&mut self) {
+        for &place in &self.free {
+            drop(self.entries[place as usize].value.take());
+        }
     }
 }
 
@@ -85,12 +102,15 @@ mod tests {
     #[test]
     fn what_is_not_found_is_taken_out_and_its_place_used_again() {
         let mut data = HostData::default();
-        let (a, b) = (data.insert(Box::new(1)), data.insert(Box::new(2)));
+        let (a, b) = (data.insert(Box::new(1)).unwrap(), data.insert(Box::new(2)).unwrap());
         data.mark(b);
-        assert_eq!(data.sweep().len(), 1);
-        assert_eq!(data.insert(Box::new(3)), a);
+        data.sweep();
+        data.drop_dead();
+        assert_eq!(data.len(), 1);
+        assert_eq!(data.insert(Box::new(3)), Ok(a));
         assert_eq!(data.get(b).downcast_ref(), Some(&2));
-        assert_eq!(data.sweep().len(), 2);
+        data.sweep();
+        data.drop_dead();
         assert_eq!(data.len(), 0);
     }
 }

@@ -7,6 +7,7 @@
 
 use super::heap::RawRef;
 use crate::error::{Error, Result};
+use crate::fallible::{self, NoMemory};
 use crate::store::{AsContext, AsContextMut, StoreContext, StoreContextMut, StoreId, StoreOpaque};
 use std::fmt;
 use std::marker::PhantomData;
@@ -99,19 +100,27 @@ impl RootSet {
         self.stack.len() - 1
     }
 
+    /// The same, or an error when the system has no memory.
+    pub(crate) fn try_push(&mut self, reference: RawRef) -> Result<usize, NoMemory> {
+        fallible::reserve(&mut self.stack, 1)?;
+        Ok(self.push(reference))
+    }
+
     /// The reference at a place of the stack.
     pub(crate) fn at(&self, place: usize) -> RawRef {
         self.stack[place].reference
     }
 
     /// Knows a cell from now on, as long as its handle exists.
-    fn own(&mut self, cell: Arc<AtomicU32>) {
+    fn own(&mut self, cell: Arc<AtomicU32>) -> Result<(), NoMemory> {
         if self.owned.len() == self.owned.capacity() {
             self.forget_unused();
             // Not again before as many more have come: so it costs little for each.
-            self.owned.reserve(self.owned.len() + 1);
+            let more = self.owned.len() + 1;
+            fallible::reserve(&mut self.owned, more)?;
         }
         self.owned.push(cell);
+        Ok(())
     }
 
     /// Lets go of cells that only this knows: they belong to handles that are gone.
@@ -140,10 +149,10 @@ pub(crate) struct HeldRef(Arc<AtomicU32>);
 
 impl HeldRef {
     /// Holds a reference.
-    pub(crate) fn new(store: &mut StoreOpaque, reference: RawRef) -> HeldRef {
+    pub(crate) fn new(store: &mut StoreOpaque, reference: RawRef) -> Result<HeldRef, NoMemory> {
         let cell = Arc::new(AtomicU32::new(reference));
-        store.roots_mut().own(Arc::clone(&cell));
-        HeldRef(cell)
+        store.roots_mut().own(Arc::clone(&cell))?;
+        Ok(HeldRef(cell))
     }
 
     /// The reference, good until the next allocation.
@@ -193,7 +202,7 @@ impl<T: GcRef> Rooted<T> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         let cell = Arc::new(AtomicU32::new(self.raw(store)?));
-        store.roots_mut().own(Arc::clone(&cell));
+        store.roots_mut().own(Arc::clone(&cell))?;
         Ok(OwnedRooted { store: store.id(), cell, kind: PhantomData })
     }
 

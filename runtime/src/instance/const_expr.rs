@@ -9,6 +9,7 @@
 use super::context::InstanceData;
 use crate::entities::read_global;
 use crate::error::Result;
+use crate::fallible;
 use crate::gc::{self, I31, RawRef};
 use crate::store::StoreOpaque;
 use crate::trap::{TrapCode, TrapReason};
@@ -34,7 +35,8 @@ pub(super) unsafe fn evaluate(
 ) -> Result<ValRaw> {
     // SAFETY: the caller's promise.
     let height = unsafe { (*store).roots().height() };
-    let mut evaluation = Evaluation { store, instance, stack: Vec::with_capacity(expr.ops.len()) };
+    let stack = fallible::with_capacity(expr.ops.len())?;
+    let mut evaluation = Evaluation { store, instance, stack };
     let result = expr.ops.iter().try_for_each(|op| evaluation.step(op));
     let value = result.map(|()| evaluation.pop());
     // SAFETY: the caller's promise.
@@ -135,10 +137,11 @@ impl Evaluation {
         op(a, b)
     }
 
-    fn push_reference(&mut self, reference: RawRef) {
+    fn push_reference(&mut self, reference: RawRef) -> Result<()> {
         // SAFETY: as in `store`.
-        let place = unsafe { (*self.store).roots_mut().push(reference) };
+        let place = unsafe { (*self.store).roots_mut().try_push(reference)? };
         self.stack.push(Item::Rooted(place));
+        Ok(())
     }
 
     fn global_get(&mut self, global: u32) -> Result<()> {
@@ -147,7 +150,7 @@ impl Evaluation {
         // now; all bits of a raw value are plain.
         let value = unsafe { read_global(instance.global(global)).v128 };
         match instance.module().info().globals[global as usize].content.is_gc() {
-            true => self.push_reference(value as RawRef),
+            true => return self.push_reference(value as RawRef),
             false => self.stack.push(Item::Plain(value)),
         }
         Ok(())
@@ -170,8 +173,7 @@ impl Evaluation {
             let value = if default { 0 } else { self.pop() };
             self.write(object, offset, field.storage, value);
         }
-        self.push_reference(object);
-        Ok(())
+        self.push_reference(object)
     }
 
     fn array_new(&mut self, type_index: u32, len: u32, elements: Elements) -> Result<()> {
@@ -196,15 +198,14 @@ impl Evaluation {
                 }
             }
         }
-        self.push_reference(array);
-        Ok(())
+        self.push_reference(array)
     }
 
     /// Fills a new array with the value below, in pieces, and pushes it.
     fn repeat(&mut self, array: RawRef, len: u32, storage: StorageType) -> Result<()> {
         const PIECE: u32 = 1 << 18;
         let value = self.stack.pop().expect("validated");
-        self.push_reference(array);
+        self.push_reference(array)?;
         let array = *self.stack.last().expect("pushed above");
         for start in (0..len).step_by(PIECE as usize) {
             // SAFETY: the caller of `evaluate` promises it. What is held is rooted.

@@ -2,6 +2,7 @@
 
 use super::externs::Extern;
 use crate::entities::{Global, Memory, SharedMemory, Table, Tag};
+use crate::fallible::{self, NoMemory};
 use crate::func::Func;
 use crate::gc::RawRef;
 use crate::module::Module;
@@ -42,19 +43,22 @@ impl InstanceData {
     /// # Safety
     ///
     /// `store` must be alive; the instance must be added to it.
-    pub(super) unsafe fn new(store: *mut StoreOpaque, module: &Module) -> Box<InstanceData> {
+    pub(super) unsafe fn new(
+        store: *mut StoreOpaque,
+        module: &Module,
+    ) -> Result<Box<InstanceData>, NoMemory> {
         let size = module.offsets().size().div_ceil(size_of::<ValRaw>());
         let info = module.info();
-        let instance = Box::new(InstanceData {
+        let instance = fallible::boxed(InstanceData {
             module: module.clone(),
-            context: Shared::array(ValRaw { v128: 0 }, size),
-            memories: Vec::with_capacity(info.memories.len()),
-            tables: Vec::with_capacity(info.tables.len()),
-            imported_globals: Vec::with_capacity(info.num_imported_globals),
-            elements: Vec::new(),
-            dropped_elements: vec![false; info.elements.len()],
-            dropped_data: vec![false; info.data.len()],
-        });
+            context: Shared::array(ValRaw { v128: 0 }, size)?,
+            memories: fallible::with_capacity(info.memories.len())?,
+            tables: fallible::with_capacity(info.tables.len())?,
+            imported_globals: fallible::with_capacity(info.num_imported_globals)?,
+            elements: fallible::with_capacity(info.elements.len())?,
+            dropped_elements: fallible::repeated(false, info.elements.len())?,
+            dropped_data: fallible::repeated(false, info.data.len())?,
+        })?;
         // SAFETY: the store is alive; the context is large enough for its head, and aligned.
         unsafe {
             let engine = (*store).engine();
@@ -69,7 +73,7 @@ impl InstanceData {
                 instance: std::ptr::null_mut(),
             });
         }
-        instance
+        Ok(instance)
     }
 
     /// Tells an instance where it lies for good.

@@ -39,13 +39,13 @@ pub(super) unsafe fn instantiate(
         if module.info().types.has_objects() {
             (*store).make_gc_heap()?;
         }
-        let mut instance = InstanceData::new(store, module);
-        take_imports(&mut *store, &mut instance, imports);
+        let mut instance = InstanceData::new(store, module)?;
+        take_imports(&mut *store, &mut instance, imports)?;
         instance.fill_func_refs();
-        create_tags(&mut *store, &mut instance);
+        create_tags(&mut *store, &mut instance)?;
         create_memories(store, &mut instance).map_err(without_frames)?;
         // From here on its references are among the store's roots.
-        let (index, instance) = (*store).add_instance(instance);
+        let (index, instance) = (*store).add_instance(instance)?;
         if let Err(error) = create_globals_and_tables(store, instance) {
             abandon(&mut *store, &*instance);
             return Err(without_frames(error));
@@ -61,7 +61,7 @@ pub(super) unsafe fn instantiate(
 }
 
 /// Takes back an instance whose globals and tables could not all be made: the last of the store,
-/// unless the embedder has made others when it was asked whether to interrupt. Then it stays, unused.
+/// unless the embedder has made others when it was asked whether to interrupt. Then it stays unused.
 ///
 /// Nobody else can have its objects, but they are there until the next collection, which needs their
 /// types.
@@ -72,8 +72,10 @@ fn abandon(store: &mut StoreOpaque, instance: *const InstanceData) {
     for table in tables.into_iter().skip(info.num_imported_tables) {
         store.table_mut(table).elements_mut().fill(0);
     }
-    for index in 0..info.types.len() as u32 {
-        store.keep_type(module.registered_type(index));
+    // Without them, or memory to note them, the instance stays.
+    let types = (0..info.types.len() as u32).map(|index| module.registered_type(index));
+    if info.types.has_objects() && store.try_keep_types(types).is_err() {
+        return;
     }
     store.remove_last_instance(instance);
 }
@@ -98,7 +100,11 @@ fn without_frames(error: Error) -> Error {
     Trap::of(&error, Backtrace::default).map_or(error, Error::from)
 }
 
-fn take_imports(store: &mut StoreOpaque, instance: &mut InstanceData, imports: &[Extern]) {
+fn take_imports(
+    store: &mut StoreOpaque,
+    instance: &mut InstanceData,
+    imports: &[Extern],
+) -> Result<()> {
     let (mut functions, mut tags) = (0, 0);
     for import in imports {
         match import {
@@ -114,20 +120,22 @@ fn take_imports(store: &mut StoreOpaque, instance: &mut InstanceData, imports: &
             Extern::Table(table) => instance.push_table(store, table.index()),
             Extern::Memory(memory) => instance.push_memory(store, memory.index()),
             Extern::SharedMemory(memory) => {
-                let index = store.share_memory(memory.data());
+                let index = store.share_memory(memory.data())?;
                 instance.push_memory(store, index);
             }
         }
     }
+    Ok(())
 }
 
-fn create_tags(store: &mut StoreOpaque, instance: &mut InstanceData) {
+fn create_tags(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
     let module = instance.module().clone();
     let info = module.info();
     for (index, &ty) in info.tags.iter().enumerate().skip(info.num_imported_tags) {
-        let cell = store.add_tag(TagCell::new(module.registered_type(ty).clone()));
+        let cell = store.add_tag(TagCell::new(module.registered_type(ty).clone())?)?;
         instance.set_tag(index as u32, cell);
     }
+    Ok(())
 }
 
 /// # Safety

@@ -5,6 +5,7 @@ use super::const_expr::{evaluate_offset, evaluate_reference};
 use super::context::InstanceData;
 use crate::entities::checked_range;
 use crate::error::Result;
+use crate::fallible;
 use crate::store::StoreOpaque;
 use crate::vm::trap_of;
 use seqfault_jit::module::{DataMode, ElementItems, ElementMode};
@@ -28,7 +29,8 @@ pub(super) unsafe fn evaluate_segments(
                 (*instance).elements.push(None);
                 continue;
             };
-            (*instance).elements.push(Some(vec![0; items.len()].into()));
+            let zeroes = fallible::zeroes(items.len())?.into_boxed_slice();
+            (*instance).elements.push(Some(zeroes));
             for (index, item) in items.iter().enumerate() {
                 StoreOpaque::check_interrupt(store)?;
                 let value = evaluate_reference(store, instance, item)?;

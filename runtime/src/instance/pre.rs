@@ -3,6 +3,7 @@
 use super::externs::Extern;
 use super::{Instance, create, link};
 use crate::error::Result;
+use crate::fallible;
 use crate::func::HostFunc;
 use crate::module::Module;
 use crate::store::{AsContextMut, StoreOpaque};
@@ -73,8 +74,8 @@ impl<T: 'static> InstancePre<T> {
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
-        let imports = self.imports.iter().map(|import| import.instantiate(store));
-        let imports = imports.collect::<Result<Vec<Extern>>>()?;
+        let imports =
+            fallible::collect(self.imports.iter().map(|import| import.instantiate(store)))?;
         if self.imports.iter().any(|import| matches!(import, Resolved::Extern(_))) {
             link::check_imports(store, &self.module, &imports)?;
         }

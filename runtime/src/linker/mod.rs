@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::entities::Val;
 use crate::error::{Error, Result};
+use crate::fallible;
 use crate::func::{Caller, HostFunc, IntoFunc};
 use crate::instance::{Extern, Instance, InstancePre, LinkError, Resolved};
 use crate::module::Module;
@@ -235,14 +236,11 @@ impl<T: 'static> Linker<T> {
         if !Engine::same(&self.engine, module.engine()) {
             return Err(Error::msg("the module belongs to another engine than the linker"));
         }
-        let imports = module
-            .imports()
-            .map(|import| {
-                let found = self.find(import.module(), import.name());
-                found.cloned().ok_or_else(|| unknown(&import))
-            })
-            .collect::<Result<Vec<_>, LinkError>>()?;
-        InstancePre::new(module, imports)
+        let found = module.imports().map(|import| {
+            let found = self.find(import.module(), import.name());
+            found.cloned().ok_or_else(|| unknown(&import))
+        });
+        InstancePre::new(module, fallible::collect(found)?)
     }
 
     fn find(&self, module: &str, name: &str) -> Option<&Resolved> {

@@ -3,6 +3,7 @@
 //! Compiled code and other parts hold raw pointers to them, so they are owned through raw pointers
 //! as well: moving the store must not count as touching its parts.
 
+use crate::fallible::{self, NoMemory};
 use std::marker::PhantomData;
 use std::ops::{Index, IndexMut};
 use std::ptr::NonNull;
@@ -21,9 +22,14 @@ impl<T> Default for Arena<T> {
 
 impl<T> Arena<T> {
     /// Takes over a value where it lies; its index.
-    pub(super) fn push(&mut self, value: Box<T>) -> usize {
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory to note it.
+    pub(super) fn push(&mut self, value: Box<T>) -> Result<usize, NoMemory> {
+        fallible::reserve(&mut self.parts, 1)?;
         self.parts.push(NonNull::from(Box::leak(value)));
-        self.parts.len() - 1
+        Ok(self.parts.len() - 1)
     }
 
     /// How many there are.

@@ -100,7 +100,7 @@ impl<T> StoreContextMut<'_, T> {
     /// Always.
     pub fn throw<R>(&mut self, exception: Rooted<ExnRef>) -> Result<R> {
         let (tag, fields) = (exception.tag(&*self)?, exception.fields(&mut *self)?);
-        Err(ThrownException::from_parts(self.opaque(), tag, fields.into()).into())
+        Err(ThrownException::from_parts(self.opaque(), tag, fields.into())?.into())
     }
 
     pub(crate) fn opaque(&mut self) -> &mut StoreOpaque {

@@ -6,6 +6,7 @@ use super::{Counted, StoreInner, WholeStore};
 use crate::engine::{Engine, RegisteredType, TypeId as EngineTypeId};
 use crate::entities::{GlobalCell, MemoryData, TableData, TagCell};
 use crate::error::{Error, Result};
+use crate::fallible::{self, NoMemory};
 use crate::func::HostFuncInstance;
 use crate::gc::{GcHeap, RawRef, RootSet};
 use crate::instance::InstanceData;
@@ -13,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::vm::{self, Activation, Shared};
 use seqfault_jit::vm::{VMStoreContext, VMTag};
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{HashMap, TryReserveError};
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -236,12 +237,12 @@ impl StoreOpaque {
     pub(crate) fn add_instance(
         &mut self,
         instance: Box<InstanceData>,
-    ) -> (usize, *mut InstanceData) {
-        let index = self.instances.push(instance);
+    ) -> Result<(usize, *mut InstanceData), NoMemory> {
+        let index = self.instances.push(instance)?;
         let instance = self.instances.get(index);
         // SAFETY: the store's own, which nothing has borrowed.
         unsafe { InstanceData::set_place(instance) };
-        (index, instance.as_ptr())
+        Ok((index, instance.as_ptr()))
     }
 
     pub(crate) fn instance(&self, index: usize) -> &InstanceData {
@@ -270,23 +271,23 @@ impl StoreOpaque {
         }
     }
 
-    pub(crate) fn add_memory(&mut self, memory: Arc<MemoryData>) -> usize {
-        self.memories.push(memory);
-        self.memories.len() - 1
+    pub(crate) fn add_memory(&mut self, memory: Arc<MemoryData>) -> Result<usize, NoMemory> {
+        fallible::push(&mut self.memories, memory)?;
+        Ok(self.memories.len() - 1)
     }
 
     /// Keeps a memory of several stores alive as long as this one; its index here.
-    pub(crate) fn share_memory(&mut self, memory: &Arc<MemoryData>) -> usize {
+    pub(crate) fn share_memory(&mut self, memory: &Arc<MemoryData>) -> Result<usize, NoMemory> {
         let known = self.memories.iter().position(|known| Arc::ptr_eq(known, memory));
-        known.unwrap_or_else(|| self.add_memory(Arc::clone(memory)))
+        known.map_or_else(|| self.add_memory(Arc::clone(memory)), Ok)
     }
 
     pub(crate) fn memory(&self, index: usize) -> &Arc<MemoryData> {
         &self.memories[index]
     }
 
-    pub(crate) fn add_table(&mut self, table: TableData) -> usize {
-        self.tables.push(Box::new(table))
+    pub(crate) fn add_table(&mut self, table: TableData) -> Result<usize, NoMemory> {
+        self.tables.push(fallible::boxed(table)?)
     }
 
     pub(crate) fn table(&self, index: usize) -> &TableData {
@@ -310,24 +311,27 @@ impl StoreOpaque {
     }
 
     /// Keeps a global; where it lies for good.
-    pub(crate) fn add_global(&mut self, global: Box<GlobalCell>) -> NonNull<GlobalCell> {
-        let index = self.globals.push(global);
-        self.globals.get(index)
+    pub(crate) fn add_global(
+        &mut self,
+        global: Box<GlobalCell>,
+    ) -> Result<NonNull<GlobalCell>, NoMemory> {
+        let index = self.globals.push(global)?;
+        Ok(self.globals.get(index))
     }
 
     /// Keeps a host function; where it lies for good.
     pub(crate) fn add_host_func(
         &mut self,
         func: Box<HostFuncInstance>,
-    ) -> NonNull<HostFuncInstance> {
-        let index = self.host_funcs.push(func);
-        self.host_funcs.get(index)
+    ) -> Result<NonNull<HostFuncInstance>, NoMemory> {
+        let index = self.host_funcs.push(func)?;
+        Ok(self.host_funcs.get(index))
     }
 
     /// Keeps a tag; where it lies for good.
-    pub(crate) fn add_tag(&mut self, tag: Box<TagCell>) -> NonNull<VMTag> {
-        let index = self.tags.push(tag);
-        self.tags.get(index).cast()
+    pub(crate) fn add_tag(&mut self, tag: Box<TagCell>) -> Result<NonNull<VMTag>, NoMemory> {
+        let index = self.tags.push(tag)?;
+        Ok(self.tags.get(index).cast())
     }
 
     /// The exception that is on its way.
@@ -385,6 +389,20 @@ impl StoreOpaque {
     pub(crate) fn keep_type(&mut self, ty: &RegisteredType) {
         assert!(self.engine.types().owns(ty), "a type used with another engine than its own");
         self.gc_types.entry(ty.id()).or_insert_with(|| ty.clone());
+    }
+
+    /// The same for several types, all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory to note them.
+    pub(crate) fn try_keep_types<'t>(
+        &mut self,
+        types: impl ExactSizeIterator<Item = &'t RegisteredType>,
+    ) -> Result<(), TryReserveError> {
+        self.gc_types.try_reserve(types.len())?;
+        types.for_each(|ty| self.keep_type(ty));
+        Ok(())
     }
 
     /// Calls `visit` with every place outside of the heap that holds a reference into it.

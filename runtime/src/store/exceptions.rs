@@ -6,6 +6,7 @@
 //! buffer are roots.
 
 use crate::entities::references_of;
+use crate::fallible::{self, NoMemory};
 use crate::gc::RawRef;
 use seqfault_jit::vm::{VMTag, ValRaw};
 use std::ptr::NonNull;
@@ -20,10 +21,16 @@ pub(crate) struct Exceptions {
 
 impl Exceptions {
     /// Takes over what an exception with this tag carries that is being thrown.
-    pub(crate) fn set(&mut self, tag: NonNull<VMTag>, values: &[ValRaw]) {
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory for it.
+    pub(crate) fn set(&mut self, tag: NonNull<VMTag>, values: &[ValRaw]) -> Result<(), NoMemory> {
         self.thrown.clear();
+        fallible::reserve(&mut self.thrown, values.len())?;
         self.thrown.extend_from_slice(values);
         self.tag = Some(tag);
+        Ok(())
     }
 
     /// The same for a list that [`Exceptions::take_list`] has given.
@@ -32,12 +39,17 @@ impl Exceptions {
         self.tag = Some(tag);
     }
 
-    /// An empty list with room for values.
-    pub(crate) fn take_list(&mut self) -> Vec<ValRaw> {
+    /// An empty list with room for `count` values.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory for it.
+    pub(crate) fn take_list(&mut self, count: usize) -> Result<Vec<ValRaw>, NoMemory> {
         self.tag = None;
         let mut list = std::mem::take(&mut self.thrown);
         list.clear();
-        list
+        fallible::reserve(&mut list, count)?;
+        Ok(list)
     }
 
     /// What it carries.

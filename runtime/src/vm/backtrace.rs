@@ -6,6 +6,7 @@
 
 use super::activation::{self, Frames};
 use super::frames;
+use crate::fallible;
 use crate::gc::RawRef;
 use crate::module::Module;
 use crate::store::StoreOpaque;
@@ -40,9 +41,12 @@ pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> B
     let mut omitted = 0;
     // SAFETY: the caller's promise.
     unsafe {
+        // Where there is no memory for them, frames are left out.
         walk_store(store, pc, fp, |unit, pc, _| match frames.len() < limit {
-            true => frames.extend(raw_frame(unit, pc)),
-            false => omitted += 1,
+            true if fallible::reserve(&mut frames, 1).is_ok() => {
+                frames.extend(raw_frame(unit, pc));
+            }
+            _ => omitted += 1,
         });
     }
     Backtrace::new(frames, omitted)

@@ -10,10 +10,12 @@
 use super::activation::Frames;
 use super::{arch, backtrace, frames, unwind};
 use crate::entities::{Tag, Val};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::exception::ThrownException;
+use crate::fallible;
 use crate::gc::{self, RawRef};
 use crate::store::{Pending, StoreOpaque};
+use crate::types::ValType;
 use seqfault_jit::code::CodeUnit;
 use seqfault_jit::vm::{Catch, VMTag, ValRaw};
 use std::ops::ControlFlow;
@@ -36,7 +38,7 @@ pub(super) unsafe fn throw(
             0 => &[],
             count => std::slice::from_raw_parts(values, count as usize),
         };
-        (*store).exceptions_mut().set(tag, values);
+        unwind::catch_or_unwind(store, || Ok((*store).exceptions_mut().set(tag, values)?));
         propagate(store, tag, 0)
     }
 }
@@ -50,7 +52,7 @@ pub(super) unsafe fn throw_ref(store: *mut StoreOpaque, exception: u64) -> ! {
     // SAFETY: as in `throw`.
     unsafe {
         let exception = exception as RawRef;
-        let tag = gc::throw_again(&mut *store, exception);
+        let tag = unwind::catch_or_unwind(store, || gc::throw_again(&mut *store, exception));
         propagate(store, tag, exception)
     }
 }
@@ -68,7 +70,10 @@ unsafe fn propagate(store: *mut StoreOpaque, tag: NonNull<VMTag>, exception: Raw
         if let Some(target) = find(store, tag) {
             go_on(store, tag, exception, target)
         }
-        let mut error = Error::from(thrown(&mut *store, tag));
+        let mut error = match thrown(&mut *store, tag) {
+            Ok(exception) => Error::from(exception),
+            Err(no_memory) => no_memory,
+        };
         error.attach_backtrace(backtrace::at_exit(store));
         (*store).set_pending(Pending::Error(error));
         unwind::unwind(store)
@@ -91,10 +96,14 @@ pub(super) unsafe fn throw_pending(store: *mut StoreOpaque) {
         }
         let tag = exception.tag().cell(&*store);
         let Some(target) = find(store, tag) else { return };
-        let fields = exception.raw_fields();
-        (*store).exceptions_mut().set(tag, &fields);
-        drop(fields);
+        let set =
+            exception.raw_fields().and_then(|fields| (*store).exceptions_mut().set(tag, &fields));
         drop((*store).take_pending());
+        if let Err(no_memory) = set {
+            let mut error = Error::from(no_memory);
+            error.attach_backtrace(backtrace::at_exit(store));
+            return (*store).set_pending(Pending::Error(error));
+        }
         go_on(store, tag, 0, target)
     }
 }
@@ -192,12 +201,16 @@ unsafe fn go_on(
 /// # Safety
 ///
 /// The values must be those of an exception with this tag.
-unsafe fn thrown(store: &mut StoreOpaque, tag: NonNull<VMTag>) -> ThrownException {
+unsafe fn thrown(store: &mut StoreOpaque, tag: NonNull<VMTag>) -> Result<ThrownException> {
     let tag = Tag::from_cell(store, tag);
-    let ty = tag.tag_type(store);
-    let raw = store.exceptions().values().to_vec();
-    let fields = raw.iter().zip(ty.ty().params());
-    // SAFETY: the caller's promise.
-    let fields = fields.map(|(&raw, ty)| unsafe { Val::from_raw(store, raw, ty) }).collect();
-    ThrownException::from_parts(store, tag, fields)
+    let registered = tag.registered_type(store).clone();
+    let params = registered.ty().as_func().expect("validated").params();
+    let mut fields = fallible::with_capacity(params.len())?;
+    for (index, &ty) in params.iter().enumerate() {
+        let ty = &ValType::from_canonical(ty, &|id| registered.resolve(id));
+        let raw = store.exceptions().values()[index];
+        // SAFETY: the caller's promise.
+        fields.push(unsafe { Val::from_raw(store, raw, ty) });
+    }
+    Ok(ThrownException::from_parts(store, tag, fields.into())?)
 }

@@ -1,5 +1,6 @@
 //! [`Shared`]: what compiled code has pointers to.
 
+use crate::fallible::{self, NoMemory};
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 
@@ -20,12 +21,16 @@ impl<T> Shared<T> {
 
 impl<T: Clone> Shared<[T]> {
     /// An array of `len` times the same.
-    pub(crate) fn array(value: T, len: usize) -> Shared<[T]> {
-        let values: *mut [T] = Box::into_raw(vec![value; len].into_boxed_slice());
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory for it.
+    pub(crate) fn array(value: T, len: usize) -> Result<Shared<[T]>, NoMemory> {
+        let values: *mut [T] = Box::into_raw(fallible::repeated(value, len)?.into_boxed_slice());
         // A cell looks like what is in it.
         let cells = values as *mut UnsafeCell<[T]>;
         // SAFETY: a box is not null.
-        Shared(unsafe { NonNull::new_unchecked(cells) })
+        Ok(Shared(unsafe { NonNull::new_unchecked(cells) }))
     }
 }
 
@@ -67,7 +72,7 @@ mod tests {
             shared: Shared<[u64]>,
             other: u64,
         }
-        let mut owner = Owner { shared: Shared::array(1, 4), other: 0 };
+        let mut owner = Owner { shared: Shared::array(1, 4).unwrap(), other: 0 };
         let compiled: *mut u64 = owner.shared.get().cast();
         let borrowed = &mut owner;
         // SAFETY: of the array, which `borrowed` does not reach into.
@@ -86,7 +91,7 @@ mod tests {
     fn what_is_shared_goes_with_its_owner() {
         let value = Rc::new(());
         let one = Shared::new(Rc::clone(&value));
-        let many = Shared::array(Rc::clone(&value), 3);
+        let many = Shared::array(Rc::clone(&value), 3).unwrap();
         assert_eq!(Rc::strong_count(&value), 5);
         drop((one, many));
         assert_eq!(Rc::strong_count(&value), 1);

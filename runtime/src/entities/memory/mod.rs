@@ -47,8 +47,10 @@ pub(crate) unsafe fn allocate_memory(store: *mut StoreOpaque, ty: MemoryType) ->
         if !StoreOpaque::whole(store).memory_growing(0, len, plan.declared_maximum())? {
             return Err(Error::msg(format!("the store's limiter refuses a memory of {len} bytes")));
         }
-        match MemoryData::new((*store).engine().config(), plan) {
-            Ok(memory) => Ok((*store).add_memory(Arc::new(memory))),
+        let made = MemoryData::new((*store).engine().config(), plan)
+            .and_then(|memory| Ok((*store).add_memory(Arc::new(memory))?));
+        match made {
+            Ok(index) => Ok(index),
             Err(error) => {
                 if let Some(limiter) = StoreOpaque::whole(store).limiter() {
                     limiter.memory_grow_failed(0, len);

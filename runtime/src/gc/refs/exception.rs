@@ -133,14 +133,20 @@ pub(crate) unsafe fn hold_thrown(store: *mut StoreOpaque, tag: NonNull<VMTag>) -
 }
 
 /// Puts an exception on its way again; its tag.
-pub(crate) fn throw_again(store: &mut StoreOpaque, exception: RawRef) -> NonNull<VMTag> {
+///
+/// # Errors
+///
+/// When the system has no memory for what it carries.
+pub(crate) fn throw_again(store: &mut StoreOpaque, exception: RawRef) -> Result<NonNull<VMTag>> {
     let tag = tag_of(store, exception);
-    let mut values = store.exceptions_mut().take_list();
+    // SAFETY: a tag of the store.
+    let count = unsafe { tag.as_ref() }.values as usize;
+    let mut values = store.exceptions_mut().take_list(count)?;
     let ty = Tag::from_cell(store, tag).registered_type(store);
     let heap = store.gc_heap().expect("there is an object");
     values.extend(places(ty).map(|place| place.load(heap, exception)));
     store.exceptions_mut().set_list(tag, values);
-    tag
+    Ok(tag)
 }
 
 /// An error unless `fields` are what an exception with this tag carries.

@@ -33,7 +33,7 @@ impl ExternRef {
         // SAFETY: the store is borrowed mutably, and no raw reference is held.
         let object = unsafe { crate::gc::allocate(store, HOST_OBJECT, SIZE, 0)? };
         let heap = store.gc_heap_mut();
-        let place = heap.host_data.insert(Box::new(value));
+        let place = heap.host_data.insert(Box::new(value))?;
         heap.write::<u32>(object, HEADER_SIZE, place);
         Ok(Rooted::new(store, object))
     }
