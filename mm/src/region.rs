@@ -314,7 +314,7 @@ impl Region {
         if self.record.is_inherited() {
             return Err(self.fault(FaultKind::Inherited, offset));
         }
-        stack::prepare_copy();
+        stack::prepare_copy(self.record.pager);
         let accessible = self.accessible();
         match offset.checked_add(len) {
             Some(end) if end <= accessible => Ok(()),

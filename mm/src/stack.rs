@@ -10,6 +10,7 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
 use crate::PAGE_SIZE;
 use crate::error::{Error, Result};
+use crate::pager::Pager;
 use crate::signal::SIGNALS;
 
 /// An alternate stack that our handler, the hook above it and a handler of a host that set it up can do with.
@@ -46,10 +47,10 @@ pub fn prepare_thread() -> Result<()> {
     if READY.get() { Ok(()) } else { prepare_thread_anew() }
 }
 
-/// Prepares the calling thread for a copy, which has an error for what the guest does only: whoever cannot be prepared
-/// hears so where it enters a store.
-pub(crate) fn prepare_copy() {
-    if !READY.get() {
+/// Prepares the calling thread for a copy from or to a region of `pager`. A copy has errors for what is denied only:
+/// whoever cannot be prepared hears so where it asks for it.
+pub(crate) fn prepare_copy(pager: &dyn Pager) {
+    if !READY.get() && pager.faults() {
         let _ = prepare_thread_anew();
     }
 }

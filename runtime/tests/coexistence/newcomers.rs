@@ -199,6 +199,23 @@ fn displaced() -> Vec<Case> {
         ));
     }
     cases.push(
+        Case::new("newcomer::a_crash_is_not_held_up_by_who_takes_the_place_back", || {
+            let host = host();
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        loop {
+                            host.engine.check_signals().unwrap();
+                        }
+                    });
+                }
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                crash();
+            });
+        })
+        .ends(End::Signal(SIGSEGV)),
+    );
+    cases.push(
         Case::new("newcomer::gets_first_touches_if_so_configured", || {
             let host = with(DisplacedHandlers::Ignore);
             install_all(address(reporter), libc::SA_SIGINFO | libc::SA_ONSTACK);
