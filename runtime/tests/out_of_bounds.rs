@@ -6,9 +6,12 @@ use seqfault::{
 };
 
 fn engine(pager: PagerKind) -> Engine {
-    let mut config = Config::new();
+    engine_with(Config::new().pager(pager))
+}
+
+fn engine_with(config: &mut Config) -> Engine {
     config.wasm_feature(Feature::CustomPageSizes, true).wasm_feature(Feature::MemoryControl, true);
-    Engine::new(config.pager(pager)).unwrap()
+    Engine::new(config).unwrap()
 }
 
 fn trap(engine: &Engine, text: &str) -> Trap {
@@ -149,6 +152,23 @@ fn the_trap_says_which_memory_where_and_how_long() {
             let text = format!(r#"(module {memories} (func (export "run") {body}))"#);
             assert_eq!(&said(&trap(&engine, &text)), expected, "{text}");
         }
+    }
+}
+
+/// Where every access is compared, nothing is beyond what is known.
+#[test]
+fn without_signals_it_says_the_same_and_every_address() {
+    let engine = engine_with(Config::new().signals_based_traps(false));
+    for (memories, body, expected) in CASES {
+        let expected = match *body {
+            "(drop (i32.load (i64.const -1)))" => {
+                " at 0xffffffffffffffff of a memory of 0x10000 bytes (memory 0)"
+            }
+            "(drop (i32.load (i32.const 98)))" => " at 0x64 of a memory of 0x64 bytes (memory 0)",
+            _ => expected,
+        };
+        let text = format!(r#"(module {memories} (func (export "run") {body}))"#);
+        assert_eq!(said(&trap(&engine, &text)), expected, "{text}");
     }
 }
 

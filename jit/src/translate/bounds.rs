@@ -16,7 +16,6 @@
 
 use super::function::FuncTranslator;
 use crate::abi;
-use crate::trap::TrapCode;
 use crate::types::MemoryType;
 use crate::vm::MemoryReach;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -87,7 +86,7 @@ impl FuncTranslator<'_, '_> {
         let Some(reach) = offset.checked_add(size) else {
             if self.checks() {
                 let always = self.builder.ins().iconst(types::I32, 1);
-                self.trapnz(always, TrapCode::MemoryOutOfBounds);
+                self.check_memory(always, memory, index, offset);
             }
             return self.nowhere(memory);
         };
@@ -101,7 +100,7 @@ impl FuncTranslator<'_, '_> {
             let end = self.builder.ins().iadd(index, reach);
             self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, len)
         };
-        self.check_outside(is_outside, TrapCode::MemoryOutOfBounds);
+        self.check_memory(is_outside, memory, index, offset);
         let Target { index: outside, .. } = self.nowhere(memory);
         let inside = self.builder.ins().iadd_imm_u(index, offset as i64);
         let index = self.builder.ins().select_spectre_guard(is_outside, outside, inside);

@@ -103,12 +103,16 @@ pub(super) struct Returning<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
 /// The builtins that throw, to be called here.
 pub(super) struct Throwing<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
 
+/// The builtins that fail, to be called here.
+pub(super) struct Failing<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
+
 macro_rules! define_calls {
     (
         returning {
             $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
         }
         throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
+        failing { $($(#[$doc3:meta])* fn $fail:ident($($arg3:ident: $ty3:ty),* $(,)?);)* }
     ) => {
         impl Returning<'_, '_, '_> {
             $($(#[$doc])*
@@ -139,6 +143,19 @@ macro_rules! define_calls {
                 self.0.call_throwing(&BUILTIN, &args)
             })*
         }
+
+        impl Failing<'_, '_, '_> {
+            $($(#[$doc3])*
+            pub(super) fn $fail(self, $($arg3: impl Argument<$ty3>),*) {
+                const BUILTIN: Builtin = Builtin {
+                    offset: offset_of!(VMBuiltins, $fail),
+                    params: &[$(<<$ty3 as Passed>::Value as Named>::TYPE),*],
+                    result: None,
+                };
+                let args = [$($arg3.value(self.0)),*];
+                self.0.call_failing(&BUILTIN, &args);
+            })*
+        }
     };
     (@result) => { None };
     (@result $result:ty) => { Some(<<$result as Passed>::Value as Named>::TYPE) };
@@ -157,11 +174,13 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         Throwing(self)
     }
 
+    /// A builtin that fails, to be called here, which ends the block.
+    pub(super) fn failing_builtin(&mut self) -> Failing<'_, 'a, 'f> {
+        Failing(self)
+    }
+
     fn call_builtin(&mut self, builtin: &Builtin, args: &[Value]) -> Inst {
-        // Nothing is alive across the call that does not return.
-        if builtin.offset != offset_of!(VMBuiltins, raise_trap) {
-            self.count_call();
-        }
+        self.count_call();
         let (code, args) = self.prepare_builtin(builtin, args);
         let signature = self.builtin_signature(builtin);
         self.builder.ins().call_indirect(signature, code, &args)
@@ -183,6 +202,14 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         }
         self.unreachable();
         Ok(())
+    }
+
+    /// Calls a builtin that does not return; nothing is alive across that.
+    fn call_failing(&mut self, builtin: &Builtin, args: &[Value]) {
+        let (code, args) = self.prepare_builtin(builtin, args);
+        let signature = self.builtin_signature(builtin);
+        self.builder.ins().call_indirect(signature, code, &args);
+        self.go_nowhere();
     }
 
     /// The address of a builtin, and its arguments with the context first.

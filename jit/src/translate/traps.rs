@@ -7,6 +7,7 @@
 //! Whoever leaves a check to a fault asks [`FuncTranslator::on_fault`] for the code of the access, and makes the check
 //! itself where that has none.
 
+use super::builtins::Bits64;
 use super::function::FuncTranslator;
 use super::region::Region;
 use crate::abi;
@@ -66,6 +67,25 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
+    /// Traps if `condition` is not 0: then an access of a memory at `index + offset` would leave it. Where otherwise a
+    /// fault would, which tells the address.
+    pub(super) fn check_memory(
+        &mut self,
+        condition: Value,
+        memory: u32,
+        index: Value,
+        offset: u64,
+    ) {
+        if !self.checks() {
+            return;
+        }
+        let [trap, on] = self.trap_and_on();
+        self.builder.ins().brif(condition, trap, &[], on, &[]);
+        self.off_the_path(trap, on, |this| {
+            this.failing_builtin().raise_out_of_bounds(memory, Bits64(index), offset);
+        });
+    }
+
     /// Traps if `reference` is null, where otherwise a fault would.
     pub(super) fn check_null(&mut self, reference: Value, code: TrapCode) {
         if self.checks() {
@@ -80,9 +100,14 @@ impl FuncTranslator<'_, '_> {
     }
 
     fn trap_off_the_path(&mut self, trap: Block, on: Block, code: TrapCode) {
+        self.off_the_path(trap, on, |this| this.raise_trap(code));
+    }
+
+    /// Fills the block off the path, and goes on with the other one.
+    fn off_the_path(&mut self, trap: Block, on: Block, raise: impl FnOnce(&mut Self)) {
         self.builder.seal_block(trap);
         self.builder.switch_to_block(trap);
-        self.raise_trap(code);
+        raise(self);
         self.builder.seal_block(on);
         self.builder.switch_to_block(on);
     }
@@ -90,7 +115,11 @@ impl FuncTranslator<'_, '_> {
     /// Ends the block with a call that does not return. Each trap has a call of its own: where it returns to tells the
     /// position in the module.
     fn raise_trap(&mut self, code: TrapCode) {
-        self.builtin().raise_trap(u32::from(code as u8));
+        self.failing_builtin().raise_trap(u32::from(code as u8));
+    }
+
+    /// Ends the block behind a call that does not return.
+    pub(super) fn go_nowhere(&mut self) {
         let nowhere = match self.nowhere {
             Some(block) => block,
             None => {

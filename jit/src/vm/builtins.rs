@@ -16,7 +16,8 @@ use std::ptr::NonNull;
 /// Calls a macro with the list of builtins, without the context that comes first.
 ///
 /// Those that *return* may also trap. Those that *throw* never return: they are called in the `tail`
-/// convention, so that handlers of the caller are found.
+/// convention, so that handlers of the caller are found. Those that *fail* never return either: they
+/// are what code that raises no signals calls for a trap.
 #[macro_export]
 macro_rules! foreach_builtin {
     ($mac:ident) => {
@@ -77,15 +78,18 @@ macro_rules! foreach_builtin {
                 );
                 /// The epoch has reached the store's deadline.
                 fn new_epoch();
-                /// A check has failed, in code that raises no signals: the trap with this number. Does
-                /// not return.
-                fn raise_trap(code: u32);
             }
             throwing {
                 /// `throw`: as many values as the tag says.
                 fn throw(tag: NonNull<VMTag>, values: *const ValRaw);
                 /// `throw_ref`: an exception that is not null.
                 fn throw_ref(exception: u64);
+            }
+            failing {
+                /// A check has failed: the trap with this number.
+                fn raise_trap(code: u32);
+                /// An access at `index + offset` would have left the memory.
+                fn raise_out_of_bounds(memory: u32, index: u64, offset: u64);
             }
         }
     };
@@ -97,6 +101,7 @@ macro_rules! define_table {
             $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
         }
         throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
+        failing { $($(#[$doc3:meta])* fn $fail:ident($($arg3:ident: $ty3:ty),* $(,)?);)* }
     ) => {
         /// The addresses of the builtins.
         ///
@@ -121,6 +126,7 @@ macro_rules! define_table {
             $($(#[$doc])*
             pub $name: unsafe extern "C" fn(*mut VMContext, $($ty),*) $(-> $result)?,)*
             $($(#[$doc2])* pub $throw: unsafe extern "C" fn(*mut VMContext, $($ty2),*) -> !,)*
+            $($(#[$doc3])* pub $fail: unsafe extern "C" fn(*mut VMContext, $($ty3),*) -> !,)*
             /// A host function has failed and left its error in the store: unwinds. Not in the list,
             /// because it is called by exit trampolines, which have noted the frame already.
             pub raise: unsafe extern "C" fn(*mut VMHostContext) -> !,

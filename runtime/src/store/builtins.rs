@@ -1,7 +1,7 @@
 //! What compiled code calls of the store itself.
 
 use super::StoreOpaque;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::instance::InstanceData;
 use crate::trap::{TrapCode, TrapReason};
 
@@ -16,11 +16,7 @@ pub(crate) unsafe fn new_epoch(store: *mut StoreOpaque, _: *mut InstanceData) ->
 /// # Safety
 ///
 /// As for [`new_epoch`].
-pub(crate) unsafe fn raise_trap(
-    _: *mut StoreOpaque,
-    _: *mut InstanceData,
-    code: u32,
-) -> Result<()> {
+pub(crate) unsafe fn raise_trap(_: *mut StoreOpaque, _: *mut InstanceData, code: u32) -> Error {
     let code = u8::try_from(code).ok().and_then(TrapCode::from_u8);
-    Err(TrapReason(code.expect("compiled code names a trap")).into())
+    TrapReason(code.expect("compiled code names a trap")).into()
 }

@@ -74,8 +74,9 @@ impl MemoryFault {
     }
 
     /// The address, in bytes from the start of the memory or segment: where a range begins; for a
-    /// single access the first of its bytes that was outside. `None` if it is not known: in memories
-    /// with pages of one byte, and beyond what is reserved for a memory with 64-bit addresses.
+    /// single access the first of its bytes that was outside. `None` if it is not known: with
+    /// [signals](crate::Config::signals_based_traps), in memories with pages of one byte and beyond what
+    /// is reserved for a memory with 64-bit addresses.
     pub fn address(&self) -> Option<u64> {
         match self.address {
             Address::At(address) => Some(address),

@@ -15,6 +15,7 @@ use crate::trap::{TrapCode, TrapReason};
 use seqfault_jit::foreach_builtin;
 use seqfault_jit::vm::{VMBuiltins, VMContext, VMHostContext, VMTag, ValRaw};
 use seqfault_mm::{Fault, FaultKind};
+use std::convert::Infallible;
 use std::ptr::NonNull;
 
 /// The bodies.
@@ -33,6 +34,7 @@ macro_rules! define_builtins {
             $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
         }
         throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
+        failing { $($(#[$doc3:meta])* fn $fail:ident($($arg3:ident: $ty3:ty),* $(,)?);)* }
     ) => {
         mod entries {
             use super::*;
@@ -53,6 +55,15 @@ macro_rules! define_builtins {
                 // SAFETY: as above.
                 unsafe { bodies::$throw(store_of(vmctx), $($arg2),*) }
             })*
+
+            $(pub(super) unsafe extern "C" fn $fail(vmctx: *mut VMContext, $($arg3: $ty3),*) -> ! {
+                // SAFETY: as above.
+                match unsafe {
+                    run::<Infallible>(vmctx, |store, instance| {
+                        Err(bodies::$fail(store, instance, $($arg3),*))
+                    })
+                } {}
+            })*
         }
 
         mod shims {
@@ -60,11 +71,13 @@ macro_rules! define_builtins {
 
             $(builtin_shim!(fn $name($($arg: $ty),*) $(-> $result)? => entries::$name);)*
             $(builtin_shim!(fn $throw($($arg2: $ty2),*) -> ! => entries::$throw);)*
+            $(builtin_shim!(fn $fail($($arg3: $ty3),*) -> ! => entries::$fail);)*
         }
 
         static BUILTINS: VMBuiltins = VMBuiltins {
             $($name: shims::$name,)*
             $($throw: shims::$throw,)*
+            $($fail: shims::$fail,)*
             raise,
         };
     };

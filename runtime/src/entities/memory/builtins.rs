@@ -6,9 +6,10 @@
 //! `instance` is the one that it runs in.
 
 use super::{Expected, MemoryData, Waited, WaitingStore, discard_memory, grow_memory};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::instance::InstanceData;
 use crate::store::StoreOpaque;
+use crate::trap::MemoryFault;
 use crate::vm::trap_of;
 use seqfault_mm::{Fault, Region};
 use std::ops::Range;
@@ -150,6 +151,20 @@ pub(crate) unsafe fn memory_atomic_notify(
     // SAFETY: see the head of this file.
     let data = unsafe { memory_of(store, instance, memory) };
     data.notify(Some(memory), index, offset, count)
+}
+
+pub(crate) unsafe fn raise_out_of_bounds(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    memory: u32,
+    index: u64,
+    offset: u64,
+) -> Error {
+    // SAFETY: see the head of this file.
+    let len = unsafe { memory_of(store, instance, memory) }.len();
+    // As a fault tells it: the first byte that is outside.
+    let address = index.checked_add(offset).map(|address| address.max(len as u64));
+    MemoryFault::at(Some(memory), address, len).into()
 }
 
 /// Waits; when the store is to be interrupted, asks it, and waits on if it may.
