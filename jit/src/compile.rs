@@ -7,7 +7,7 @@ use crate::code::{CodeKind, HandledCall, handled_calls};
 use crate::error::CompileError;
 use crate::module::{ModuleInfo, function_body};
 use crate::trampoline;
-use crate::translate::{self, FunctionInput, Shape};
+use crate::translate::{self, Effort, FunctionInput};
 use crate::trap::TrapCode;
 use crate::tunables::{OptLevel, Tunables};
 use crate::types::FuncType;
@@ -141,8 +141,11 @@ impl Compiler {
             body: function_body(module.bytes, range, module.features),
         };
         scratch.context.clear();
-        let shape = translate::translate(input, &mut scratch.builder, &mut scratch.context.func)?;
-        let isa = if is_ordinary(shape) { &self.isa } else { &self.plain_isa };
+        let function = &mut scratch.context.func;
+        let isa = match translate::translate(input, &mut scratch.builder, function)? {
+            Effort::Optimized => &self.isa,
+            Effort::Plain => &self.plain_isa,
+        };
         self.finish(&**isa, scratch, Source::Function(func))
     }
 
@@ -319,16 +322,6 @@ fn addresses(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, Option<u32
     addresses
 }
 
-/// Whether a function may be optimised.
-///
-/// Parts of Cranelift take time that is quadratic in the number of blocks or of values that are
-/// alive at once; what people write stays far below these numbers.
-fn is_ordinary(shape: Shape) -> bool {
-    const BLOCKS: usize = 20_000;
-    const OPERANDS: usize = 1_000;
-    shape.blocks <= BLOCKS && shape.operands <= OPERANDS
-}
-
 /// The code generator of this machine, with these settings; `native` as
 /// [`Tunables::native_cpu`] has it.
 fn isa(flags: settings::Builder, native: bool) -> Result<OwnedTargetIsa, CompileError> {
@@ -382,7 +375,7 @@ mod tests {
         let bytes = wat::parse_str(WAT).unwrap();
         let parsed = parse(&bytes, WasmFeatures::WASM2).unwrap();
         for body in parsed.bodies {
-            body.run(&bytes, &mut ValidationScratch::default()).unwrap();
+            body.run(&parsed.info, &bytes, &mut ValidationScratch::default()).unwrap();
         }
         let info = parsed.info;
         let offsets = VMOffsets::new(&info);

@@ -11,6 +11,8 @@ pub struct Tunables {
     pub relaxed_simd_deterministic: bool,
     /// How much to optimise.
     pub opt_level: OptLevel,
+    /// Compile every function as those are that it would otherwise take too long for.
+    pub plain: bool,
     /// Run Cranelift's verifier on every function.
     pub verifier: bool,
     /// Use all instructions that this machine's processor has. Else only those that every processor of
@@ -44,6 +46,7 @@ impl Default for Tunables {
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             opt_level: OptLevel::Speed,
+            plain: false,
             verifier: cfg!(debug_assertions),
             native_cpu: true,
             unwind_info: false,

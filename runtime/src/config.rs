@@ -126,6 +126,15 @@ impl Config {
         self
     }
 
+    /// Compiles every function plainly: not optimised, registers allocated in one pass, locals in the
+    /// frame. Default: off, only functions that it would otherwise take too long for.
+    ///
+    /// It is there to test that way of compiling on ordinary functions.
+    pub fn compile_plainly(&mut self, on: bool) -> &mut Config {
+        self.tunables.plain = on;
+        self
+    }
+
     /// Gives every NaN result the same bits, for reproducible runs. Default: off.
     pub fn cranelift_nan_canonicalization(&mut self, on: bool) -> &mut Config {
         self.tunables.nan_canonicalization = on;

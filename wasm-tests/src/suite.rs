@@ -15,6 +15,10 @@ pub enum Group {
     Proposal(Proposal),
     /// The same, on an engine that collects at every allocation.
     Collecting(Proposal),
+    /// The scripts of a version, on an engine that compiles every function plainly.
+    Plain(SpecVersion),
+    /// The same, of a proposal, and collecting at every allocation.
+    PlainCollecting(Proposal),
 }
 
 /// The folders that are run, each on an engine with the features that
@@ -31,6 +35,9 @@ pub const GROUPS: &[Group] = &[
     Group::Collecting(Proposal::GC),
     Group::Collecting(Proposal::ExceptionHandling),
     Group::Collecting(Proposal::ReferenceTypes),
+    Group::Plain(SpecVersion::V3),
+    Group::PlainCollecting(Proposal::GC),
+    Group::PlainCollecting(Proposal::ExceptionHandling),
     Group::Proposal(Proposal::CustomPageSizes),
     Group::Proposal(Proposal::ExtendedConst),
     Group::Proposal(Proposal::Memory64),
@@ -69,6 +76,10 @@ impl Group {
             Group::Version(version) => spec(version).map(script).collect(),
             Group::Proposal(name) => proposal(name).map(script).collect(),
             Group::Collecting(name) => proposal(name).map(script).map(Script::collecting).collect(),
+            Group::Plain(version) => spec(version).map(script).map(Script::plain).collect(),
+            Group::PlainCollecting(name) => {
+                proposal(name).map(script).map(Script::collecting).map(Script::plain).collect()
+            }
             Group::OwnThreads => OWN_THREADS.iter().map(own_script).collect(),
         }
     }
@@ -80,6 +91,15 @@ impl Script {
         self.config.gc_stress(true);
         self.name.insert_str(0, "collecting/");
         self.listed_as.clone_from(&self.name);
+        self
+    }
+}
+
+impl Script {
+    /// Has the engine compile as it does what would take too long otherwise.
+    fn plain(mut self) -> Script {
+        self.config.compile_plainly(true);
+        self.name.insert_str(0, "plain/");
         self
     }
 }

@@ -239,7 +239,7 @@ mod tests {
             Err(error) => return error,
         };
         let mut scratch = Default::default();
-        let bodies = parsed.bodies.iter().map(|body| body.run(&bytes, &mut scratch));
+        let bodies = parsed.bodies.iter().map(|body| body.run(&parsed.info, &bytes, &mut scratch));
         bodies.filter_map(Result::err).next().expect("a refusal").into_error(&bytes)
     }
 

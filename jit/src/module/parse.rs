@@ -12,6 +12,7 @@ use super::info::{
 };
 use super::malformed::classify;
 use crate::error::CompileError;
+use crate::translate;
 use crate::types::RefType;
 use std::ops::Range;
 use wasmparser::{
@@ -53,15 +54,20 @@ impl std::fmt::Debug for ValidationScratch {
 
 /// Why a body was refused.
 #[derive(Debug)]
-pub struct InvalidBody {
-    error: wasmparser::Error,
-    features: WasmFeatures,
+pub enum InvalidBody {
+    /// It is not valid with these features.
+    Invalid(wasmparser::Error, WasmFeatures),
+    /// It is, but compiling it would take too long.
+    TooMuch(CompileError),
 }
 
 impl InvalidBody {
     /// What that makes of the module, `bytes`, which is read once more.
     pub fn into_error(self, bytes: &[u8]) -> CompileError {
-        classify(bytes, self.features, &self.error)
+        match self {
+            InvalidBody::Invalid(error, features) => classify(bytes, features, &error),
+            InvalidBody::TooMuch(error) => error,
+        }
     }
 }
 
@@ -74,9 +80,22 @@ impl BodyValidation {
         BodyValidation { func, range: to_usize(body.range()) }
     }
 
-    /// Checks the body; `bytes` is the whole module, as it was given to [`parse`].
-    pub fn run(&self, bytes: &[u8], scratch: &mut ValidationScratch) -> Result<(), InvalidBody> {
-        self.check_with(self.func.features, bytes, scratch)
+    /// Checks the body of a function of the module `info`; `bytes` is the whole module, as it was
+    /// given to [`parse`].
+    ///
+    /// # Errors
+    ///
+    /// When it is not valid, or compiling it would take too long.
+    pub fn run(
+        &self,
+        info: &ModuleInfo,
+        bytes: &[u8],
+        scratch: &mut ValidationScratch,
+    ) -> Result<(), InvalidBody> {
+        let FuncToValidate { index, features, .. } = self.func;
+        self.check_with(features, bytes, scratch)?;
+        let body = function_body(bytes, self.range.clone(), features);
+        translate::check(info, index, &body).map_err(InvalidBody::TooMuch)
     }
 
     /// The same with these features, which the sections must be valid with.
@@ -92,7 +111,7 @@ impl BodyValidation {
         let mut validator = func.into_validator(std::mem::take(&mut scratch.0));
         let result = validator.validate(&body);
         scratch.0 = validator.into_allocations();
-        result.map_err(|error| InvalidBody { error, features })
+        result.map_err(|error| InvalidBody::Invalid(error, features))
     }
 }
 

@@ -15,6 +15,7 @@ pub struct ModuleTypes {
     /// What each type is; those of a group are known before its types are read.
     kinds: Vec<fn(u32) -> HeapType>,
     has_objects: bool,
+    most_values: usize,
 }
 
 impl ModuleTypes {
@@ -44,12 +45,22 @@ impl ModuleTypes {
             let supertype = ty.supertype_idxs.first().map(|index| {
                 index.as_module_index().expect("a module refers to its types by index")
             });
+            self.most_values = self.most_values.max(match &composite {
+                CompositeType::Func(ty) => ty.params().len() + ty.results().len(),
+                CompositeType::Struct(ty) => ty.fields.len(),
+                CompositeType::Array(_) => 0,
+            });
             self.has_objects |= !matches!(composite, CompositeType::Func(_));
             self.types.push(SubType { is_final: ty.is_final, supertype, composite });
         }
         // wasmparser limits a module to a million types.
         self.group_ends.push(self.types.len() as u32);
         Ok(())
+    }
+
+    /// The most parameters and results, or fields, that a type has.
+    pub(crate) fn most_values(&self) -> usize {
+        self.most_values
     }
 
     /// How many there are.

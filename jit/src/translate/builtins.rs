@@ -183,18 +183,22 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         self.count_call();
         let (code, args) = self.prepare_builtin(builtin, args);
         let signature = self.builtin_signature(builtin);
-        self.builder.ins().call_indirect(signature, code, &args)
+        let call = self.builder.ins().call_indirect(signature, code, &args);
+        self.map_locals(call);
+        call
     }
 
     /// Calls a builtin that throws, in the convention of wasm functions: it returns as they do when
     /// they throw.
     fn call_throwing(&mut self, builtin: &Builtin, args: &[Value]) -> Result {
+        self.count_call();
         let (code, args) = self.prepare_builtin(builtin, args);
         let signature = builtin.signature(CallConv::Tail);
         let signature = self.builder.import_signature(signature);
         match self.clauses.is_empty() {
             true => {
-                self.builder.ins().call_indirect(signature, code, &args);
+                let call = self.builder.ins().call_indirect(signature, code, &args);
+                self.map_locals(call);
             }
             false => {
                 self.try_call(signature, code, &args, &[])?;

@@ -168,11 +168,11 @@ impl<'a> FuncTranslator<'a, '_> {
     /// Calls with the newest operands as arguments and leaves the results in their place.
     fn emit_call(&mut self, callee: &Callee<'_>) -> Result {
         let args = self.take_arguments(callee)?;
-        self.limits.list_values(callee.ty.results().len())?;
         self.count_call();
         let Callee { code, signature, .. } = *callee;
         if self.clauses.is_empty() {
             let call = self.builder.ins().call_indirect(signature, code, &args);
+            self.map_locals(call);
             self.stack.extend(self.builder.inst_results(call));
             let results = callee.ty.results();
             for (index, &ty) in results.iter().enumerate() {
@@ -196,7 +196,6 @@ impl<'a> FuncTranslator<'a, '_> {
     /// The callee's context and the newest operands, which are taken off.
     fn take_arguments(&mut self, callee: &Callee<'_>) -> Result<SmallVec<[Value; 16]>> {
         let params = callee.ty.params().len();
-        self.limits.list_values(params)?;
         self.canonicalize_top(params);
         let mut args: SmallVec<[Value; 16]> = SmallVec::with_capacity(1 + params);
         args.push(callee.vmctx);

@@ -314,7 +314,6 @@ impl<'a> FuncTranslator<'a, '_> {
         }
         let default = self.table_edge(&mut edges, targets.default())?;
         let default = self.block_call(default);
-        self.limits.list_values(entries.len())?;
         let table = self.builder.create_jump_table(JumpTableData::new(default, &entries));
         self.builder.ins().br_table(selector, table);
         if arity > 0 {
@@ -428,7 +427,6 @@ impl<'a> FuncTranslator<'a, '_> {
     }
 
     fn return_values(&mut self, arity: usize) -> Result {
-        self.limits.list_values(arity)?;
         self.canonicalize_top(arity);
         self.builder.ins().return_(self.stack.top(arity));
         Ok(())
@@ -436,13 +434,11 @@ impl<'a> FuncTranslator<'a, '_> {
 
     /// The newest operands, as a branch passes them. They stay on the stack.
     fn branch_args(&mut self, arity: usize) -> Result<BranchArgs> {
-        self.limits.list_values(arity)?;
         self.canonicalize_top(arity);
         Ok(self.stack.top(arity).iter().map(|&value: &Value| BlockArg::Value(value)).collect())
     }
 
     pub(super) fn block_with_params(&mut self, types: &[ValType]) -> Result<Block> {
-        self.limits.list_values(types.len())?;
         let block = self.builder.create_block();
         for &ty in types {
             let param = self.builder.append_block_param(block, abi::value_type(ty));
@@ -453,6 +449,7 @@ impl<'a> FuncTranslator<'a, '_> {
 
     /// Goes on in a block that nothing will branch to from here on.
     pub(super) fn enter_sealed(&mut self, block: Block) {
+        self.count_block();
         self.builder.seal_block(block);
         self.builder.switch_to_block(block);
         self.dead = None;
@@ -467,7 +464,7 @@ struct TableEdges {
 
 /// The results of a block, as its type lists them.
 #[derive(Clone, Copy)]
-enum Results<'a> {
+pub(super) enum Results<'a> {
     /// Those of a function type.
     Listed(&'a [ValType]),
     /// Just one.
@@ -486,7 +483,10 @@ impl std::ops::Deref for Results<'_> {
 }
 
 /// The parameters and results of a block.
-fn block_signature(module: &ModuleInfo, ty: BlockType) -> Result<(&[ValType], Results<'_>)> {
+pub(super) fn block_signature(
+    module: &ModuleInfo,
+    ty: BlockType,
+) -> Result<(&[ValType], Results<'_>)> {
     Ok(match ty {
         BlockType::Empty => (&[], Results::Listed(&[])),
         BlockType::Type(ty) => (&[], Results::One(convert::val_type(&module.types, ty)?)),

@@ -154,12 +154,12 @@ impl FuncTranslator<'_, '_> {
                 break;
             }
         }
-        self.limits.list_values(2 * items.len())?;
         let dfg = &mut self.builder.func.dfg;
         let values = (0..results.len() as u32).map(BlockArg::TryCallRet);
         let normal = BlockCall::new(returned, values, &mut dfg.value_lists);
         let table = dfg.exception_tables.push(ExceptionTableData::new(signature, normal, items));
-        self.builder.ins().try_call_indirect(code, args, table);
+        let call = self.builder.ins().try_call_indirect(code, args, table);
+        self.map_locals(call);
         self.enter_sealed(returned);
         Ok(returned)
     }
@@ -178,7 +178,6 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn throw(&mut self, tag: u32) -> Result {
         let count = self.env.module.tag_type(tag).params().len();
-        self.limits.list_values(count)?;
         self.canonicalize_top(count);
         let values = self.payload_address(count);
         for index in 0..count {
@@ -213,6 +212,7 @@ impl FuncTranslator<'_, '_> {
         let Some(slot) = self.payload else {
             let kind = StackSlotKind::ExplicitSlot;
             let data = StackSlotData::new(kind, size, VALUE_ALIGN_LOG2);
+            self.limits.take_frame(size);
             return *self.payload.insert(self.builder.create_sized_stack_slot(data));
         };
         let data = &mut self.builder.func.sized_stack_slots[slot];

@@ -1,21 +1,21 @@
 //! [`FuncTranslator`]: the state of one translation, its prologue, main loop and epilogue.
 
-use super::Shape;
 use super::control::Frame;
 use super::env::Env;
 use super::exception::Clause;
 use super::legacy::Outline;
 use super::limits::Limits;
+use super::locals::Locals;
+use super::plan::{Effort, Plan, Shape};
 use super::stack::ValueStack;
 use super::{FunctionInput, Result};
 use crate::abi;
 use crate::error::CompileError;
-use crate::module::convert;
 use crate::types::{FuncType, HeapType, ValType};
 use cranelift_codegen::ir::{
     self, Block, InstBuilder, SourceLoc, StackSlot, UserFuncName, Value, types,
 };
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use wasmparser::FunctionBody;
 
 /// The translation of one function.
@@ -35,6 +35,7 @@ pub(super) struct FuncTranslator<'a, 'f> {
     pub(super) payload: Option<StackSlot>,
     /// In unreachable code, how many blocks have been opened since it began. They get no frame.
     pub(super) dead: Option<u32>,
+    pub(super) locals: Locals,
     pub(super) limits: Limits,
     /// Where calls that do not return lead to.
     pub(super) nowhere: Option<Block>,
@@ -44,7 +45,7 @@ pub(super) fn translate(
     input: FunctionInput<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
-) -> Result<Shape> {
+) -> Result<Effort> {
     let result = fill(&input, context, func);
     if result.is_err() {
         // What is left of the function would otherwise get into the next one.
@@ -57,12 +58,13 @@ fn fill(
     input: &FunctionInput<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
-) -> Result<Shape> {
+) -> Result<Effort> {
     let ty = input.module.func_type(input.func);
     func.name = UserFuncName::user(0, input.func);
     func.signature = abi::wasm_signature(ty);
-    let mut translator = FuncTranslator::new(input, ty, context, func);
-    translator.declare_locals(ty, &input.body)?;
+    let plan = Plan::of(input)?;
+    let mut translator = FuncTranslator::new(input, ty, context, func, plan.references);
+    translator.declare_locals(ty, &input.body, plan.plain.as_deref())?;
     translator.check_stack();
     translator.epoch_check();
     if input.body.get_binary_reader().features().legacy_exceptions() {
@@ -72,7 +74,7 @@ fn fill(
     translator.finish_traps();
     let operands = translator.stack.highest();
     translator.builder.finalize(input.isa.frontend_config());
-    Ok(Shape { blocks: func.dfg.num_blocks(), operands })
+    Ok(plan.effort(Shape::of(func, operands)))
 }
 
 impl<'a, 'f> FuncTranslator<'a, 'f> {
@@ -82,6 +84,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         ty: &'a FuncType,
         context: &'f mut FunctionBuilderContext,
         func: &'f mut ir::Function,
+        references: u64,
     ) -> Self {
         let mut builder = FunctionBuilder::new(func, context);
         let entry = builder.create_block();
@@ -105,40 +108,10 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             outline: Outline::default(),
             payload: None,
             dead: None,
-            limits: Limits::new(input.func),
+            locals: Locals::Variables,
+            limits: Limits::new(input.func, references),
             nowhere: None,
         }
-    }
-
-    /// Declares a variable for each local: parameters hold their arguments, the others zero.
-    fn declare_locals(&mut self, ty: &FuncType, body: &FunctionBody<'_>) -> Result {
-        for (index, &param) in ty.params().iter().enumerate() {
-            let value = self.builder.block_params(self.env.entry)[1 + index];
-            self.declare_local(param, value);
-        }
-        for declaration in body.get_locals_reader().map_err(read_error)? {
-            let (count, ty) = declaration.map_err(read_error)?;
-            if count == 0 {
-                continue;
-            }
-            let ty = convert::val_type(&self.env.module.types, ty)?;
-            let zero = self.zero(ty);
-            for _ in 0..count {
-                self.declare_local(ty, zero);
-            }
-        }
-        Ok(())
-    }
-
-    /// Declares the variable of the next local. Variables are numbered as locals are.
-    fn declare_local(&mut self, ty: ValType, value: Value) {
-        let variable: Variable = self.builder.declare_var(abi::value_type(ty));
-        if ty.is_gc() {
-            self.name_spills();
-            self.builder.declare_var_needs_stack_map(variable);
-        }
-        self.builder.def_var(variable, value);
-        self.limits.declare_local(ty.is_gc());
     }
 
     /// The value that a local of this type has at first.

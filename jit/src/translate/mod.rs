@@ -9,7 +9,7 @@
 //! | `function` | [`function::FuncTranslator`]: prologue, the loop over the operators, epilogue |
 //! | `dispatch` | the table from operators to methods; `simd` continues it for vectors |
 //! | `stack`, `control` | values, branches, merges, unreachable code |
-//! | `variable`, `numeric`, `wide`, `convert` | locals and globals, arithmetic, conversions |
+//! | `locals`, `variable`, `numeric`, `wide`, `convert` | locals, globals, arithmetic, conversions |
 //! | `memory`, `bounds`, `bulk`, `table`, `reference`, `call` | what works on the instance |
 //! | `exception`, `legacy` | throwing, and the clauses that catch |
 //! | `gc` | objects of the heap |
@@ -17,11 +17,12 @@
 //! | `builtins` | calls of the runtime's functions |
 //! | `traps` | checks and traps, by signals or without |
 //! | `epoch` | checks that interrupt runaway code |
-//! | `limits` | what keeps time and memory in proportion to the body |
+//! | `plan` | what keeps time and memory in proportion to the body: what is compiled plainly, what is refused |
+//! | `survey`, `webs`, `limits` | what `plan` counts before the translation and after it, and what is limited during it |
 //!
 //! Invariants:
 //! * The body has been validated: what validation rules out is an internal error here.
-//! * Nothing a guest may write costs more than it is long, apart from what `limits` caps.
+//! * Nothing a guest may write costs more than it is long, apart from what `plan` and `limits` cap.
 //! * Vectors are `i8x16` wherever two paths can meet: block parameters, locals, globals, arguments
 //!   and results. Between operators they keep the type that the last operator gave them.
 
@@ -42,18 +43,22 @@ mod function;
 mod gc;
 mod legacy;
 mod limits;
+mod locals;
 mod memory;
 mod numeric;
+mod plan;
 mod reference;
 mod region;
 mod rounding;
 mod simd;
 mod stack;
+mod survey;
 mod table;
 #[cfg(test)]
 mod tests;
 mod traps;
 mod variable;
+mod webs;
 mod wide;
 
 use crate::error::CompileError;
@@ -63,6 +68,8 @@ use crate::vm::VMOffsets;
 use cranelift_codegen::ir;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilderContext;
+
+pub(crate) use plan::{Effort, check};
 
 type Result<T = (), E = CompileError> = std::result::Result<T, E>;
 
@@ -82,17 +89,8 @@ pub(crate) struct FunctionInput<'a> {
     pub(crate) body: wasmparser::FunctionBody<'a>,
 }
 
-/// What of a function drives the time that Cranelift takes for it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    /// Blocks in its CLIF.
-    pub(crate) blocks: usize,
-    /// The most operands that are on the value stack at once.
-    pub(crate) operands: usize,
-}
-
 /// Fills `func`, which the caller has cleared, with the CLIF of a function: its name
-/// (`UserFuncName::user(0, index)`), its signature and its body.
+/// (`UserFuncName::user(0, index)`), its signature and its body. Tells how to go on from there.
 ///
 /// After an error `func` holds a part of the function; clear it before its next use.
 ///
@@ -104,6 +102,6 @@ pub(crate) fn translate(
     input: FunctionInput<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
-) -> Result<Shape> {
+) -> Result<Effort> {
     function::translate(input, context, func)
 }

@@ -40,10 +40,12 @@ pub(super) enum Region {
     Allocation,
     /// The stack slots in which references live across calls.
     Spill,
+    /// Locals that live in the frame.
+    Local,
 }
 
 /// All regions, in the order of their numbers.
-const REGIONS: [(Region, &str); 13] = [
+const REGIONS: [(Region, &str); 14] = [
     (Region::Context, "context"),
     (Region::Store, "store context"),
     (Region::Slot, "slot"),
@@ -57,6 +59,7 @@ const REGIONS: [(Region, &str); 13] = [
     (Region::Object, "object"),
     (Region::Allocation, "allocation"),
     (Region::Spill, "spilled reference"),
+    (Region::Local, "local"),
 ];
 
 impl Region {

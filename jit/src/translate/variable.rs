@@ -1,4 +1,4 @@
-//! Locals and globals, `drop` and `select`.
+//! Globals, `drop` and `select`.
 
 use super::Result;
 use super::function::FuncTranslator;
@@ -6,32 +6,8 @@ use super::region::Region;
 use crate::abi;
 use crate::module::convert;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
-use cranelift_frontend::Variable;
 
 impl FuncTranslator<'_, '_> {
-    pub(super) fn local_get(&mut self, local: u32) -> Result {
-        self.limits.touch_local(local, self.builder.func.dfg.num_blocks())?;
-        let value = self.builder.use_var(Variable::from_u32(local));
-        self.stack.push(value);
-        Ok(())
-    }
-
-    pub(super) fn local_set(&mut self, local: u32) -> Result {
-        let value = self.pop_canonical();
-        self.define_local(local, value)
-    }
-
-    pub(super) fn local_tee(&mut self, local: u32) -> Result {
-        self.canonicalize_top(1);
-        self.define_local(local, self.stack.top(1)[0])
-    }
-
-    fn define_local(&mut self, local: u32, value: Value) -> Result {
-        self.limits.touch_local(local, self.builder.func.dfg.num_blocks())?;
-        self.builder.def_var(Variable::from_u32(local), value);
-        Ok(())
-    }
-
     pub(super) fn global_get(&mut self, global: u32) {
         let (base, offset, ty) = self.global_place(global);
         let flags = Region::Global.trusted(self.builder.func);

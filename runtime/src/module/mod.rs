@@ -77,7 +77,7 @@ impl Module {
     pub fn from_binary(engine: &Engine, bytes: &[u8]) -> Result<Module> {
         let features = engine.config().features;
         let ParsedModule { info, bodies } = parse(bytes, features)?;
-        validate_bodies(engine, bytes, bodies)?;
+        validate_bodies(engine, &info, bytes, bodies)?;
         let offsets = VMOffsets::new(&info);
         let types = register_types(engine, &info);
         let type_ids = types.iter().map(RegisteredType::id).collect();
@@ -108,7 +108,7 @@ impl Module {
     /// As [`Module::from_binary`], except for what only shows when code is generated.
     pub fn validate(engine: &Engine, bytes: &[u8]) -> Result<()> {
         let parsed = parse(bytes, engine.config().features)?;
-        validate_bodies(engine, bytes, parsed.bodies)
+        validate_bodies(engine, &parsed.info, bytes, parsed.bodies)
     }
 
     /// The engine it belongs to.
@@ -283,12 +283,17 @@ fn register_types(engine: &Engine, info: &ModuleInfo) -> Box<[RegisteredType]> {
 }
 
 /// Validates function bodies on all cores.
-fn validate_bodies(engine: &Engine, bytes: &[u8], bodies: Vec<BodyValidation>) -> Result<()> {
+fn validate_bodies(
+    engine: &Engine,
+    info: &ModuleInfo,
+    bytes: &[u8],
+    bodies: Vec<BodyValidation>,
+) -> Result<()> {
     const GRAIN: usize = 32;
     // What an invalid body makes of the module is found out once, not on each thread.
     let validate = |scratch: &mut ValidationScratch, body: BodyValidation| {
         engine.check_compilation().map_err(Stop::Interrupted)?;
-        body.run(bytes, scratch).map_err(Stop::Invalid)
+        body.run(info, bytes, scratch).map_err(Stop::Invalid)
     };
     match try_map(bodies, GRAIN, validate) {
         Ok(_) => Ok(()),

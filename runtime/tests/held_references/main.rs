@@ -40,19 +40,25 @@ struct Mode {
 
 fn modes() -> Vec<Mode> {
     let mut modes = Vec::new();
-    for level in [OptLevel::Speed, OptLevel::None] {
+    let levels = [(OptLevel::Speed, false), (OptLevel::None, false), (OptLevel::None, true)];
+    for (level, plain) in levels {
         let mut config = Config::new();
         config.wasm_feature(Feature::LegacyExceptions, true).cranelift_opt_level(level);
+        config.compile_plainly(plain);
         let mut stressed = config.clone();
         stressed.gc_stress(true);
         modes.push(Mode {
-            name: format!("{level:?}, a collection at every allocation"),
+            name: format!("{level:?}, plain: {plain}, a collection at every allocation"),
             config: stressed,
             rounds: 3,
         });
         // Half of the heap has room for 4096 objects.
         config.gc_heap_limit(Some(64 << 10));
-        modes.push(Mode { name: format!("{level:?}, a small heap"), config, rounds: 3 * 4096 });
+        modes.push(Mode {
+            name: format!("{level:?}, plain: {plain}, a small heap"),
+            config,
+            rounds: 3 * 4096,
+        });
     }
     modes
 }

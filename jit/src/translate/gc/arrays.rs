@@ -42,7 +42,6 @@ impl FuncTranslator<'_, '_> {
 
     pub(in crate::translate) fn array_new_fixed(&mut self, type_index: u32, len: u32) -> Result {
         let count = len as usize;
-        self.limits.list_values(count)?;
         self.canonicalize_top(count);
         let values: SmallVec<[Value; 8]> = self.stack.top(count).into();
         self.stack.drop_top(count);

@@ -50,6 +50,13 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
+    /// Counts a block, around which references may be alive.
+    pub(in crate::translate) fn count_block(&mut self) {
+        if self.env.names_spills {
+            self.limits.block(self.stack.len());
+        }
+    }
+
     /// Gives the stack slots of references an alias region of their own.
     pub(in crate::translate) fn name_spills(&mut self) {
         if !std::mem::replace(&mut self.env.names_spills, true) {

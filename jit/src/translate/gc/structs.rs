@@ -18,7 +18,6 @@ impl<'a> FuncTranslator<'a, '_> {
 
     pub(in crate::translate) fn struct_new(&mut self, type_index: u32) -> Result {
         let count = self.struct_type(type_index).fields.len();
-        self.limits.list_values(count)?;
         self.canonicalize_top(count);
         let values: SmallVec<[Value; 8]> = self.stack.top(count).into();
         self.stack.drop_top(count);
@@ -28,7 +27,6 @@ impl<'a> FuncTranslator<'a, '_> {
 
     pub(in crate::translate) fn struct_new_default(&mut self, type_index: u32) -> Result {
         let fields = &self.struct_type(type_index).fields;
-        self.limits.list_values(fields.len())?;
         let values: SmallVec<[Value; 8]> =
             fields.iter().map(|field| self.zero(field.storage.unpacked())).collect();
         self.new_struct(type_index, &values);

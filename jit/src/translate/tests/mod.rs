@@ -41,15 +41,19 @@ struct TestModule {
 
 impl TestModule {
     fn new(text: &str) -> TestModule {
+        TestModule::try_new(text).unwrap()
+    }
+
+    fn try_new(text: &str) -> Result<TestModule> {
         let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
         let parsed = parse(&bytes, FEATURES).unwrap();
         let mut scratch = ValidationScratch::default();
         for body in parsed.bodies {
-            body.run(&bytes, &mut scratch).unwrap();
+            body.run(&parsed.info, &bytes, &mut scratch)?;
         }
         let offsets = VMOffsets::new(&parsed.info);
         let builder = FunctionBuilderContext::new();
-        TestModule { bytes, info: parsed.info, offsets, isa: isa(), builder }
+        Ok(TestModule { bytes, info: parsed.info, offsets, isa: isa(), builder })
     }
 
     /// The indices of the functions that have bodies.

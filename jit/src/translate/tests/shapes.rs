@@ -24,7 +24,7 @@ fn blocks(text: &str) -> usize {
 /// Translates the first function of a module on a thread with little stack: nothing may recurse.
 fn translate_flat(text: String) -> Result<(), CompileError> {
     let work = move || {
-        let mut module = TestModule::new(&text);
+        let mut module = TestModule::try_new(&text)?;
         module.try_translate(module.funcs().start, &Tunables::default()).map(drop)
     };
     std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap()
@@ -173,7 +173,7 @@ fn clauses_times_calls_are_limited() {
         "end end ".repeat(depth),
     );
     let error = translate_flat(text).unwrap_err();
-    assert!(error.to_string().contains("too many values"), "{error}");
+    assert!(error.to_string().contains("pass 75000000 values"), "{error}");
     // What catches all ends the list.
     let text = format!(
         "(module (tag) (func block {} try_table (catch_all 0) {} end {} end))",
@@ -211,11 +211,27 @@ fn as_many_targets_of_a_table_as_validation_admits() {
 fn values_passed_over_and_over_are_limited() {
     let types = "i32 ".repeat(1000);
     let operands: String = (0..1000).map(|i| format!("local.get {i} ")).collect();
-    let calls = "call 0 ".repeat(9000);
-    let mut module = TestModule::new(&format!(
-        "(module (func (param {types}) (result {types}) {operands})
-            (func (param {types}) (result {types}) {operands} {calls}))"
-    ));
+    let text = |calls: usize| {
+        let calls = "call 0 ".repeat(calls);
+        format!(
+            "(module (func (param {types}) (result {types}) {operands})
+                (func (param {types}) (result {types}) {operands} {calls}))"
+        )
+    };
+    assert!(TestModule::try_new(&text(1000)).is_ok());
+    let Err(error) = TestModule::try_new(&text(1100)) else { panic!("too many") };
+    assert!(matches!(error, CompileError::Codegen { func: 1, .. }), "{error}");
+}
+
+#[test]
+fn references_alive_at_calls_are_limited() {
+    let text = format!(
+        "(module (func) (func (param anyref) {} {} {}))",
+        "local.get 0 ".repeat(3_000),
+        "call 0 ".repeat(1_500),
+        "drop ".repeat(3_000),
+    );
+    let mut module = TestModule::new(&text);
     let error = module.try_translate(1, &Tunables::default()).unwrap_err();
     assert!(matches!(error, CompileError::Codegen { func: 1, .. }), "{error}");
     // What is left of a function that failed does not get into the next.
@@ -223,17 +239,24 @@ fn values_passed_over_and_over_are_limited() {
 }
 
 #[test]
-fn locals_in_blocks_are_limited() {
-    // The locals are in use when the blocks come.
-    let (locals, blocks) = (12_000, 12_000);
-    let text = format!(
-        "(module (func (local {}) loop {} {} end))",
-        "i32 ".repeat(locals),
-        (0..locals).map(|i| format!("local.get {i} drop ")).collect::<String>(),
-        "local.get 1 br_if 0 ".repeat(blocks),
-    );
-    let error = translate_flat(text).unwrap_err();
-    assert!(error.to_string().contains("too many locals"), "{error}");
+fn locals_that_are_used_around_too_many_blocks_live_in_the_frame() {
+    let used = 6_000;
+    let text = |blocks: usize| {
+        format!(
+            "(module (func (local i64 i32 {}) loop {} {} end))",
+            "i32 ".repeat(2 * used),
+            (2..2 + used).map(|i| format!("local.get {i} drop ")).collect::<String>(),
+            "local.get 1 br_if 0 ".repeat(blocks),
+        )
+    };
+    let frame = |blocks: usize| {
+        let mut module = TestModule::new(&text(blocks));
+        let function = module.translate(0, &Tunables::default());
+        function.sized_stack_slots.values().map(|slot| slot.size).sum::<u32>()
+    };
+    assert_eq!(frame(100), 0);
+    // Those that are not used take no room.
+    assert_eq!(frame(12_000), 4 * (used as u32 + 1));
 }
 
 #[test]
