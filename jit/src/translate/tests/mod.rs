@@ -49,7 +49,8 @@ impl TestModule {
         let parsed = parse(&bytes, FEATURES).unwrap();
         let mut scratch = ValidationScratch::default();
         for body in parsed.bodies {
-            body.run(&parsed.info, &bytes, &mut scratch)?;
+            let checked = body.run(&parsed.info, &bytes, &mut scratch);
+            checked.map_err(|invalid| invalid.into_error(&bytes))?;
         }
         let offsets = VMOffsets::new(&parsed.info);
         let builder = FunctionBuilderContext::new();

@@ -1,0 +1,111 @@
+//! What a function costs to compile is in proportion to what it is.
+//!
+//! The shapes multiply what a guest chooses freely: values times calls, locals times blocks, handlers times
+//! calls. Each is compiled, or refused, in a time and in a memory that are in proportion to the bytes of
+//! its body and to the values that it passes; what is refused may cost for its bytes alone.
+//!
+//! `ONLY=loops N=20 M=4000 cargo test -p seqfault-wasm-tests --test proportion -- --nocapture` tries the
+//! kinds of that name in one size, and tells what they cost.
+
+mod measure;
+mod shapes;
+
+use measure::{Cost, measure};
+use seqfault::{Compilation, Config, Engine, Module};
+use shapes::{KINDS, MOST, Shape};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// What a unit may cost: a byte, or a value that is passed. `jit/src/translate/plan.rs` promises 10 us in
+/// a release build on a quiet machine.
+const UNIT_TIME: Duration = Duration::from_micros(30);
+
+/// Bytes of memory for a unit.
+const UNIT_MEMORY: u64 = 4096;
+
+/// What any module may cost.
+const BASE_TIME: Duration = Duration::from_millis(200);
+const BASE_MEMORY: u64 = 16 << 20;
+
+/// How many values, and how many places. Few of much, much of little, and much of both.
+const SIZES: &[(u32, u32)] = &[(100, 100), (20, 4000), (900, 300), (6000, 1500)];
+
+/// Held by the test that runs: what is measured is the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn cost_is_in_proportion() {
+    let _alone = ALONE.lock();
+    // Compiled at once, so that nothing is put off.
+    let mut config = Config::new();
+    config.compilation(Compilation::Eager).cranelift_verifier(false);
+    let engine = Engine::new(&config).expect("an engine");
+    // What is made once is nobody's cost.
+    Module::new(&engine, "(module (func))").expect("a module");
+    let mut failures = Vec::new();
+    for &(name, shape) in KINDS {
+        for (values, places) in sizes(name) {
+            let shape = shape(values, places);
+            if let Err(failure) = check(&engine, &shape) {
+                failures.push(failure);
+            }
+        }
+    }
+    assert!(failures.is_empty(), "out of proportion:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn what_passes_too_many_values_is_refused_when_the_module_is_made() {
+    let _alone = ALONE.lock();
+    let engine = Engine::default();
+    for (name, values, places) in [("values through calls", 1000, 2000), ("catches", 3000, 3000)] {
+        let (_, shape) = KINDS.iter().find(|kind| kind.0.starts_with(name)).expect("a kind");
+        let error = Module::from_binary(&engine, &shape(values, places).module).unwrap_err();
+        let message = format!("{error:#}");
+        assert!(message.contains("pass") && message.contains("the most is 2097152"), "{message}");
+    }
+}
+
+/// The sizes in which a kind of shape is tried.
+fn sizes(name: &str) -> Vec<(u32, u32)> {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let sizes = match (std::env::var("ONLY"), number("N"), number("M")) {
+        (Ok(only), ..) if !name.contains(&only) => return Vec::new(),
+        (_, Some(values), Some(places)) => vec![(values, places)],
+        _ => SIZES.to_vec(),
+    };
+    // An expression has as many operands each time, a table as many entries.
+    let heavy = name.contains("expression") || name.contains("entries") || name.contains("into");
+    let fit = |(values, places): (u32, u32)| match name.contains("values") {
+        true => (values.min(MOST), places),
+        false if heavy => (values, places.min(100_000 / values)),
+        false => (values, places),
+    };
+    sizes.into_iter().map(fit).collect()
+}
+
+/// Compiles a shape: what is out of proportion.
+fn check(engine: &Engine, shape: &Shape) -> Result<(), String> {
+    let mut outcome = Ok(());
+    let Cost { time, peak } = measure(|| {
+        outcome = Module::from_binary(engine, &shape.module).map(drop);
+    });
+    let passed = if outcome.is_ok() { shape.passed } else { 0 };
+    let units = shape.bytes + passed;
+    let told = format!(
+        "{:48} {:8} bytes {:8} passed: {:9.3?} {:6.2} us a unit, {:7.1} MB {:6.0} bytes a unit{}",
+        shape.name,
+        shape.bytes,
+        passed,
+        time,
+        time.as_secs_f64() * 1e6 / units as f64,
+        peak as f64 / 1e6,
+        peak as f64 / units as f64,
+        outcome.as_ref().err().map(|error| format!(": {error}")).unwrap_or_default(),
+    );
+    println!("{told}");
+    let in_time = time <= BASE_TIME + UNIT_TIME * units as u32;
+    let in_memory = peak as u64 <= BASE_MEMORY + UNIT_MEMORY * units;
+    let refused = outcome.is_err_and(|error| !error.to_string().contains("cannot compile"));
+    if in_time && in_memory && !refused { Ok(()) } else { Err(told) }
+}
