@@ -126,9 +126,12 @@ const ANYREF: ValType = ValType::Ref(RefType { nullable: true, heap_type: HeapTy
 /// The most parameters and the most results that a type may have.
 pub(crate) const MOST: u32 = 1000;
 
+/// The name of a kind, and how to make one from how many values and how many places there are.
+type Kind = (&'static str, fn(u32, u32) -> Shape);
+
 /// The kinds of shapes, each with how many values and how many places there are. Those of a name with
 /// "values" pass them by their types.
-pub(crate) const KINDS: &[(&str, fn(u32, u32) -> Shape)] = &[
+pub(crate) const KINDS: &[Kind] = &[
     ("values through calls", calls),
     ("values below calls", below_calls),
     ("values into calls", into_calls),
