@@ -40,8 +40,9 @@ impl InterruptHandle {
     /// [`Interrupted`], which ends the guest.
     ///
     /// It does not reach a reader, writer, clock or source of randomness that the embedder gave, and not
-    /// what waited already when the handle was made. What a file system does in one system call is finished
-    /// first, except for `fd_sync` and `fd_datasync`.
+    /// what waited already when the handle was made. What a file system does in one system call (it gives
+    /// back what a large file held, say) is finished first, except for `fd_sync` and `fd_datasync`, which go
+    /// on without the guest.
     pub fn interrupt(&self) {
         self.signal.raised.store(true, Ordering::Relaxed);
         // It can only fail when the count is full, and then the eventfd is readable already.

@@ -11,7 +11,7 @@
 use seqfault::Access;
 use smallvec::SmallVec;
 
-use crate::abi::{Iovec, Layout, Record};
+use crate::abi::{Errno, Iovec, Layout, Record};
 use crate::error::{PointerError, Result};
 use crate::guest::{GuestPtr, GuestSlice};
 use crate::kernel::Lent;
@@ -65,7 +65,8 @@ impl dyn GuestMemory + '_ {
         Ok(fits)
     }
 
-    /// Reads a list of buffers, without the empty ones.
+    /// Reads a list of buffers, without the empty ones. One that is too long and begins with nothing but
+    /// empty ones is EINVAL, as one that is too long is to readv(2): 0 bytes would mean the end of a file.
     pub(crate) fn read_iovecs(&self, list: GuestSlice<Iovec>) -> Result<Iovecs> {
         list.start().aligned()?;
         let mut iovecs = Iovecs::new();
@@ -74,6 +75,9 @@ impl dyn GuestMemory + '_ {
             if iovec.len != 0 {
                 iovecs.push(iovec);
             }
+        }
+        if iovecs.is_empty() && list.len() > MAX_BUFFERS {
+            return Err(Errno::Inval.into());
         }
         Ok(iovecs)
     }
@@ -148,6 +152,15 @@ pub(crate) mod fake {
         let memory: &dyn GuestMemory = &memory;
         assert_eq!(memory.read_iovecs(slice(0, 2000)).unwrap().len(), 512);
         assert_eq!(memory.read_iovecs(slice(0, u32::MAX)).unwrap().len(), 512);
+    }
+
+    #[test]
+    fn a_long_list_of_nothing_is_not_the_end_of_a_file() {
+        let memory = FakeMemory::new(65536);
+        let memory: &dyn GuestMemory = &memory;
+        assert_eq!(memory.read_iovecs(slice(0, MAX_BUFFERS)).unwrap().len(), 0);
+        let long = memory.read_iovecs(slice(0, MAX_BUFFERS + 1));
+        assert_eq!(long.err(), Some(Errno::Inval.into()));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Each thread is one of the host's, with a store and an instance of its own; what they share is the imported memory and
 //! the [`WasiCtx`](crate::WasiCtx). The process ends when its first thread returns, and when any thread exits or
 //! traps: all others are then interrupted, wherever they are (in code, in a wait, in a WASI call), and the one outcome
-//! is the process's. Nothing outlives [`WasiThreads::run`].
+//! is the process's. Nothing outlives [`WasiThreads::run`], except for what the system was asked to write to a disk and has
+//! not done yet.
 //!
 //! Source: the wasi-threads proposal, `thread-spawn` and `wasi_thread_start`.
 

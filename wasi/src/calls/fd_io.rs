@@ -242,17 +242,19 @@ fn poll_until<R>(
     /// How often a call may say that it must wait and poll(2) that it need not, before we believe the call.
     /// Threads that are faster are one reason, devices without a poll function another.
     const PATIENCE: u32 = 16;
-    for round in 0_u32.. {
+    let mut rounds = 0;
+    loop {
         match call() {
             Err(Error::Errno(Errno::Again)) if !file.emulates_nonblock() => {}
             done => return done,
         }
-        if round >= PATIENCE {
+        if rounds < PATIENCE {
+            rounds += 1;
+        } else {
             ctx.interrupt.pause(Duration::from_millis(1))?;
         }
         ctx.interrupt.wait(file.as_fd(), events)?;
     }
-    unreachable!("nobody waits 2^32 times")
 }
 
 /// Whether a call on `file` that would block must not do so in the system, because the guest can be

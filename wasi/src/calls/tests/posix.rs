@@ -396,12 +396,12 @@ fn name_leads_out(shape: &str) -> bool {
 
 #[test]
 fn calls_on_one_path_are_as_the_kernels() {
-    try_one_path(24, true);
+    try_one_path(40, true);
 }
 
 #[test]
 fn calls_on_two_paths_are_as_the_kernels() {
-    try_two_paths(8);
+    try_two_paths(16);
 }
 
 #[test]
@@ -409,8 +409,8 @@ fn they_are_so_without_openat2() {
     // In a thread, as the filter is for the rest of its life.
     let tries = std::thread::spawn(|| {
         deny_openat2();
-        try_one_path(48, false);
-        try_two_paths(24);
+        try_one_path(80, false);
+        try_two_paths(48);
     });
     tries.join().unwrap();
 }
