@@ -1,4 +1,5 @@
-# `just check` is what CI runs.
+# `just check` runs the checks of CI, with a shorter stress test; CI also fetches the programs that some
+# tests run.
 
 # Everything that must hold
 check: fmt clippy doc test benches

@@ -1,8 +1,9 @@
 //! The types of WebAssembly, as plain data shared by the whole runtime.
 //!
 //! Source: WebAssembly core specification, section 2.3 "Types". They are our own (and not
-//! wasmparser's) because they are part of the embedding API, which must not change whenever the
-//! parser does. `Display` prints the text format.
+//! wasmparser's), so that a new parser changes neither the engine's canonical types nor the embedding
+//! API. That has types of its own, which belong to an engine; of these here it shows the types of
+//! memories. `Display` prints the text format.
 
 mod composite;
 mod memory;

@@ -74,7 +74,7 @@ impl Region {
         ptr::with_exposed_provenance_mut(self.base)
     }
 
-    /// Bytes that are accessible now. Only rises, but for [`reset`](Self::reset). Takes no lock.
+    /// Bytes that are accessible now. Only [`reset`](Self::reset) lowers it. Takes no lock.
     pub fn accessible(&self) -> usize {
         self.record.space.accessible() * PAGE
     }

@@ -1,6 +1,7 @@
 //! The heap of objects: what is kept, what is let go, and how the host holds references.
 //!
-//! Most tests run twice: as usual, and with a collection at every allocation.
+//! Most tests run in several ways: by default, with other pagers, without signals, and with a
+//! collection at every allocation.
 
 use seqfault::{
     AnyRef, ArrayRef, ArrayRefPre, ArrayType, AsContextMut, Caller, Config, Engine, ExnRef,
@@ -10,8 +11,7 @@ use seqfault::{
 };
 use std::sync::Arc;
 
-/// Runs a test as usual, with pages that come in another way, without signals, and with a collection at every
-/// allocation.
+/// Runs a test in each of those ways.
 fn both(test: impl Fn(&Engine) -> Result<()>) -> Result<()> {
     test(&Engine::default())?;
     test(&Engine::new(Config::new().pager(PagerKind::Protect))?)?;

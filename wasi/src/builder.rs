@@ -145,7 +145,7 @@ impl WasiCtxBuilder {
         pairs.into_iter().fold(self, |builder, (name, value)| builder.env(name, value))
     }
 
-    /// Passes on the process's own environment, but for what is not UTF-8.
+    /// Passes on the process's own environment, except what is not UTF-8.
     pub fn inherit_env(self) -> Self {
         let pairs = std::env::vars_os();
         self.envs(pairs.filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?))))

@@ -47,7 +47,7 @@ impl Listing {
         *self = Self::default();
     }
 
-    /// Entry `number` of `dir`, or none when there are not so many.
+    /// Entry `number` of `dir`, or none when `dir` has fewer entries.
     pub(crate) fn entry(
         &mut self,
         dir: BorrowedFd<'_>,

@@ -31,8 +31,8 @@ pub(super) struct Target {
 const LOOK_BACK: u32 = 4;
 
 impl FuncTranslator<'_, '_> {
-    /// Where an access of `size` bytes at `index + offset` may go: there if that is inside of the
-    /// memory, else where it faults.
+    /// Where an access of `size` bytes at `index + offset` may go: that address if it is inside the
+    /// memory, else one that faults.
     pub(super) fn bounded(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Target {
         let ty = self.env.module.memories[memory as usize];
         let index = self.widen(index);

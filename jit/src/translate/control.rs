@@ -38,9 +38,9 @@ pub(super) struct Frame<'a> {
 pub(super) enum FrameKind {
     /// `block`, or the function's body.
     Block,
-    /// `try_table`, inside of so many clauses of others.
+    /// `try_table`, and how many clauses of outer ones there are around it.
     TryTable { around: usize },
-    /// `try` of the first form of exceptions, inside of so many clauses of others.
+    /// `try` of the legacy form of exceptions, and how many clauses of outer ones there are around it.
     Try { around: usize },
     /// `try`, after a `catch`: the clauses of the `catch`es to come, the last first, and the exception
     /// that this one has caught, if it is to be thrown again.
@@ -352,7 +352,7 @@ impl<'a> FuncTranslator<'a, '_> {
         Ok(())
     }
 
-    // Frames of the first form of exceptions.
+    // Frames of the legacy form of exceptions.
 
     /// How many clauses are for calls in a frame.
     pub(super) fn clauses_in(&self, frame: usize) -> usize {

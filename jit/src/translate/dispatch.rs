@@ -21,7 +21,7 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
-    /// Skips an operator that nothing leads to, but for the ends of what is open.
+    /// Skips an unreachable operator, except where it ends or divides an open block.
     fn unreachable_operator(&mut self, operator: &Operator<'_>, nested: u32) -> Result {
         match operator {
             Operator::Block { .. }

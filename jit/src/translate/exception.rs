@@ -1,6 +1,6 @@
 //! Exceptions: `try_table`, `throw`, `throw_ref`.
 //!
-//! Calls inside of a `try_table` get exceptional edges: one for each clause around them, from the
+//! Calls inside a `try_table` get exceptional edges: one for each clause around them, from the
 //! innermost to the first that catches everything. An edge leads to the landing pad of its clause,
 //! which is written when the `try_table` ends: it takes what the exception carries and branches to
 //! the clause's label. Which clause fits is found by the runtime, which walks the frames and reads
@@ -43,7 +43,7 @@ pub(super) enum Way {
     Branch { target: usize },
     /// Its code stands behind that of its `try`.
     Inline,
-    /// It catches nothing, but hides the clauses around it, down to so many.
+    /// It catches nothing, and hides the clauses around it, down to this number of them.
     Delegate { around: usize },
 }
 

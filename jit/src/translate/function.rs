@@ -29,7 +29,7 @@ pub(super) struct FuncTranslator<'a, 'f> {
     pub(super) frames: Vec<Frame<'a>>,
     /// The clauses of the `try_table`s among them, the innermost last.
     pub(super) clauses: Vec<Clause>,
-    /// What stands behind each `try` of the first form of exceptions.
+    /// What stands behind each `try` of the legacy form of exceptions.
     pub(super) outline: Outline,
     /// Where the values of an exception are put together that this function throws.
     pub(super) payload: Option<StackSlot>,

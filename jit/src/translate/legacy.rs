@@ -1,4 +1,4 @@
-//! The first form of exceptions: `try` with `catch`, `catch_all` or `delegate`, and `rethrow`.
+//! The legacy form of exceptions: `try` with `catch`, `catch_all` or `delegate`, and `rethrow`.
 //!
 //! They become clauses like those of a `try_table`, with landing pads that begin a `catch`'s own code
 //! instead of branching. A clause must be known before the calls that it is for, but stands behind

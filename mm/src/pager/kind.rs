@@ -19,7 +19,7 @@ pub enum PagerKind {
     /// `userfaultfd` with SIGBUS, in user mode only; `UFFDIO_COPY` of the window in the fault. No kernel lock is taken
     /// for writing. Not available where it is denied (containers, old kernels).
     Uffd,
-    /// Everything is committed when the region grows; no fault but for what was discarded or protected.
+    /// Everything is committed when the region grows; faults happen only where something was discarded or protected.
     Eager,
     /// Demand paging by the kernel alone: what is accessible is mapped so at the grow and stays so, also after a discard
     /// or a change of protection. No access that is allowed raises a signal, so no handler is installed; the resident

@@ -1,7 +1,7 @@
 //! Work on all cores: threads of the process's own, started when there is something for them to do.
 //!
 //! They are not those of rayon's global pool. That may have been started before a `fork`, by us or by
-//! the host, and in the child none of its threads exists: who asks it for something waits for ever.
+//! the host, and in the child none of its threads exists: whoever asks it for something waits forever.
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -5,8 +5,8 @@
 //! not matter.
 //!
 //! Roots are every place outside of the heap that holds a reference ([`StoreOpaque::visit_roots`]).
-//! Each is rewritten; a place that is missed holds a dangling reference from then on, which the mode
-//! that collects at every allocation is there to show.
+//! Each is rewritten; a place that is missed holds a dangling reference from then on. The mode that
+//! collects at every allocation makes such faults show.
 
 use super::heap::RawRef;
 use super::host_data::HostData;

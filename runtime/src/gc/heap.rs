@@ -151,7 +151,7 @@ impl GcHeap {
     ///
     /// # Errors
     ///
-    /// When the memory is not to be had.
+    /// When the system has no memory.
     pub(crate) fn write_header(&self, place: RawRef, size: u32, ty: u32, len: u32) -> Result<()> {
         let range = place as usize..place as usize + size as usize;
         self.region.fault_in(range, Access::Write).map_err(trap_of)?;
@@ -203,7 +203,7 @@ impl GcHeap {
     ///
     /// # Errors
     ///
-    /// When the memory is not to be had: nothing has changed then.
+    /// When the system has no memory: nothing has changed then.
     pub(super) fn prepare_idle(&self, used: u32) -> Result<u32> {
         let start = self.half_start(!self.second);
         let range = start as usize..start as usize + used as usize;
@@ -262,7 +262,7 @@ impl GcHeap {
         *reach = used.next_multiple_of(seqfault_mm::PAGE_SIZE as u32).max(*reach);
     }
 
-    /// Gives the memory of a half back to the system, but for its first `kept` bytes.
+    /// Gives the memory of a half back to the system, except its first `kept` bytes.
     fn give_back(&mut self, second: bool, kept: u32) {
         let (start, reach) = (self.half_start(second), &mut self.reach[usize::from(second)]);
         if *reach <= kept {

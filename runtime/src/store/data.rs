@@ -357,7 +357,7 @@ impl StoreOpaque {
         self.gc_heap.as_deref()
     }
 
-    /// The heap, which there is.
+    /// The heap, which must have been made.
     pub(crate) fn gc_heap_mut(&mut self) -> &mut GcHeap {
         self.gc_heap.as_deref_mut().expect("there is an object")
     }

@@ -87,7 +87,7 @@ impl<T: 'static> Store<T> {
         &mut self.inner.data
     }
 
-    /// Drops the store but for the embedder's data.
+    /// Drops the store and returns the embedder's data.
     pub fn into_data(self) -> T {
         let StoreInner { opaque, data, .. } = *self.inner;
         drop(opaque);

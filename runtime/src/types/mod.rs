@@ -51,8 +51,8 @@ fn intern(engine: &Engine, ty: &SubType, others: Vec<RegisteredType>) -> Registe
     })
 }
 
-/// Prints `(keyword ...)`. Types may refer to themselves, from each of their `parts`: inside of
-/// others only the keyword of those with many parts is printed, and deep inside that of all.
+/// Prints `(keyword ...)`. Types may refer to themselves, from each of their `parts`. So inside
+/// another type, one with many parts is printed as its keyword only, and deeper inside every type is.
 fn nested(
     f: &mut fmt::Formatter<'_>,
     keyword: &str,

@@ -24,7 +24,7 @@ pub(super) unsafe fn at_exit(store: *mut StoreOpaque) -> Backtrace {
     // SAFETY: the caller's promise.
     unsafe {
         let frames = Frames::of((*store).vm());
-        // A return address lies behind its call.
+        // The return address is the instruction after the call.
         capture(store, frames.exit_pc.wrapping_sub(1), frames.exit_fp)
     }
 }
@@ -101,7 +101,7 @@ unsafe fn walk_store(
             let ControlFlow::Continue(entry_pc) = walked;
             frames::check_entry(entry_pc, run.entry_fp, (*store).vm());
             if let Some(outer) = runs.peek() {
-                // A return address lies behind its call.
+                // The return address is the instruction after the call.
                 (pc, fp) = (outer.exit_pc.wrapping_sub(1), outer.exit_fp);
             }
         }

@@ -102,8 +102,8 @@ unsafe fn store_of(vmctx: *mut VMContext) -> *mut StoreOpaque {
 ///
 /// # Safety
 ///
-/// `vmctx` must be the context of a running instance, and the caller compiled code but for its
-/// shim.
+/// `vmctx` must be the context of a running instance, and the caller compiled code, through
+/// its shim.
 unsafe fn run<R: Copy>(
     vmctx: *mut VMContext,
     body: impl FnOnce(*mut StoreOpaque, *mut InstanceData) -> Result<R>,

@@ -117,7 +117,7 @@ unsafe fn caller(fp: usize) -> Option<Caller> {
     // SAFETY: a frame starts with its caller's frame pointer, then the return address.
     let (outer, returns_to) = unsafe { (frame.read(), frame.add(1).read()) };
     let above = outer > fp && outer.is_multiple_of(align_of::<usize>());
-    // A return address lies behind its call.
+    // The return address is the instruction after the call.
     above.then(|| Caller { pc: returns_to.wrapping_sub(1), fp: outer })
 }
 

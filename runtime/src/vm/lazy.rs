@@ -48,7 +48,7 @@ pub(super) unsafe extern "C" fn compile_function(
 unsafe fn running_store(frame: *const StubFrame) -> *mut VMStoreContext {
     // SAFETY: the caller's promise: it was called by compiled code, with that frame.
     let store = unsafe {
-        // A return address lies behind its call.
+        // The return address is the instruction after the call.
         frames::running_store((*frame).return_address.wrapping_sub(1), (*frame).caller_fp)
     };
     store.unwrap_or_else(|| frames::broken("they do not lead to where the store was entered"))

@@ -1,4 +1,4 @@
-//! The records of preview 1 that cross linear memory, but for those of `poll_oneoff`.
+//! The records of preview 1 that cross linear memory, except those of `poll_oneoff`.
 
 use super::{FdFlags, Layout, Record, Rights};
 

@@ -1,8 +1,8 @@
-//! Objects of the heap: where they lie, how they come to be, what type they are.
+//! Objects of the heap: their addresses, their allocation, and their types.
 //!
 //! A reference is a 32-bit offset from the heap's base ([`crate::gc`] draws the objects). Any call
 //! may collect, and a collection moves objects: so references that live across one are declared, the
-//! frontend keeps them in stack slots that the collector rewrites, and addresses inside of objects
+//! frontend keeps them in stack slots that the collector rewrites, and addresses inside objects
 //! are made anew for each access, never kept.
 //!
 //! | file | what |

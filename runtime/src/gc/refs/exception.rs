@@ -68,7 +68,7 @@ impl Rooted<ExnRef> {
     ///
     /// # Errors
     ///
-    /// When it does not carry so many, and as [`Rooted::tag`].
+    /// When `index` is not below the number of its values, and as [`Rooted::tag`].
     pub fn field(&self, store: impl AsContextMut, index: usize) -> Result<Val> {
         let fields = self.fields(store)?;
         let field = fields.get(index).copied();

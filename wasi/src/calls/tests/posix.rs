@@ -5,8 +5,8 @@
 //! a path which leads out of the tree is EPERM for a guest, and [`One::leads_out`] says exactly which
 //! those are: one that is expected to differ and does not fails as well.
 //!
-//! Where the system has no openat2(2), cap-std walks paths by itself. All is the same then, too, but for
-//! which error one kind of path gets, see [`One::creates_through_a_slash`].
+//! Where the system has no openat2(2), cap-std walks paths by itself. The results are the same then,
+//! except for the error of one kind of path, see [`One::creates_through_a_slash`].
 //!
 //! A part of the cases is drawn; all of them run with `SEQFAULT_PATHS=all`.
 
