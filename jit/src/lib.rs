@@ -1,6 +1,7 @@
 //! WebAssembly to machine code.
 
 mod abi;
+mod arch;
 pub mod code;
 mod compile;
 mod error;

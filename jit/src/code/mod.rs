@@ -13,10 +13,10 @@ mod arena;
 mod chunk;
 mod file;
 mod handlers;
+mod lazy;
 mod pages;
 mod quota;
 mod space;
-mod thunk;
 mod unit;
 
 #[cfg(test)]
@@ -25,7 +25,7 @@ mod tests;
 pub use arena::CodeArena;
 pub(crate) use handlers::handled_calls;
 pub use handlers::{HandledCall, Handler, HandlersOfCall};
+pub use lazy::{LazyEntries, lazy_entry_at};
 pub use quota::CodeQuota;
 pub use space::lookup;
-pub use thunk::{LazyEntries, lazy_entry_at};
 pub use unit::{CodeKind, CodeUnit, FunctionRange, PublishedUnit, UnitBuilder};

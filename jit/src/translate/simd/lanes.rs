@@ -1,6 +1,7 @@
 //! Moving lanes: splat, extract, replace, shuffle, swizzle.
 
 use crate::abi::POINTER;
+use crate::arch::has_byte_shuffle;
 use crate::translate::function::FuncTranslator;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -45,7 +46,7 @@ impl FuncTranslator<'_, '_> {
     }
 
     pub(super) fn shuffle(&mut self, lanes: [u8; 16]) {
-        if !self.env.isa.has_x86_pshufb_lowering() && self.env.isa.name() == "x64" {
+        if !has_byte_shuffle(self.env.isa) {
             return self.shuffle_one_by_one(lanes);
         }
         let mask = self.builder.func.dfg.immediates.push(ConstantData::from(&lanes[..]));
@@ -53,13 +54,13 @@ impl FuncTranslator<'_, '_> {
     }
 
     pub(super) fn swizzle(&mut self) {
-        if !self.env.isa.has_x86_pshufb_lowering() && self.env.isa.name() == "x64" {
+        if !has_byte_shuffle(self.env.isa) {
             return self.swizzle_one_by_one();
         }
         self.vector_binary(types::I8X16, |ins, x, y| ins.swizzle(x, y));
     }
 
-    // x86 before SSSE3 has no instruction, and the code generator would call a function of the host.
+    // Where there is no instruction, and the code generator would call a function of the host.
 
     fn shuffle_one_by_one(&mut self, lanes: [u8; 16]) {
         let (y, x) = (self.pop_vector(types::I8X16), self.pop_vector(types::I8X16));

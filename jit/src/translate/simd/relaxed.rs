@@ -4,6 +4,7 @@
 //! first of the choices that it lists. Where the processor has no instruction of its own for a
 //! choice, the deterministic one is taken, too.
 
+use crate::arch;
 use crate::translate::function::FuncTranslator;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 
@@ -13,8 +14,8 @@ impl FuncTranslator<'_, '_> {
         has && !self.env.tunables.relaxed_simd_deterministic
     }
 
-    fn is_x64(&self) -> bool {
-        self.env.isa.name() == "x64"
+    fn has_relaxed_floats(&self) -> bool {
+        arch::has_relaxed_floats(self.env.isa)
     }
 
     /// Lanes out of range give 0, or on x86 wrap around where the index is below 128.
@@ -27,7 +28,7 @@ impl FuncTranslator<'_, '_> {
 
     /// NaN and what is out of range give what saturation does, or the smallest number.
     pub(super) fn relaxed_trunc_f32x4_signed(&mut self) {
-        match self.may_use(self.is_x64()) {
+        match self.may_use(self.has_relaxed_floats()) {
             true => self.vector_unary(types::F32X4, |ins, x| ins.x86_cvtt2dq(types::I32X4, x)),
             false => self.trunc_sat_f32x4_signed(),
         }
@@ -35,7 +36,7 @@ impl FuncTranslator<'_, '_> {
 
     /// As [`Self::relaxed_trunc_f32x4_signed`], for two doubles to the low lanes.
     pub(super) fn relaxed_trunc_f64x2_signed(&mut self) {
-        if !self.may_use(self.is_x64()) {
+        if !self.may_use(self.has_relaxed_floats()) {
             return self.trunc_sat_f64x2_signed();
         }
         let zero = self.typed_vector_constant(types::I64X2, [0; 16]);
@@ -78,7 +79,7 @@ impl FuncTranslator<'_, '_> {
 
     /// The minimum, where NaN and zeros of both signs may give either operand.
     pub(super) fn relaxed_min(&mut self, ty: Type) {
-        match self.may_use(self.is_x64()) {
+        match self.may_use(self.has_relaxed_floats()) {
             true => self.pseudo_min(ty),
             false => self.vector_binary(ty, |ins, x, y| ins.fmin(x, y)),
         }
@@ -86,7 +87,7 @@ impl FuncTranslator<'_, '_> {
 
     /// As [`Self::relaxed_min`], the maximum.
     pub(super) fn relaxed_max(&mut self, ty: Type) {
-        match self.may_use(self.is_x64()) {
+        match self.may_use(self.has_relaxed_floats()) {
             true => self.pseudo_max(ty),
             false => self.vector_binary(ty, |ins, x, y| ins.fmax(x, y)),
         }

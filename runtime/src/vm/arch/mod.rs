@@ -1,11 +1,14 @@
-//! The few instructions that Rust cannot express, for each architecture.
+//! The few instructions that Rust cannot express: continuing elsewhere, the stubs between compiled code
+//! and Rust, and asking who runs them.
+//!
+//! A port is one more file with the same items, here, in `mm/src/arch` and in `jit/src/arch`.
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-compile_error!(
-    "seqfault runs on x86-64 Linux; another target needs its own file in runtime/src/vm/arch"
-);
-
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod x86_64;
-
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(super) use x86_64::{builtin_shim, continue_at, continue_in_handler};
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use x86_64::{lazy_exit_stub, lazy_function_stub, restarts_are_unsafe};
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("seqfault runs on x86_64 Linux; a port adds a file in `runtime/src/vm/arch`");

@@ -1,26 +1,17 @@
 //! Lazy entries: what a function's slot leads to before the function is compiled.
 //!
-//! Each is one instruction that calls the runtime's stub; the address that the call pushes tells
+//! Each is one instruction (`arch`) that calls the runtime's stub; the address that the call pushes tells
 //! the stub which entry it was ([`lazy_entry_at`]). The stub compiles the function, patches the
 //! slot, takes the pushed address off again and goes on to the code, so that the function finds
 //! registers and stack as its caller left them.
-//!
-//! ```text
-//! call [rip + <distance to the stub's address>]   ff 15 disp32
-//! ```
 //!
 //! The address of the stub lies behind the last entry.
 
 use super::arena::CodeArena;
 use super::space::lookup;
 use super::unit::PublishedUnit;
+use crate::arch::{LAZY_ENTRY_CALL, LAZY_ENTRY_SIZE, encode_lazy_entry};
 use crate::error::CompileError;
-
-/// Bytes from one lazy entry to the next.
-const ENTRY_SIZE: usize = 8;
-
-/// Bytes of the call.
-const CALL_SIZE: usize = 6;
 
 /// The lazy entries of one module.
 #[derive(Debug)]
@@ -42,12 +33,11 @@ impl LazyEntries {
         stub: *const u8,
         owner: usize,
     ) -> Result<LazyEntries, CompileError> {
-        let end = count * ENTRY_SIZE;
+        let end = count * LAZY_ENTRY_SIZE;
         let mut text = vec![0; end + size_of::<usize>()];
-        for (index, entry) in text[..end].chunks_exact_mut(ENTRY_SIZE).enumerate() {
-            let distance = end - (index * ENTRY_SIZE + CALL_SIZE);
-            // The code space is smaller than 4 GiB.
-            encode(entry, distance as u32);
+        let entries = text[..end].as_chunks_mut().0;
+        for (index, entry) in entries.iter_mut().enumerate() {
+            encode_lazy_entry(entry, end - index * LAZY_ENTRY_SIZE);
         }
         text[end..].copy_from_slice(&(stub as usize).to_le_bytes());
         let room = arena.put(&text)?;
@@ -57,7 +47,7 @@ impl LazyEntries {
     /// The entry of a defined function.
     pub fn entry(&self, index: usize) -> *const u8 {
         assert!(index < self.count);
-        self.unit.start().wrapping_add(index * ENTRY_SIZE)
+        self.unit.start().wrapping_add(index * LAZY_ENTRY_SIZE)
     }
 }
 
@@ -67,17 +57,8 @@ impl LazyEntries {
 ///
 /// It must have been pushed by a lazy entry that is still published.
 pub unsafe fn lazy_entry_at(return_address: usize) -> (usize, usize) {
-    let entry = return_address - CALL_SIZE;
+    let entry = return_address - LAZY_ENTRY_CALL;
     // SAFETY: published (caller's promise).
     let unit = unsafe { lookup(entry) }.expect("the entry is published");
-    (unit.owner(), (entry - unit.start()) / ENTRY_SIZE)
-}
-
-/// Writes one entry; `distance` is from the end of its call to the stub's address.
-#[cfg(target_arch = "x86_64")]
-fn encode(entry: &mut [u8], distance: u32) {
-    entry[..2].copy_from_slice(&[0xff, 0x15]);
-    entry[2..CALL_SIZE].copy_from_slice(&distance.to_le_bytes());
-    // Never executed; traps should it ever be.
-    entry[CALL_SIZE..].fill(0xcc);
+    (unit.owner(), (entry - unit.start()) / LAZY_ENTRY_SIZE)
 }

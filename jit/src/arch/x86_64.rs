@@ -1,0 +1,45 @@
+//! x86-64: lazy entries, and what processors have beyond SSE2.
+//!
+//! ```text
+//! call [rip + <distance to the stub's address>]   ff 15 disp32
+//! ```
+
+use cranelift_codegen::isa::TargetIsa;
+
+/// Bytes from one lazy entry to the next.
+pub(crate) const LAZY_ENTRY_SIZE: usize = 8;
+
+/// Bytes from the start of a lazy entry to the address that it pushes.
+pub(crate) const LAZY_ENTRY_CALL: usize = 6;
+
+/// Writes the instructions of a lazy entry: a call to the address that lies `distance` bytes behind the
+/// entry's start, less than 2 GiB away.
+pub(crate) fn encode_lazy_entry(entry: &mut [u8; LAZY_ENTRY_SIZE], distance: usize) {
+    let displacement = u32::try_from(distance - LAZY_ENTRY_CALL).expect("within the code space");
+    entry[..2].copy_from_slice(&[0xff, 0x15]);
+    entry[2..LAZY_ENTRY_CALL].copy_from_slice(&displacement.to_le_bytes());
+    // Never executed; traps should it ever be.
+    entry[LAZY_ENTRY_CALL..].fill(0xcc);
+}
+
+/// Whether the processor moves bytes of vectors by other vectors: SSSE3.
+pub(crate) fn has_byte_shuffle(isa: &dyn TargetIsa) -> bool {
+    isa.has_x86_pshufb_lowering()
+}
+
+/// Whether conversions of vectors to integers, and minima and maxima, are what relaxed operators may give.
+pub(crate) fn has_relaxed_floats(_: &dyn TargetIsa) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lazy_entry_is_a_call_through_memory() {
+        let mut entry = [0; LAZY_ENTRY_SIZE];
+        encode_lazy_entry(&mut entry, 0x1234_5678 + 6);
+        assert_eq!(entry, [0xff, 0x15, 0x78, 0x56, 0x34, 0x12, 0xcc, 0xcc]);
+    }
+}
