@@ -224,6 +224,9 @@ impl WasiCtxBuilder {
     ///
     /// Sockets come after the directories: where the guest's C library looks for directories, a
     /// descriptor that is none ends the list.
+    ///
+    /// A listening socket is made non-blocking for the host, whatever the guest sees of that. So are its clones,
+    /// which share the flag.
     pub fn preopened_socket(mut self, socket: impl Into<OwnedFd>) -> Self {
         self.sockets.push(socket.into());
         self
