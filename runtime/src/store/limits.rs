@@ -93,7 +93,8 @@ pub trait ResourceLimiter {
         usize::MAX
     }
 
-    /// The most memories that the store may have, its own and those that it shares.
+    /// The most memories that the store may have. Shared ones count, but are never refused: the host
+    /// has given them.
     fn memories(&self) -> usize {
         usize::MAX
     }
