@@ -20,7 +20,7 @@ impl Region {
         len: usize,
         access: Access,
     ) -> Result<Admitted<'_>, Fault> {
-        if self.record.pager.faults() {
+        if self.faults {
             return Ok(None);
         }
         let shared = self.share();
@@ -47,16 +47,16 @@ impl Region {
     /// Waits for admitted accesses, and keeps new ones out.
     pub(crate) fn exclude_admitted(&self) -> Option<RwLockWriteGuard<'_, ()>> {
         let alone = || self.admitting.write().unwrap_or_else(PoisonError::into_inner);
-        (!self.record.pager.faults()).then(alone)
+        (!self.faults).then(alone)
     }
 
     fn share(&self) -> Admitted<'_> {
         let shared = || self.admitting.read().unwrap_or_else(PoisonError::into_inner);
-        (!self.record.pager.faults()).then(shared)
+        (!self.faults).then(shared)
     }
 
     fn look_up(&self, offset: usize, len: usize, access: Access) -> Result<(), Fault> {
-        if self.record.pager.faults() || len == 0 {
+        if self.faults || len == 0 {
             return Ok(());
         }
         let pages = PageRange::new(offset / PAGE, (offset + len).div_ceil(PAGE));

@@ -22,6 +22,8 @@ use crate::{Access, Image, PagerKind, Protection, copy, registry, stack};
 pub struct Region {
     pub(crate) record: &'static Record,
     pub(crate) base: usize,
+    /// What its pager says of faults, for accesses that take a few nanoseconds.
+    pub(crate) faults: bool,
     maximum: usize,
     total: usize,
     /// What the record had counted in earlier lives.
@@ -61,6 +63,7 @@ impl Region {
         Self {
             record,
             base,
+            faults: record.pager.faults(),
             maximum,
             total,
             before: record.space.counters(),
@@ -99,7 +102,7 @@ impl Region {
     /// With [`PagerKind::Demand`] the kernel is asked (`mincore`), which takes time in proportion to what is accessible;
     /// pages of an image count when they are in memory for whomever. If it does not say, all that is accessible counts.
     pub fn resident(&self) -> usize {
-        match self.record.pager.faults() {
+        match self.faults {
             true => self.record.space.resident() * PAGE,
             false => LINUX.resident(self.base, self.accessible()),
         }
