@@ -3,6 +3,7 @@
 //! A [`Compiler`] is made once per engine and shared by all threads; what a thread reuses from one
 //! function to the next is in its [`CompileScratch`].
 
+use crate::ahead;
 use crate::code::{CodeKind, HandledCall, handled_calls};
 use crate::error::CompileError;
 use crate::module::{ModuleInfo, function_body};
@@ -146,7 +147,34 @@ impl Compiler {
             Effort::Optimized => &self.isa,
             Effort::Plain => &self.plain_isa,
         };
-        self.finish(&**isa, scratch, Source::Function(func))
+        let compiled = self.finish(&**isa, scratch, Source::Function(func))?;
+        let frame = frame_size(scratch);
+        if self.tunables.signals_based_traps || frame <= UNCHECKED_FRAME {
+            return Ok(compiled);
+        }
+        self.check_ahead(scratch, func, module.info.func_type(func), frame, compiled)
+    }
+
+    /// Puts a check ahead of a function whose frame is larger than what may be touched without one.
+    fn check_ahead(
+        &self,
+        scratch: &mut CompileScratch,
+        func: u32,
+        ty: &FuncType,
+        frame: u32,
+        compiled: CompiledFunction,
+    ) -> Result<CompiledFunction, CompileError> {
+        let failed = |message: String| CompileError::Codegen { func, message };
+        scratch.context.clear();
+        let context = &mut scratch.context;
+        ahead::build(ty, frame, &*self.isa, &mut scratch.builder, &mut context.func);
+        context
+            .compile(&*self.isa, &mut ControlPlane::default())
+            .map_err(|error| failed(describe(&error.inner)))?;
+        let ahead = context.compiled_code().expect("just compiled");
+        without_traps(ahead).map_err(failed)?;
+        let code = ahead.buffer.data().to_vec();
+        ahead::join(code, ahead.buffer.relocs(), compiled).map_err(failed)
     }
 
     /// Compiles the way from the host into functions of type `ty`: an [`EntryTrampoline`].
@@ -281,13 +309,13 @@ fn without_traps(compiled: &cranelift_codegen::CompiledCode) -> Result<(), Strin
             return Err(format!("the instruction at {offset:#x} would raise a signal ({code})"));
         }
     }
-    let frame = compiled.buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset);
-    match frame > UNCHECKED_FRAME {
-        true => Err(format!(
-            "a frame of {frame} bytes, more than {UNCHECKED_FRAME}, cannot be had without signals"
-        )),
-        false => Ok(()),
-    }
+    Ok(())
+}
+
+/// Bytes of the frame of the function that was just compiled.
+fn frame_size(scratch: &CompileScratch) -> u32 {
+    let layout = scratch.context.compiled_code().and_then(|code| code.buffer.frame_layout());
+    layout.expect("every function has a frame").frame_to_fp_offset
 }
 
 fn stack_maps(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, Vec<u32>)> {

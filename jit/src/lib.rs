@@ -1,6 +1,7 @@
 //! WebAssembly to machine code.
 
 mod abi;
+mod ahead;
 mod arch;
 pub mod code;
 mod compile;

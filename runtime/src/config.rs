@@ -223,8 +223,9 @@ impl Config {
     /// branches of the compiled code, and memories are paged by the kernel alone ([`PagerKind::Demand`]). This is for
     /// hosts that can have no handlers, or whose own ones cannot be shared. It costs 1.4 to 1.5 times the time in loops
     /// that do little but access memory, nothing measurable in divisions and calls, and larger code. A process that runs
-    /// out of memory is killed by the kernel, where otherwise the guest traps. And a function whose frame is larger than
-    /// 64 KiB is refused.
+    /// out of memory is killed by the kernel, where otherwise the guest traps. Very large functions, which the checks make larger still, may no longer be optimised and
+    /// then need several times the stack: the interpreter loop of CPython wants [`max_wasm_stack`](Self::max_wasm_stack) of
+    /// 4 MiB.
     ///
     /// [`Engine::new`](crate::Engine::new) refuses what cannot be had without: a pager other than `Auto` and `Demand`,
     /// and [`memory_resident_limit`](Self::memory_resident_limit).

@@ -126,14 +126,19 @@ const TRAPS: &[(&str, TrapCode)] = &[
     ("(call $large)", TrapCode::StackOverflow),
 ];
 
+/// A function whose vectors all live across what `call` does.
+fn with_vectors(count: usize, head: &str, call: &str) -> String {
+    let each = |text: &dyn Fn(usize) -> String| (0..count).map(text).collect::<String>();
+    let locals = each(&|n| format!("(local $v{n} v128)"));
+    let loads =
+        each(&|n| format!("(local.set $v{n} (v128.load offset={} (i32.const 0)))", n % 4000 * 16));
+    let stores =
+        each(&|n| format!("(v128.store offset={} (i32.const 0) (local.get $v{n}))", n % 4000 * 16));
+    format!("(func {head} {locals} {loads} {call} {stores}")
+}
+
 fn module(body: &str) -> String {
-    let large: String = (0..1000)
-        .map(|n| format!("(local.set {n} (f64.load offset={} (i32.const 0)))", n * 8))
-        .collect();
-    let used: String = (0..1000)
-        .map(|n| format!("(f64.store offset={} (i32.const 0) (local.get {n}))", n * 8))
-        .collect();
-    let locals = "f64 ".repeat(1000);
+    let large = with_vectors(500, "$large", "(call $large)");
     format!(
         r#"(module
             (type $void (func)) (type $open (sub (func)))
@@ -142,7 +147,7 @@ fn module(body: &str) -> String {
             (table $t 4 4 funcref) (table $grows 1 funcref) (table $t64 i64 2 funcref)
             (elem (table $t) (i32.const 1) func $other) (data $data "1234")
             (func $other (param i32))
-            (func $large (local {locals}) {large} (call $large) {used})
+            {large})
             (func $run (export "run") (call $inner (i32.const 0) (i64.const 0)))
             (func $inner (param $z i32) (param $Z i64) {body}))"#
     )
@@ -221,6 +226,39 @@ fn traps_are_where_they_are_with_signals() {
             assert_eq!(with.1, without.1, "{body}");
         }
     }
+}
+
+#[test]
+fn a_function_with_a_huge_frame_runs_while_there_is_stack() {
+    without_handlers("a_function_with_a_huge_frame_runs_while_there_is_stack", || {
+        // More than what is kept for the host below every limit.
+        let huge = with_vectors(
+            9000,
+            r#"$huge (export "huge") (param $n i32) (param $x f64) (result f64)"#,
+            "(if (local.get $n) (then (local.set $x
+                (call $huge (i32.sub (local.get $n) (i32.const 1)) (f64.add (local.get $x) (f64.const 1))))))",
+        );
+        let mut config = Config::new();
+        config.signals_based_traps(false).cranelift_verifier(false);
+        let engine = Engine::new(&config).unwrap();
+        let text = format!("(module (memory 1) {huge} (local.get $x)))");
+        let module = Module::new(&engine, text).unwrap();
+        let work = move || {
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[]).unwrap();
+            let huge = instance.get_typed_func::<(i32, f64), f64>(&mut store, "huge").unwrap();
+            for _ in 0..2 {
+                assert_eq!(huge.call(&mut store, (1, 0.5)).unwrap(), 1.5);
+                let error = huge.call(&mut store, (100_000, 0.0)).unwrap_err();
+                assert_eq!(error.trap().map(|trap| trap.code()), Some(TrapCode::StackOverflow));
+            }
+        };
+        // Where the stack ends before what wasm may use does, too.
+        for stack in [600 << 10, 1 << 20, 8 << 20] {
+            let thread = std::thread::Builder::new().stack_size(stack);
+            thread.spawn(work.clone()).unwrap().join().unwrap();
+        }
+    });
 }
 
 #[test]

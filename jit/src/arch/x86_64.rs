@@ -1,9 +1,10 @@
-//! x86-64: lazy entries, and what processors have beyond SSE2.
+//! x86-64: lazy entries, jumps between functions, and what processors have beyond SSE2.
 //!
 //! ```text
 //! call [rip + <distance to the stub's address>]   ff 15 disp32
 //! ```
 
+use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::isa::TargetIsa;
 
 /// Bytes from one lazy entry to the next.
@@ -20,6 +21,22 @@ pub(crate) fn encode_lazy_entry(entry: &mut [u8; LAZY_ENTRY_SIZE], distance: usi
     entry[2..LAZY_ENTRY_CALL].copy_from_slice(&displacement.to_le_bytes());
     // Never executed; traps should it ever be.
     entry[LAZY_ENTRY_CALL..].fill(0xcc);
+}
+
+/// Completes a jump in `code` to what starts `target` bytes behind its own start, as the code generator says with a
+/// relocation of this kind; no if it is of no such kind.
+#[must_use]
+pub(crate) fn complete_jump(
+    code: &mut [u8],
+    kind: Reloc,
+    at: usize,
+    addend: i64,
+    target: usize,
+) -> bool {
+    let distance = i32::try_from(target as i64 + addend - at as i64);
+    let (Reloc::X86CallPCRel4, Ok(distance)) = (kind, distance) else { return false };
+    code[at..at + 4].copy_from_slice(&distance.to_le_bytes());
+    true
 }
 
 /// Whether the processor moves bytes of vectors by other vectors: SSSE3.

@@ -1,8 +1,8 @@
 //! Without signals no operator becomes an instruction that may raise one.
 
+use super::TestModule;
 use super::operators::{compile, module_of_all_operators};
-use super::{FEATURES, TestModule};
-use crate::compile::{CompileScratch, Compiler, ModuleSource};
+use crate::compile::CompiledFunction;
 use crate::tunables::{OptLevel, Tunables};
 use cranelift_codegen::ir::{Function, Opcode};
 use std::collections::BTreeSet;
@@ -242,23 +242,24 @@ fn every_proposal_has_its_operators_here() {
 }
 
 #[test]
-fn a_frame_that_may_leave_the_stack_is_refused() {
-    let locals = "f64 ".repeat(20_000);
-    let sets: String = (0..20_000).map(|n| format!("(local.set {n} (call $x))")).collect();
-    let gets: String = (0..20_000).map(|n| format!("(call $y (local.get {n}))")).collect();
-    let text = format!(
-        "(module (import \"\" \"x\" (func $x (result f64))) (import \"\" \"y\" (func $y (param f64)))
-           (func (local {locals}) {sets} {gets}))"
-    );
+fn a_large_frame_is_compared_with_the_limit_before_it_is_made() {
+    let each = |text: &dyn Fn(usize) -> String| (0..5000).map(text).collect::<String>();
+    let locals = "v128 ".repeat(5000);
+    let loads = each(&|n| format!("(local.set {n} (v128.load offset={} (i32.const 0)))", n * 13));
+    let stores = each(&|n| format!("(v128.store offset={} (i32.const 0) (local.get {n}))", n * 13));
+    let text = format!("(module (memory 1) (func (local {locals}) {loads} {stores}))");
     let module = TestModule::new(&text);
-    let compiler = Compiler::new(without_signals()).unwrap();
-    let source = ModuleSource {
-        info: &module.info,
-        offsets: &module.offsets,
-        bytes: &module.bytes,
-        features: FEATURES,
-    };
-    let compiled = compiler.compile_function(&mut CompileScratch::default(), source, 2);
-    let error = compiled.unwrap_err().to_string();
-    assert!(error.contains("without signals"), "{error}");
+    let [without, with] = [false, true].map(|signals_based_traps| {
+        let tunables = Tunables { signals_based_traps, verifier: false, ..Tunables::default() };
+        compile(&module, tunables).remove(0)
+    });
+    assert!(without.traps.is_empty());
+    // What goes ahead has no position in the module, and then all is as it was.
+    assert_eq!(without.addresses[0], (0, None));
+    let start = without.addresses[1].0;
+    assert!((1..500).contains(&start), "{start}");
+    assert!(without.addresses.is_sorted_by_key(|address| address.0));
+    let end = |function: &CompiledFunction| function.addresses.last().unwrap().0 as usize;
+    assert_eq!(end(&without), without.code.len());
+    assert!(without.code.len() - start as usize >= with.code.len() / 2);
 }
