@@ -30,6 +30,12 @@ pub const MODES: &[Mode] = &[
             config.gc_stress(true);
         },
     },
+    Mode {
+        name: "baseline-cpu",
+        apply: |config| {
+            config.native_cpu(false);
+        },
+    },
 ];
 
 /// One script in this many is drawn.
