@@ -5,7 +5,8 @@ mod common;
 use std::mem;
 use std::os::unix::process::ExitStatusExt;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use common::child::{in_child, passed};
 use common::{load, prepare, store};
@@ -342,6 +343,82 @@ fn a_page_that_somebody_else_takes_away_for_a_moment_is_waited_for() {
         }
     });
     assert!(region.counters().claim_lost > 0, "{:?}", region.counters());
+}
+
+/// With a newcomer on top that leaves all signals open, a handler of the host's that touches the same memory must still not run
+/// between our claim and its publication: it would wait for the thread that it interrupts.
+#[test]
+fn signals_wait_while_another_handler_passes_a_fault_on() {
+    static BASE: AtomicUsize = AtomicUsize::new(0);
+    static AT: AtomicUsize = AtomicUsize::new(0);
+    static OURS: AtomicUsize = AtomicUsize::new(0);
+    static TICKS: AtomicUsize = AtomicUsize::new(0);
+    const SIZE: usize = 64 << 20;
+    type Action = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
+    extern "C" fn passes_on(signo: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        // SAFETY: the handler that was there before, which is ours.
+        let ours = unsafe { mem::transmute::<usize, Action>(OURS.load(Ordering::Relaxed)) };
+        ours(signo, info, context);
+    }
+    extern "C" fn ticks(_: i32) {
+        TICKS.fetch_add(1, Ordering::Relaxed);
+        let addr = BASE.load(Ordering::Relaxed) + AT.load(Ordering::Relaxed);
+        // SAFETY: inside the region.
+        unsafe { ptr::with_exposed_provenance::<u8>(addr).read_volatile() };
+    }
+    fn action(signo: i32, handler: usize, flags: i32) -> usize {
+        // SAFETY: all fields of a `sigaction` may be zero.
+        let (mut new, mut old): (libc::sigaction, libc::sigaction) = unsafe { mem::zeroed() };
+        new.sa_sigaction = handler;
+        new.sa_flags = flags | libc::SA_ONSTACK | libc::SA_RESTART;
+        // SAFETY: the handlers do what one may.
+        assert_eq!(unsafe { libc::sigaction(signo, &raw const new, &raw mut old) }, 0);
+        old.sa_sigaction
+    }
+    fn mask(how: i32) {
+        // SAFETY: all sets may be zero.
+        let mut set: libc::sigset_t = unsafe { mem::zeroed() };
+        // SAFETY: the set is writable, and the number is a signal's.
+        unsafe { libc::sigaddset(&raw mut set, libc::SIGALRM) };
+        // SAFETY: the set is valid.
+        assert_eq!(unsafe { libc::pthread_sigmask(how, &raw const set, ptr::null_mut()) }, 0);
+    }
+    let output = in_child("signals_wait_while_another_handler_passes_a_fault_on", || {
+        prepare();
+        let windows = 2 << 20..=2 << 20;
+        let region =
+            RegionOptions::new(SIZE).accessible(SIZE).fault_around(windows).build().unwrap();
+        BASE.store(region.base().expose_provenance(), Ordering::Relaxed);
+        let flags = libc::SA_SIGINFO | libc::SA_NODEFER;
+        for signo in [libc::SIGSEGV, libc::SIGBUS] {
+            OURS.store(action(signo, passes_on as *const () as usize, flags), Ordering::Relaxed);
+        }
+        action(libc::SIGALRM, ticks as *const () as usize, 0);
+        // SAFETY: takes nothing.
+        let toucher = unsafe { libc::pthread_self() };
+        std::thread::spawn(move || {
+            loop {
+                // SAFETY: that thread lives as long as the process, and has a handler for the signal.
+                unsafe { libc::pthread_kill(toucher, libc::SIGALRM) };
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        });
+        while TICKS.load(Ordering::Relaxed) < 2000 {
+            for at in (0..SIZE).step_by(2 << 20) {
+                AT.store(at, Ordering::Relaxed);
+                // SAFETY: inside the region.
+                unsafe { region.base().wrapping_add(at).write_volatile(1) };
+            }
+            // Not while this thread holds the lock, which is the host's own doing.
+            mask(libc::SIG_BLOCK);
+            region.discard(0..SIZE).unwrap();
+            mask(libc::SIG_UNBLOCK);
+        }
+        // Nothing touches the region when it is gone.
+        mask(libc::SIG_BLOCK);
+        0
+    });
+    passed(&output);
 }
 
 #[test]

@@ -48,10 +48,10 @@ pub(crate) static SIGNAL_ENTRIES: [SignalEntry; 8] = [
     signal_entry::<7>,
 ];
 
-/// Calls the handler with two arguments more: whether the kernel called this, and `ENTRY`.
+/// Calls the handler with two arguments more: whether the kernel called this for an action of ours, and `ENTRY`.
 ///
-/// The kernel's frame (`struct rt_sigframe`) is a return address and the context right behind it; who else calls passes a
-/// context that lies elsewhere.
+/// The kernel makes a handler return to the restorer of its action, and ours is nobody else's: when another handler calls
+/// this, also by a jump at its end, the return address is another.
 ///
 /// # Safety
 /// Called as a signal handler that was installed with `SA_SIGINFO` is.
@@ -66,15 +66,36 @@ unsafe extern "C" fn signal_entry<const ENTRY: usize>(
         "jmp 2f",
         ".ascii \"seqfault signal v1\"",
         "3: .long {next_handler} - 3b",
-        "2: lea rax, [rsp + 8]",
+        "2: lea rax, [rip + {restorer}]",
+        "inc rax",
         "xor ecx, ecx",
-        "cmp rax, rdx",
+        "cmp rax, [rsp]",
         "sete cl",
         "mov r8d, {entry}",
         "jmp {handler}",
         entry = const ENTRY,
         handler = sym crate::signal::handler,
         next_handler = sym crate::signal::next_handler,
+        restorer = sym restorer,
+    )
+}
+
+/// Where our handler returns to: back to what the signal interrupted.
+pub(crate) fn signal_restorer() -> extern "C" fn() {
+    let addr = restorer as *const () as usize + 1;
+    // SAFETY: the code behind the first instruction of `restorer`, which the kernel has handlers return to.
+    unsafe { std::mem::transmute::<usize, extern "C" fn()>(addr) }
+}
+
+/// `nop`, then `mov rax, SYS_rt_sigreturn; syscall` in the very bytes that debuggers and unwinders know. They look at the
+/// byte before a return address for the function it is in: the `nop` is in none.
+#[unsafe(naked)]
+unsafe extern "C" fn restorer() {
+    std::arch::naked_asm!(
+        "nop",
+        ".byte 0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00",
+        ".byte 0x0f, 0x05",
+        "ud2",
     )
 }
 

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use super::placing::Placing;
 use super::predecessors::{self, Chain, same};
 use super::{Hook, SIGNALS, copies, newcomer};
-use crate::arch::SIGNAL_ENTRIES;
+use crate::arch::{self, SIGNAL_ENTRIES};
 use crate::error::{Error, Result};
 use crate::stack;
+use crate::sys::{KernelAction, SA_RESTORER};
 
 /// What to do about another handler in the place of ours: one that a crash reporter, a language runtime or a
 /// sanitizer installed after us. It would get the first touches of pages, and the process would die at the next.
@@ -188,7 +189,10 @@ fn reaches_us(at: usize, top: &libc::sigaction) -> bool {
     if ON_TOP[at].load(Ordering::Relaxed) != entry {
         ON_TOP[at].store(entry, Ordering::Relaxed);
     }
+    // The C library puts its own restorer where it puts an action back.
+    let restorer = top.sa_restorer.map(|restorer| restorer as usize);
     top.sa_flags & (OUR_FLAGS | FOREIGN_FLAGS) == OUR_FLAGS
+        && restorer == Some(arch::signal_restorer() as usize)
 }
 
 /// Which of our entry points it is, if one.
@@ -203,29 +207,28 @@ pub(super) fn entry_at(addr: usize) -> Option<usize> {
 
 /// What is installed for `signo`.
 fn ask(signo: i32) -> std::result::Result<libc::sigaction, i32> {
-    exchange(signo, ptr::null())
+    exchange(signo, None)
 }
 
 /// Installs `new`; what it replaces.
 fn replace(signo: i32, new: &libc::sigaction) -> std::result::Result<libc::sigaction, i32> {
-    exchange(signo, new)
+    exchange(signo, Some(new))
 }
 
-fn exchange(signo: i32, new: *const libc::sigaction) -> std::result::Result<libc::sigaction, i32> {
-    // SAFETY: all fields of a `sigaction` may be zero.
-    let mut old: libc::sigaction = unsafe { mem::zeroed() };
-    // SAFETY: null only asks; an action comes from `our_action`, and that handler keeps to what is allowed in one.
-    match unsafe { libc::sigaction(signo, new, &raw mut old) } {
-        0 => Ok(old),
-        _ => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)),
-    }
+fn exchange(
+    signo: i32,
+    new: Option<&libc::sigaction>,
+) -> std::result::Result<libc::sigaction, i32> {
+    // SAFETY: an action comes from `our_action`, and that handler keeps to what is allowed in one.
+    unsafe { KernelAction::exchange(signo, new) }
 }
 
 fn our_action(entry: usize) -> libc::sigaction {
     // SAFETY: all fields of a `sigaction` may be zero.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
     action.sa_sigaction = SIGNAL_ENTRIES[entry] as *const () as usize;
-    action.sa_flags = OUR_FLAGS;
+    action.sa_flags = OUR_FLAGS | SA_RESTORER;
+    action.sa_restorer = Some(arch::signal_restorer());
     // SAFETY: the set is writable. All signals wait while the handler runs.
     unsafe { libc::sigfillset(&raw mut action.sa_mask) };
     action

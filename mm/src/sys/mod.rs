@@ -3,6 +3,7 @@
 //! [`Sys`] is what the pagers need. `linux` does it; tests have a fake beside it that keeps page tables of its own and
 //! can fail its n-th call. Everything in the trait is async-signal-safe.
 
+mod action;
 #[cfg(test)]
 mod fake;
 mod fork;
@@ -11,6 +12,7 @@ pub(crate) mod inject;
 mod linux;
 mod uffd;
 
+pub(crate) use action::{KernelAction, SA_RESTORER};
 #[cfg(test)]
 pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
 pub(crate) use fork::{at_fork, close_hole, empty_in_children};
