@@ -11,6 +11,7 @@ use seqfault::{
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Allocations of fewer bytes are not refused.
 const SMALLEST: usize = 512;
@@ -81,6 +82,13 @@ unsafe impl GlobalAlloc for Failing {
 #[global_allocator]
 static ALLOCATOR: Failing = Failing;
 
+/// Keeps the other tests of this process waiting: what the process has in common keeps allocations
+/// of one thread for the next.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What a run came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -134,6 +142,7 @@ fn linker(engine: &Engine) -> Linker<()> {
 
 #[test]
 fn instantiation() {
+    let _alone = alone();
     let engine = Engine::default();
     let repeat = |count: usize, text: &str| text.repeat(count);
     let text = format!(
@@ -164,6 +173,7 @@ fn instantiation() {
 
 #[test]
 fn tables() {
+    let _alone = alone();
     let engine = Engine::default();
     let module = Module::new(
         &engine,
@@ -191,6 +201,7 @@ fn tables() {
 
 #[test]
 fn memories() {
+    let _alone = alone();
     let engine = Engine::default();
     let module = Module::new(
         &engine,
@@ -220,6 +231,7 @@ fn memories() {
 
 #[test]
 fn objects_and_collections() {
+    let _alone = alone();
     for stress in [false, true] {
         let engine = Engine::new(Config::new().gc_stress(stress)).unwrap();
         let module = Module::new(
@@ -254,6 +266,7 @@ fn objects_and_collections() {
 
 #[test]
 fn calls_traps_and_exceptions() {
+    let _alone = alone();
     let engine = Engine::new(Config::new().max_backtrace_frames(1_000)).unwrap();
     let params = "i64 ".repeat(900);
     let values = "(i64.const 5)".repeat(900);
@@ -292,6 +305,7 @@ fn calls_traps_and_exceptions() {
 
 #[test]
 fn references_that_the_host_holds() {
+    let _alone = alone();
     let engine = Engine::default();
     sweep(&engine, |store| {
         let held = (|| {
