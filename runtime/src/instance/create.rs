@@ -63,19 +63,14 @@ pub(super) unsafe fn instantiate(
 /// Takes back an instance whose globals and tables could not all be made: the last of the store,
 /// unless the embedder has made others when it was asked whether to interrupt. Then it stays unused.
 ///
-/// Nobody else can have its objects, but they are there until the next collection, which needs their
-/// types.
+/// Nobody else can have its objects, and nothing looks at them again: a collection visits what roots lead
+/// to, and tables, which stay, are emptied. So their types may go before them.
 fn abandon(store: &mut StoreOpaque, instance: *const InstanceData) {
     // SAFETY: the store's own, which is not touched before it is taken back.
     let (module, tables) = unsafe { ((*instance).module().clone(), (*instance).all_tables()) };
     let info = module.info();
     for table in tables.into_iter().skip(info.num_imported_tables) {
         store.table_mut(table).elements_mut().fill(0);
-    }
-    // Without them, or memory to note them, the instance stays.
-    let types = (0..info.types.len() as u32).map(|index| module.registered_type(index));
-    if info.types.has_objects() && store.try_keep_types(types).is_err() {
-        return;
     }
     store.remove_last_instance(instance);
 }

@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::vm::{self, Activation, Shared};
 use seqfault_jit::vm::{VMStoreContext, VMTag};
 use std::any::{Any, TypeId};
-use std::collections::{HashMap, TryReserveError};
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -389,20 +389,6 @@ impl StoreOpaque {
     pub(crate) fn keep_type(&mut self, ty: &RegisteredType) {
         assert!(self.engine.types().owns(ty), "a type used with another engine than its own");
         self.gc_types.entry(ty.id()).or_insert_with(|| ty.clone());
-    }
-
-    /// The same for several types, all of them or none.
-    ///
-    /// # Errors
-    ///
-    /// When the system has no memory to note them.
-    pub(crate) fn try_keep_types<'t>(
-        &mut self,
-        types: impl ExactSizeIterator<Item = &'t RegisteredType>,
-    ) -> Result<(), TryReserveError> {
-        self.gc_types.try_reserve(types.len())?;
-        types.for_each(|ty| self.keep_type(ty));
-        Ok(())
     }
 
     /// Calls `visit` with every place outside of the heap that holds a reference into it.
