@@ -1,4 +1,4 @@
-//! The last words of a process whose signal handler met a state that must not be.
+//! The last message of a process whose signal handler met an impossible state.
 //!
 //! Nothing here allocates, locks, unwinds or formats: it may run on any thread in any state.
 

@@ -1,15 +1,15 @@
-//! Accesses by the host where none may fault ([`PagerKind::Demand`](crate::PagerKind::Demand)): they are looked up in the
-//! VMAs first, instead of being stopped by a signal.
+//! Accesses by the host to regions whose accesses never fault ([`PagerKind::Demand`](crate::PagerKind::Demand)): they
+//! are checked against the VMAs first, instead of being stopped by a signal.
 //!
-//! What was found out must stay true while the bytes are copied. So these accesses share a lock, which whoever takes
-//! rights away has for itself. Regions whose accesses fault do without: there the processor looks, at each byte.
+//! The answer must stay true while the bytes are copied. So these accesses share a lock, and operations that take
+//! rights away hold it exclusively. Regions whose accesses fault need no such lock: the processor checks each byte.
 
 use std::sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::space::{PAGE, PageRange};
 use crate::{Access, Fault, Region};
 
-/// As long as it lives, no right is taken away in a region. Nothing is needed for regions whose accesses fault.
+/// While it lives, no operation takes rights away in a region. `None` for regions whose accesses fault.
 pub(crate) type Admitted<'a> = Option<RwLockReadGuard<'a, ()>>;
 
 impl Region {
@@ -28,13 +28,14 @@ impl Region {
         Ok(shared)
     }
 
-    /// As [`admit`](Self::admit), of a copy from one region to another, or within one.
+    /// As [`admit`](Self::admit), for a copy from one region to another, or within one.
     pub(crate) fn admit_copy<'a>(
         dst: (&'a Self, usize),
         src: (&'a Self, usize),
         len: usize,
     ) -> Result<[Admitted<'a>; 2], Fault> {
-        // In one order always, and once if they are the same: who waits for a lock may keep others from sharing it.
+        // Always in the same order, and only once if both are the same region: a waiting writer may keep new readers
+        // out.
         let [first, second] =
             if dst.0.base <= src.0.base { [dst.0, src.0] } else { [src.0, dst.0] };
         let same = first.base == second.base;
@@ -44,7 +45,7 @@ impl Region {
         Ok(shared)
     }
 
-    /// Waits for admitted accesses, and keeps new ones out.
+    /// Waits for admitted accesses to end, and keeps new ones out.
     pub(crate) fn exclude_admitted(&self) -> Option<RwLockWriteGuard<'_, ()>> {
         let alone = || self.admitting.write().unwrap_or_else(PoisonError::into_inner);
         (!self.faults).then(alone)

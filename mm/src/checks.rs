@@ -1,31 +1,31 @@
-//! The second looks of a fault that goes without a lock: what was read is held against what is now.
+//! The second looks of a lock-free fault: they compare what the fault has read with the present state.
 //!
-//! Each of them is what makes a step of the protocol right. `space` names `super::checks`, so that the model tests can
-//! compile it with a check left out, and must then see the model checker find the bug that this makes.
+//! Each of them makes a step of the protocol right. The files in `space` refer to them as `super::checks`, so that the
+//! model tests can compile `space` with one check left out; the model checker must then find the resulting bug.
 
 use super::space::{Abort, Extent, Geometry, PageRange, Seen, SeqCount, Space, Vma};
 
-/// Whether `vma`, found for an access in `space`, is of that space: it may be in use elsewhere by now.
+/// Whether `vma`, found for an access in `space`, belongs to that space. By now another space may use it.
 #[inline(always)]
 pub(crate) fn is_of(vma: &Vma, space: &Space) -> bool {
     vma.owner() == space.address()
 }
 
-/// Whether what was read of `vma` since `bounds` is no mixture, so that an access may be denied for it.
+/// Whether what was read of `vma` since `bounds` is consistent, so that an access may be denied on account of it.
 #[inline(always)]
 pub(crate) fn is_whole(vma: &Vma, bounds: Seen) -> bool {
     !vma.bounds.retry(bounds)
 }
 
-/// Whether `space` is still where it was. Asked under the count of the pages, which covers the answer from then on.
+/// Whether `space` is still where it was. Asked under the `pages` count, which covers the answer from then on.
 #[inline(always)]
 pub(crate) fn is_still_at(space: &Space, geometry: Geometry) -> bool {
     space.geometry() == geometry
 }
 
-/// Under the claim on `claimed`: whether all that led to it is still true. The caller has just passed its fence.
+/// Whether everything that led to the claim on `claimed` is still true. The caller has just passed its fence.
 ///
-/// `pages` is the count that covers the pages, `vma` the VMA as it was found.
+/// `pages` is the count that covers the pages; `vma` is the VMA as it was found.
 #[inline(always)]
 pub(crate) fn recheck(
     space: &Space,
@@ -43,7 +43,7 @@ pub(crate) fn recheck(
     Ok(())
 }
 
-/// The bounds moved, the pages did not: go on if what the fault is about to do is still right.
+/// The bounds have moved but the pages have not: the fault may continue if what it is about to do is still right.
 fn recheck_moved(
     space: &Space,
     vma: &Vma,

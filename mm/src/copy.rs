@@ -1,9 +1,9 @@
 //! Copies to and from guest memory that may fault, like the kernel's `copy_from_user`.
 //!
-//! The routines are assembly with a known range of program counters (`arch`). A fault inside them that a page resolves
-//! is like any other; one that is denied makes the routine return [`Stop`] instead of ending the process. No Rust
-//! reference to guest memory is ever formed, and other threads may write it meanwhile: the bytes are then a mixture,
-//! as they would be for the processor.
+//! The routines are assembly in a known range of program counters (`arch`). If a page resolves a fault inside them, it
+//! is a fault like any other. If the access is denied, the routine returns [`Stop`] and the process goes on. No Rust
+//! reference to guest memory is ever formed. Other threads may write the memory during the copy; the bytes are then a
+//! mixture of old and new, as they would be for the processor.
 
 use libc::ucontext_t;
 
@@ -22,7 +22,7 @@ pub(crate) struct Stop {
 /// Copies `len` bytes upwards.
 ///
 /// # Safety
-/// 1. Each range is inside an object that the caller may access so, or inside a region.
+/// 1. Each range is inside an object that the caller may access in this way, or inside a region.
 /// 2. If the ranges overlap, `dst` is not above `src`.
 pub(crate) unsafe fn forward(dst: *mut u8, src: *const u8, len: usize) -> Result<(), Stop> {
     // SAFETY: 1 and 2 are the routine's own conditions.
@@ -48,8 +48,8 @@ pub(crate) unsafe fn fill(dst: *mut u8, byte: u8, len: usize) -> Result<(), Stop
     verdict(unsafe { arch::seqfault_mm_fill(dst, u64::from(byte), len) })
 }
 
-/// Loads 4 bytes at once: other threads' stores are seen whole or not at all. x86-64 gives every such load the
-/// order of `Acquire`.
+/// Loads 4 bytes at once: other threads' stores are seen whole or not at all. On x86-64 every such load has the
+/// ordering `Acquire`.
 ///
 /// # Safety
 /// The bytes are inside a region, and aligned.
@@ -71,7 +71,7 @@ pub(crate) unsafe fn load_u64(src: *const u64) -> Result<u64, Stop> {
     Ok(value)
 }
 
-/// In the handler: makes the interrupted copy, if it is one, return the fault.
+/// In the handler: if the signal interrupted a copy, makes it return the fault.
 pub(crate) fn stop(context: &mut ucontext_t, fault: &Fault) -> bool {
     let ours = arch::in_copy(arch::pc(context));
     if ours {

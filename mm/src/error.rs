@@ -5,7 +5,8 @@ use crate::sys::SysError;
 /// Result of an operation on a region.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// Why an operation on a region, or the set-up of signals, failed. The region is as it was, or as the operation says.
+/// Why an operation on a region, or the set-up of signals, failed. The region is unchanged, unless the operation says
+/// otherwise.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,7 +15,7 @@ pub enum Error {
     System {
         /// The call, by the name of its man page.
         call: &'static str,
-        /// What it said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The size is larger than what the region was built for.
@@ -52,7 +53,7 @@ pub enum Error {
         /// Why not.
         reason: std::io::Error,
     },
-    /// The pager keeps no account of what is resident, so that it can limit nothing.
+    /// The pager does not count resident pages, so it cannot limit them.
     #[error(
         "the pager {pager:?} cannot limit what is resident: leave the limit out, or take another pager"
     )]
@@ -65,7 +66,7 @@ pub enum Error {
         "the region belongs to the process that forked this one; a child makes regions of its own"
     )]
     Inherited,
-    /// Somebody installed a signal handler over ours, which is to stay: first touches of pages would not reach us.
+    /// Another signal handler was installed over ours and is to stay: first touches of pages would not reach us.
     #[error(
         "the handler of {signal} was replaced by {by}, which would get the faults of this library and end the \
          process: install it before the first engine or region is made, or let its place be taken back"
@@ -115,7 +116,7 @@ pub enum FaultKind {
     Inherited,
 }
 
-/// An access that is not possible: decided, validated, final.
+/// An access that is not possible. The answer is final: it was decided on a validated snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("access at offset {offset:#x}: {kind:?}")]
 #[non_exhaustive]

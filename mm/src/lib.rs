@@ -1,9 +1,9 @@
 //! Address space whose first touches are resolved in user space, on the faulting thread, speculatively.
 //!
-//! A [`Region`] is a reservation of address space. Its pages come when they are touched: the touch raises a signal, the
-//! handler finds the region and its VMA *without a lock*, checks what it read by sequence counts, claims the pages,
-//! checks again, and commits them, while other threads grow, discard and protect the same region. When the counts
-//! say that something moved, the fault falls back to the same steps under the region's lock.
+//! A [`Region`] is a reservation of address space. Its pages come when they are touched. The touch raises a signal; the
+//! handler finds the region and its VMA *without a lock*, validates what it has read by sequence counts, claims the
+//! pages, checks again, and commits them. Meanwhile other threads may grow, discard and protect the same region. When
+//! the counts show that something has moved, the fault falls back to the same steps under the region's lock.
 //!
 //! The idea is the kernel's speculative page fault; what a user-space library adds is that it knows the bounds, the
 //! contents and the intent of every region. Nothing here knows what the memory is for: a language runtime, a database
@@ -59,10 +59,10 @@ pub use stack::{prepare_thread, stack_bounds};
 
 /// Bytes in a host page: the unit of `discard`, `protect` and of accessible lengths.
 pub const PAGE_SIZE: usize = space::PAGE;
-/// Bytes in a granule: the unit that maximum sizes are rounded up to, and what the first fault of a thread brings.
+/// Bytes in a granule: maximum sizes are rounded up to it, and the first fault of a thread brings one.
 pub const GRANULE_SIZE: usize = space::PAGE * space::GRANULE_PAGES;
 
-/// How memory is touched.
+/// A kind of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// A load.
@@ -71,7 +71,7 @@ pub enum Access {
     Write,
 }
 
-/// What a range allows.
+/// Which accesses a range allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protection {
     /// Every access is denied; contents stay.
@@ -82,7 +82,7 @@ pub enum Protection {
     ReadWrite,
 }
 
-/// What all regions of this process counted, those gone included.
+/// The sum of the counters of all regions of this process, including those that are gone.
 pub fn counters() -> Counters {
     record::counters()
 }

@@ -4,12 +4,12 @@
 //! writer lock  <  bounds  <  bounds, nested (the next neighbour)  <  pages  <  structure
 //! ```
 //!
-//! A thread may take what is to the right of all that it holds, nothing else; and counts only under the writer lock,
-//! which is what makes their writer the only one. Everything else could deadlock (two writers that wait for each
-//! other's claims or locks) or turn a count even in mid-write. Sections that mark many counts at once use the `raw`
-//! variants, which are not checked: they take them in address order by construction.
+//! A thread may take what is to the right of everything that it holds, and nothing else. Counts may be written only
+//! under the writer lock, so that each has a single writer. Another order could deadlock (two writers that wait for
+//! each other's claims or locks) or turn a count even in mid-write. Sections that mark many counts at once use the
+//! `raw` variants, which are not checked: they take the counts in address order by construction.
 //!
-//! What a thread holds is a set of bits in a thread-local word without destructor: usable in a signal handler.
+//! What a thread holds is a set of bits in a thread-local word without destructor, which a signal handler may use.
 
 use std::cell::Cell;
 
@@ -50,7 +50,7 @@ pub(crate) fn acquire(level: Level) {
     }
 }
 
-/// Notes that it is given back.
+/// Notes that the calling thread releases it.
 #[inline]
 pub(crate) fn release(level: Level) {
     if cfg!(debug_assertions) {

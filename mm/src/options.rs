@@ -1,4 +1,4 @@
-//! `RegionOptions`: what a region is to be.
+//! `RegionOptions`: what a region is to be like.
 
 use crate::error::{Error, Result};
 use crate::primitive::MAX_SHARDS;
@@ -39,7 +39,8 @@ impl RegionOptions {
         }
     }
 
-    /// Reserves `bytes` more behind the maximum, never accessible: accesses there are faults of this region.
+    /// Reserves `bytes` more behind the maximum, which never become accessible: accesses there are faults of this
+    /// region.
     #[must_use]
     pub fn guard(self, bytes: usize) -> Self {
         Self { guard: bytes, ..self }
@@ -51,35 +52,35 @@ impl RegionOptions {
         Self { accessible: bytes, ..self }
     }
 
-    /// How pages come (default: [`PagerKind::Auto`]).
+    /// How pages are made present (default: [`PagerKind::Auto`]).
     #[must_use]
     pub fn pager(self, pager: PagerKind) -> Self {
         Self { pager, ..self }
     }
 
-    /// At most so many bytes are ever resident; a touch beyond is denied (default: no limit). Not with
+    /// Limits how many bytes may be resident; a touch beyond the limit is denied (default: no limit). Refused with
     /// [`PagerKind::Demand`].
     #[must_use]
     pub fn resident_limit(self, bytes: Option<usize>) -> Self {
         Self { resident_limit: bytes, ..self }
     }
 
-    /// Whether faults try without the lock first (default: they do).
+    /// Whether faults are tried without the lock first (default: yes).
     #[must_use]
     pub fn speculation(self, on: bool) -> Self {
         Self { speculation: on, ..self }
     }
 
-    /// How many sequence counts the page states have (default 256, the most; rounded up to a power of two). One is the
-    /// classic design: every discard aborts every speculative fault.
+    /// How many sequence counts cover the page states (default and maximum: 256; rounded up to a power of two). With
+    /// one count, the classic design, every discard aborts every speculative fault.
     #[must_use]
     pub fn shards(self, count: usize) -> Self {
         Self { shards: count, ..self }
     }
 
-    /// How many bytes a fault brings at least, and at most when faults follow each other; rounded up to powers of two
-    /// from 4 KiB to 2 MiB (default: from 16 KiB where a fault brings the pages themselves, from 64 KiB where it only
-    /// allows the system to, and up to 2 MiB).
+    /// How many bytes a fault brings: at least the start of the range, and at most its end, when faults follow each
+    /// other. Rounded up to powers of two from 4 KiB to 2 MiB. Default: from 16 KiB with pagers that bring the pages
+    /// themselves, from 64 KiB with those that only make them accessible, and up to 2 MiB.
     #[must_use]
     pub fn fault_around(self, bytes: RangeInclusive<usize>) -> Self {
         let windows =
@@ -87,8 +88,8 @@ impl RegionOptions {
         Self { windows: Some(windows), ..self }
     }
 
-    /// What to do when somebody else's handler is found in the place of ours (default: take it back). Looking takes a
-    /// microsecond; [`DisplacedHandlers::Ignore`] is for callers that [`check`](crate::signal::check) themselves.
+    /// What to do when another handler is found in the place of ours (default: take the place back). The check takes a
+    /// microsecond; [`DisplacedHandlers::Ignore`] is for callers that call [`check`](crate::signal::check) themselves.
     #[must_use]
     pub fn displaced_handlers(self, displaced: DisplacedHandlers) -> Self {
         Self { displaced, ..self }
@@ -97,9 +98,9 @@ impl RegionOptions {
     /// Reserves the address space.
     ///
     /// # Errors
-    /// When the sizes fit no address space, the accessible length exceeds the maximum or is not a multiple of the page
-    /// size, the pager is not to be had or cannot limit what is resident though it is to, a handler of ours was displaced
-    /// and is to stay so, or the system refuses the reservation.
+    /// When the sizes do not fit the address space; when the accessible length exceeds the maximum or is not a multiple
+    /// of the page size; when the pager is not available, or cannot enforce the resident limit; when a handler of ours
+    /// was displaced and is not to be put back; or when the system refuses the reservation.
     pub fn build(&self) -> Result<Region> {
         let host = rustix::param::page_size();
         if host != PAGE {
@@ -120,7 +121,8 @@ impl RegionOptions {
             .ok_or_else(too_large)?;
 
         let (kind, base) = match self.place(kind, maximum, total) {
-            // A page table or a mapping too few, or a filter that lets one call through and not the next.
+            // The kernel may lack memory for a page table, or a mapping; or a filter allows one call and denies the
+            // next.
             Err(Error::System { .. })
                 if self.pager == PagerKind::Auto && kind != PagerKind::Protect =>
             {
@@ -142,7 +144,7 @@ impl RegionOptions {
             &process.pool,
         );
         registry::insert(base, total, record);
-        // From here on dropping the region cleans up.
+        // From here on, dropping the region cleans up.
         let region = Region::adopt(record, base, maximum, total);
         region.grow(self.accessible)?;
         Ok(region)

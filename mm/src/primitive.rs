@@ -1,14 +1,14 @@
-//! Every atomic, fence and wait of the lock-free part comes from here.
+//! All atomics, fences and waits of the lock-free part.
 //!
-//! `space` (and all below it) names `super::primitive` only, so that the model tests can compile the same files a
-//! second time against loom's atomics. The fences are named ([`Fence`]): a test takes one away at a time and must
-//! see the model checker find the bug that this makes.
+//! `space` and its submodules refer only to `super::primitive`, so that the model tests can compile the same files a
+//! second time against loom's atomics. The fences have names ([`Fence`]): a test removes one at a time, and the model
+//! checker must find the resulting bug.
 
 use rustix::thread::{Timespec, futex};
 use std::sync::atomic::AtomicU32;
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-/// A number that orders nothing: statistics, patterns, settings. The model checker need not look at it.
+/// Numbers that order nothing: statistics, patterns, settings. The model checker need not see them.
 pub(crate) use std::sync::atomic::{
     AtomicBool as PlainBool, AtomicU64 as PlainU64, AtomicUsize as PlainUsize,
 };
@@ -17,7 +17,7 @@ pub(crate) use crate::lock_order::{self, Level};
 
 /// Sequence counts for page states in one space, at most.
 pub(crate) const MAX_SHARDS: usize = 256;
-/// Copies of the counters and fault patterns in one space, so that threads do not share a line.
+/// Lanes: copies of the counters and fault patterns in one space, so that threads do not share a cache line.
 pub(crate) const LANES: usize = 4;
 /// VMAs that fit the table inside a space; larger tables come from the pool.
 pub(crate) const INLINE_VMAS: usize = 8;
@@ -42,8 +42,8 @@ pub(crate) fn fence(_name: Fence, order: Ordering) {
     std::sync::atomic::fence(order);
 }
 
-/// One round of waiting for another thread: spins at first, then gives the processor away, and in the end sleeps, for that
-/// thread may have a lower priority, or be stopped.
+/// One round of waiting for another thread: spins at first, then yields the processor, and in the end sleeps, because
+/// the other thread may have a lower priority or be stopped.
 ///
 /// Safe in a signal handler.
 pub(crate) fn relax(round: u32) {
@@ -53,13 +53,14 @@ pub(crate) fn relax(round: u32) {
         _ => {
             let nap =
                 Timespec { tv_sec: 0, tv_nsec: if round < 4096 { 50_000 } else { 1_000_000 } };
-            // An interruption is as good as a nap.
+            // If a signal ends the sleep early, the caller's loop looks again.
             let _ = rustix::thread::nanosleep(&nap);
         }
     }
 }
 
-/// Waits until no bit of `mask` is set in `word`, and sees then what was done before they were cleared.
+/// Waits until no bit of `mask` is set in `word`. The caller then sees everything that was done before the bits were
+/// cleared.
 pub(crate) fn wait_until_clear(word: &AtomicU64, mask: u64) {
     let mut round = 0;
     while word.load(Ordering::Acquire) & mask != 0 {
@@ -68,13 +69,13 @@ pub(crate) fn wait_until_clear(word: &AtomicU64, mask: u64) {
     }
 }
 
-/// Zeroed words whose pages the system gives lazily.
+/// Zeroed words; the system allocates their pages when they are touched.
 pub(crate) fn zeroed_words(count: usize) -> Box<[AtomicU64]> {
     // SAFETY: an `AtomicU64` of zero bits is a valid one.
     unsafe { Box::<[AtomicU64]>::new_zeroed_slice(count).assume_init() }
 }
 
-/// This thread's lane. Plain thread-local word without destructor: safe in a signal handler.
+/// The calling thread's lane, in a thread-local word without destructor: safe in a signal handler.
 pub(crate) fn lane() -> usize {
     use std::cell::Cell;
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -89,8 +90,8 @@ pub(crate) fn lane() -> usize {
     })
 }
 
-/// The calling thread, as a number that is never zero: where a thread-local of its own lies. (The kernel's number would be
-/// another one after a fork.)
+/// A number that identifies the calling thread and is never zero: the address of a thread-local of its own. (The
+/// kernel's thread id would change in a fork.)
 fn this_thread() -> usize {
     thread_local! {
         static HERE: u8 = const { 0 };
@@ -98,8 +99,8 @@ fn this_thread() -> usize {
     HERE.with(|here| std::ptr::from_ref(here).addr())
 }
 
-/// A lock that may be taken in a signal handler: no allocation, no thread-local destructor, and a thread that waits
-/// for itself is told instead of hanging.
+/// A lock that may be taken in a signal handler: no allocation, and no thread-local destructor. A thread that would
+/// wait for itself ends the process with a message instead of hanging.
 ///
 /// `state` is 0 (free), 1 (held) or 2 (held, somebody may sleep).
 pub(crate) struct Lock {
@@ -115,8 +116,8 @@ impl Lock {
 
     /// Takes the lock, sleeping while another thread holds it.
     ///
-    /// A caller that holds it already is a bug in this crate (a writer touched guest memory inside its section): the
-    /// process ends with a message, because a signal handler can neither return nor unwind from that.
+    /// If the calling thread already holds the lock, that is a bug in this crate (a writer touched guest memory inside
+    /// its section). The process ends with a message, because a signal handler can neither return nor unwind from that.
     pub(crate) fn lock(&self) -> LockGuard<'_> {
         let me = this_thread();
         if self.owner.load(Ordering::Relaxed) == me {
@@ -144,7 +145,7 @@ impl Lock {
             std::hint::spin_loop();
         }
         while self.state.swap(2, Ordering::Acquire) != 0 {
-            // An error means "not 2 any more" or an interruption: look again.
+            // An error means that the value is not 2 any more, or an interruption: look again.
             let _ = futex::wait(&self.state, futex::Flags::PRIVATE, 2, None);
         }
     }

@@ -1,13 +1,13 @@
-//! What belongs to one process and is not inherited: after a fork the child starts with none of it.
+//! What belongs to one process and is not inherited: after a fork the child starts without it.
 //!
-//! A userfaultfd survives a fork, but goes on to mean the parent's address space; locks may be held by threads that the
-//! child does not have; a reservation's VMAs and page states are true of the parent's mappings only. So all that regions are
-//! made of hangs on one [`Process`], and the pointer to it lies in a page that the kernel empties in every child, however
-//! that was made. A child that finds no `Process` makes one of its own: new descriptor, new locks, new records. What its
-//! parent made is *inherited*: it is told apart by the pointer ([`Record::is_inherited`]), and never
-//! used, locked or given back. `docs/fork.md` tells what a child may do.
+//! A userfaultfd survives a fork but still refers to the parent's address space. Locks may be held by threads that the
+//! child does not have. VMAs and page states describe the parent's mappings only. So everything that regions are made
+//! of belongs to a [`Process`]. The pointer to it is in a page that the kernel zeroes in every child, however the child
+//! was made. A child that finds no `Process` makes its own: new descriptor, new locks, new records. What its parent
+//! made is *inherited*. It is recognised by the pointer ([`Record::is_inherited`]), and is never used, locked or given
+//! back. `docs/fork.md` tells what a child may do.
 //!
-//! A child by `vfork`, or by whatever else shares the address space, is the same process here, and right to be.
+//! A child by `vfork`, or by another call that shares the address space, counts as the same process, which is right.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -18,7 +18,7 @@ use crate::space::Pool;
 use crate::sys::{self, Parked, Userfault};
 use crate::{PAGE_SIZE, registry};
 
-/// What one process has for its regions. Made once in each process, never freed.
+/// What a process has for its regions. Made once in each process, never freed.
 pub(crate) struct Process {
     /// Storage of all spaces.
     pub(crate) pool: Pool,
@@ -26,11 +26,11 @@ pub(crate) struct Process {
     pub(crate) records: Records,
     /// The descriptor of the `Uffd` pager.
     pub(crate) userfault: Userfault,
-    /// Reservations still to be given back.
+    /// Reservations that are still to be given back.
     pub(crate) parked: Parked,
 }
 
-/// A pointer alone in a page, so that the kernel can empty it for children.
+/// A page that holds only a pointer, so that the kernel can zero it for children.
 #[repr(C, align(4096))]
 struct Lonely {
     process: AtomicPtr<Process>,
@@ -44,27 +44,27 @@ static CURRENT: Lonely = Lonely {
     _rest: [0; PAGE_SIZE - size_of::<AtomicPtr<Process>>()],
 };
 
-/// What was current when the last fork began; unlike `CURRENT`, the child still has it.
+/// The value of `CURRENT` when the last fork began; unlike `CURRENT`, it is not cleared in the child.
 static FORKING: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
 
-/// This process's, if it has one: async-signal-safe.
+/// The calling process's `Process`, if it has made one. Async-signal-safe.
 pub(crate) fn get() -> Option<&'static Process> {
     // Acquire pairs with the Release in `make`.
     // SAFETY: null or leaked by `make`.
     unsafe { CURRENT.process.load(Ordering::Acquire).as_ref() }
 }
 
-/// This process's.
+/// The calling process's `Process`; made if there is none.
 ///
 /// # Errors
-/// When the system refuses to tell children apart.
+/// When the system cannot tell a child apart from its parent.
 pub(crate) fn current() -> Result<&'static Process> {
     get().map_or_else(make, Ok)
 }
 
-/// Whether `process` is another one than the caller's: an ancestor of it. One load; async-signal-safe.
+/// Whether `process` is not the caller's but an ancestor's. One load; async-signal-safe.
 pub(crate) fn is_another(process: &Process) -> bool {
-    // Relaxed: a thread that was given something of this process's is later than the store of the pointer.
+    // Relaxed: a thread that was given something of this process started after the pointer was stored.
     !ptr::eq(process, CURRENT.process.load(Ordering::Relaxed))
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn is_another(process: &Process) -> bool {
 fn make() -> Result<&'static Process> {
     sys::empty_in_children((&raw const CURRENT).addr(), PAGE_SIZE)?;
     sys::at_fork(before_fork, in_child)?;
-    // After a fork that `in_child` has not seen: what is made from now on stays away from what is inherited.
+    // After a fork that `in_child` has not seen: keeps new mappings away from the addresses of inherited regions.
     registry::runs(Record::is_inherited).for_each(|(base, len)| sys::close_hole(base, len, false));
     let new = Box::into_raw(Box::new(Process {
         pool: Pool::new(),
@@ -95,21 +95,23 @@ fn make() -> Result<&'static Process> {
     Ok(unsafe { &*process })
 }
 
-/// In the parent, before it forks by the C library.
+/// In the parent, before the C library's `fork`.
 extern "C" fn before_fork() {
     FORKING.store(CURRENT.process.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
-/// In the child, before `fork` returns: async-signal-safe, and no lock, for any may be held by a thread that is not here.
+/// In the child, before `fork` returns. Async-signal-safe. It takes no lock, since a thread that does not exist here
+/// may hold it.
 extern "C" fn in_child() {
     let forking = FORKING.load(Ordering::Relaxed);
     // SAFETY: null or leaked by `make`.
     let Some(parents) = (unsafe { forking.as_ref() }) else { return };
-    // Where the kernel does not empty the page.
+    // For kernels that do not zero the page.
     CURRENT.process.store(ptr::null_mut(), Ordering::Relaxed);
-    // The way into the parent's memory.
+    // The descriptor would give access to the parent's memory.
     parents.userfault.close_inherited();
-    // The kernel left the parent's reservations out. Nothing else shall come to lie where an inherited pointer leads.
+    // The kernel has left out the parent's reservations. Nothing else may be placed where an inherited pointer points
+    // to.
     registry::runs(|record| ptr::eq(record.process, forking))
         .for_each(|(base, len)| sys::close_hole(base, len, true));
 }

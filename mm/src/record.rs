@@ -1,7 +1,7 @@
 //! Records: a space and its pager, made once, used by one region after another, never freed.
 //!
-//! A record stays with one pager for ever: a fault that holds a stale record can then be wrong about everything that the
-//! space's counts cover, and about nothing else. It stays with one process, too: see `process`.
+//! A record keeps its pager for ever. So a fault that holds a stale record can be wrong only about things that the
+//! space's counts cover. It also keeps its process: see `process`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,29 +23,29 @@ struct Lists {
 pub(crate) struct Record {
     /// The core.
     pub(crate) space: Space,
-    /// How its pages come.
+    /// How its pages are made present.
     pub(crate) pager: &'static dyn Pager,
-    /// The same, by name.
+    /// The kind of that pager.
     pub(crate) kind: PagerKind,
-    /// Whose it is.
+    /// The process that made it.
     pub(crate) process: &'static Process,
 }
 
 impl Record {
-    /// Whether it is of a process that has forked this one, or one before it. Nothing in it may be used then.
+    /// Whether it belongs to an ancestor of this process. Nothing in it may be used then.
     pub(crate) fn is_inherited(&self) -> bool {
         process::is_another(self.process)
     }
 }
 
 impl Records {
-    /// None.
+    /// An empty list.
     pub(crate) const fn new() -> Self {
         Self { lists: Mutex::new(Lists { all: Vec::new(), free: Vec::new() }) }
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {
-        // Nothing in here panics half-way through a change.
+        // Nothing in here panics half-way through a change, so a poisoned list is consistent.
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,7 +67,7 @@ pub(crate) fn give(record: &'static Record) {
     record.process.records.lists().free.push(record);
 }
 
-/// What all regions of this process ever counted.
+/// The sum of the counters of all regions that this process ever had.
 pub(crate) fn counters() -> Counters {
     let Some(process) = process::get() else { return Counters::default() };
     let sum = |sum: Counters, record: &&Record| sum.plus(&record.space.counters());

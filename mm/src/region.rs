@@ -16,21 +16,21 @@ use crate::{Access, Image, PagerKind, Protection, copy, registry, stack};
 /// All methods take `&self` and may be called from any thread, at the same time, while others touch the memory.
 /// Dropping it gives everything back; nothing may touch the memory then.
 ///
-/// It belongs to the process that made it. In a child by `fork` every operation on it and every access through it is an
-/// error, its addresses lead to nothing, and dropping it leaves them so.
+/// A region belongs to the process that made it. In a child by `fork` every operation on it and every access through it
+/// is an error. Its addresses stay reserved there, without access, also after it is dropped.
 #[derive(Debug)]
 pub struct Region {
     pub(crate) record: &'static Record,
     pub(crate) base: usize,
-    /// What its pager says of faults, for accesses that take a few nanoseconds.
+    /// Whether its pager's accesses fault; a copy, for accesses that take only a few nanoseconds.
     pub(crate) faults: bool,
     maximum: usize,
     total: usize,
-    /// What the record had counted in earlier lives.
+    /// What the record had counted for earlier regions.
     before: Counters,
-    /// What the address space refers to; only ever added to, until a reset or the end.
+    /// The images that the address space refers to. Only added to, until a reset or the end.
     images: ManuallyDrop<Mutex<Vec<Image>>>,
-    /// Shared by accesses of the host's that rely on protections to stay as they are: see `admit`.
+    /// Shared by the host's accesses that rely on unchanged protections: see `admit`.
     pub(crate) admitting: RwLock<()>,
 }
 
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Record {
     }
 }
 
-/// Whole pages of `range`, which must be aligned.
+/// The pages of `range`, which must be page-aligned.
 fn whole_pages(range: &Range<usize>) -> Result<PageRange> {
     for offset in [range.start, range.end] {
         if !offset.is_multiple_of(PAGE) {
@@ -92,15 +92,16 @@ impl Region {
         self.total
     }
 
-    /// How pages come.
+    /// How pages are made present.
     pub fn pager(&self) -> PagerKind {
         self.record.kind
     }
 
-    /// Bytes that are committed: what may be touched without asking, prefetched pages included. O(1).
+    /// Bytes that are committed: those that may be touched without a fault, prefetched pages included. O(1).
     ///
-    /// With [`PagerKind::Demand`] the kernel is asked (`mincore`), which takes time in proportion to what is accessible;
-    /// pages of an image count when they are in memory for whomever. If it does not say, all that is accessible counts.
+    /// With [`PagerKind::Demand`] the kernel is asked (`mincore`), which takes time in proportion to the accessible
+    /// size. Pages of an image count if they are in memory for any process. If the kernel does not answer, all
+    /// accessible bytes count.
     pub fn resident(&self) -> usize {
         match self.faults {
             true => self.record.space.resident() * PAGE,
@@ -108,7 +109,7 @@ impl Region {
         }
     }
 
-    /// What happened in this region so far.
+    /// What has happened in this region so far.
     pub fn counters(&self) -> Counters {
         self.record.space.counters().since(&self.before)
     }
@@ -151,14 +152,14 @@ impl Region {
         }
         let (record, pool) = self.own()?;
         let _alone = self.exclude_admitted();
-        // Held throughout, so that an image attached meanwhile is not forgotten.
+        // Held throughout, so that an image that is attached meanwhile is not forgotten.
         let mut images = self.images();
         record.space.reset(accessible / PAGE, pool, record.pager)?;
         images.clear();
         Ok(())
     }
 
-    /// Discards the range at `offset` that is as long as `image`, and makes it start as a copy of the image.
+    /// Discards the range at `offset` with the length of `image`, and makes it start as a copy of the image.
     ///
     /// Pages are copied when they are touched. What is discarded later reads zero; the image does not come back.
     ///
@@ -178,7 +179,7 @@ impl Region {
         attached
     }
 
-    /// What an operation works on, in the process that made the region.
+    /// The parts that an operation works on, if this is the process that made the region.
     fn own(&self) -> Result<(&'static Record, &'static Pool)> {
         if self.record.is_inherited() {
             return Err(Error::Inherited);
@@ -187,7 +188,7 @@ impl Region {
     }
 
     fn images(&self) -> MutexGuard<'_, Vec<Image>> {
-        // Nothing panics while it is held half-changed.
+        // Nothing panics while the list is half changed.
         self.images.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -203,10 +204,10 @@ impl Region {
 
     /// Makes every page of `range` present for accesses that raise no signal, like those of a system call.
     ///
-    /// A discard by another thread may take the pages away again; the system call then says `EFAULT`.
+    /// A discard by another thread may take the pages away again; the system call then returns `EFAULT`.
     ///
     /// # Errors
-    /// All or nothing: if any byte may not be accessed, or the resident limit is in the way, nothing is committed.
+    /// When any byte may not be accessed, or the resident limit is in the way. Nothing is committed then.
     pub fn fault_in(&self, range: Range<usize>, access: Access) -> std::result::Result<(), Fault> {
         if range.is_empty() {
             return Ok(());
@@ -243,7 +244,7 @@ impl Region {
             .map_err(|stop| self.stopped(stop))
     }
 
-    /// Loads 4 bytes at once, little-endian. Sees what another thread released before it stored the value.
+    /// Loads 4 bytes at once, little-endian. The caller sees what another thread released before it stored the value.
     ///
     /// # Errors
     /// When they may not be read.
@@ -299,7 +300,7 @@ impl Region {
         src.0.check(src.1, len)?;
         let _admitted = Self::admit_copy(dst, src, len)?;
         let (to, from) = (dst.0.at(dst.1), src.0.at(src.1));
-        // Regions never overlap, so an overlap is one of offsets.
+        // Regions never overlap, so only ranges of the same region can, and then their offsets overlap.
         let backward = from.addr() < to.addr() && to.addr() < from.addr() + len;
         // SAFETY: both ranges lie inside reservations, outside of every Rust object; the direction suits the overlap.
         let done = unsafe {
@@ -311,8 +312,8 @@ impl Region {
         })
     }
 
-    /// Refuses ranges outside of the accessible part, and all of a region that is inherited, before any byte moves; and
-    /// prepares the thread for moving them.
+    /// Refuses ranges outside of the accessible part, and any access to an inherited region, before a byte moves. Also
+    /// prepares the thread for the copy.
     fn check(&self, offset: usize, len: usize) -> std::result::Result<(), Fault> {
         if self.record.is_inherited() {
             return Err(self.fault(FaultKind::Inherited, offset));
@@ -347,7 +348,7 @@ impl Drop for Region {
             self.record.space.destroy(pool, |base, len| LINUX.release_or_park(base, len));
             record::give(self.record);
         }
-        // A list that a thread of the parent was changing when it forked stays as it is.
+        // If a thread of the parent was changing the list when it forked, the list is leaked.
         if !inherited || self.images.try_lock().is_ok() {
             // SAFETY: dropped here only, and nothing uses it afterwards.
             unsafe { ManuallyDrop::drop(&mut self.images) };

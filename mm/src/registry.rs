@@ -1,9 +1,10 @@
-//! The registry: from any address to the region it lies in, in two loads, in a signal handler.
+//! The registry: finds the region that contains an address, in two loads, also in a signal handler.
 //!
-//! User addresses have 47 bits. One pointer for each 64 MiB of them is a table of 2^21 entries, 16 MiB of `.bss`
-//! that becomes real only where regions are. Regions begin at, and are sized in, slots, so an entry has one owner at
-//! most. Entries point to records that are never freed (`record`), so a stale one is harmless. A child's table has its
-//! parent's entries still: they are found by nobody, and keep the child's own regions from those addresses.
+//! User addresses have 47 bits. One pointer for each 64 MiB of them makes a table of 2^21 entries, 16 MiB of `.bss`,
+//! which uses memory only where regions are. Regions begin at a slot and consist of whole slots, so an entry has at
+//! most one owner. Entries point to records that are never freed (`record`), so a stale entry is harmless. In a child
+//! the table still has its parent's entries. Look-ups skip them, and they keep the child's own regions away from those
+//! addresses.
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -13,17 +14,18 @@ use crate::record::Record;
 const SLOT_SHIFT: u32 = 26;
 /// Bytes that one entry covers; regions are multiples of it.
 pub(crate) const SLOT: usize = 1 << SLOT_SHIFT;
-/// User addresses on this architecture.
+/// Bits of a user address on this architecture.
 const ADDRESS_BITS: u32 = 47;
 const SLOTS: usize = 1 << (ADDRESS_BITS - SLOT_SHIFT);
 
 static TABLE: [AtomicPtr<Record>; SLOTS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS];
 
-/// The slots between which all entries ever made lie. Relaxed: read by who made them, or after a fork.
+/// All entries that were ever made are between these two slots. Relaxed: read by the thread that made them, or after a
+/// fork.
 static LOWEST: AtomicUsize = AtomicUsize::new(SLOTS);
 static BEYOND: AtomicUsize = AtomicUsize::new(0);
 
-/// The record of the region of this process that `addr` lies in, or lay in a moment ago.
+/// The record of the region of this process that contains `addr`, or contained it a moment ago.
 pub(crate) fn find(addr: usize) -> Option<&'static Record> {
     entry(addr >> SLOT_SHIFT).filter(|record| !record.is_inherited())
 }
@@ -35,7 +37,7 @@ fn entry(slot: usize) -> Option<&'static Record> {
     unsafe { record.as_ref() }
 }
 
-/// The longest ranges, base and length, whose entries are all `wanted`. Async-signal-safe.
+/// The longest runs of entries that are all `wanted`, as base and length. Async-signal-safe.
 pub(crate) fn runs(
     wanted: impl Fn(&'static Record) -> bool,
 ) -> impl Iterator<Item = (usize, usize)> {
@@ -48,7 +50,7 @@ pub(crate) fn runs(
     })
 }
 
-/// Whether a region at `base` of `len` bytes has slots in the table.
+/// Whether the table has slots for a region at `base` of `len` bytes.
 pub(crate) fn covers(base: usize, len: usize) -> bool {
     base.checked_add(len).is_some_and(|end| end >> SLOT_SHIFT <= SLOTS)
 }

@@ -1,5 +1,4 @@
-//! What a thread needs to take our signals: an alternate stack, and that they are not blocked. And the bounds of its
-//! normal stack.
+//! What a thread needs to take our signals: an alternate stack, and an open mask. Also the bounds of its normal stack.
 
 use std::cell::Cell;
 use std::mem::{self, MaybeUninit};
@@ -13,9 +12,10 @@ use crate::error::{Error, Result};
 use crate::pager::Pager;
 use crate::signal::SIGNALS;
 
-/// An alternate stack that our handler, the hook above it and a handler of a host that set it up can do with.
+/// Enough alternate stack for our handler, the hook above it, and a handler of the host that it was made for.
 const ENOUGH: usize = 64 << 10;
-/// What we give, since handlers that we chain to run there, too, and know no such limit. Unused pages cost nothing.
+/// The size of the stacks that we make: handlers that we chain to run there, too, and may need more. Unused pages cost
+/// nothing.
 const GIVEN: usize = 256 << 10;
 
 /// An alternate stack of ours. Dropped, and so unmapped, when the thread ends.
@@ -31,12 +31,13 @@ thread_local! {
     static BOUNDS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// Makes sure that faults of the calling thread can be handled: it has an alternate signal stack that is large enough,
+/// Makes sure that faults of the calling thread can be handled: the thread has a large enough alternate signal stack
 /// with a guard page below, and SIGSEGV, SIGBUS, SIGILL and SIGFPE are not blocked. The kernel kills a process for a
-/// fault whose signal is blocked; pools of threads often block all.
+/// fault whose signal is blocked, and thread pools often block all signals.
 ///
-/// A stack that is large enough already stays. Ours goes when the thread ends. Done once a thread: one load after that.
-/// A thread that blocks the signals later, or gets a smaller stack, calls [`signal::check`](crate::signal::check).
+/// A stack that is large enough is kept. One that we made is freed when the thread ends. This is done once per thread;
+/// later calls are one load. A thread that blocks the signals later, or gets a smaller stack, must call
+/// [`signal::check`](crate::signal::check).
 ///
 /// Where the system refuses alternate stacks the handler runs on the normal one.
 ///
@@ -47,8 +48,8 @@ pub fn prepare_thread() -> Result<()> {
     if READY.get() { Ok(()) } else { prepare_thread_anew() }
 }
 
-/// Prepares the calling thread for a copy from or to a region of `pager`. A copy has errors for what is denied only:
-/// whoever cannot be prepared hears so where it asks for it.
+/// Prepares the calling thread for a copy from or to a region of `pager`. A copy reports only denied accesses, so a
+/// failure is ignored here; [`prepare_thread`] reports it.
 pub(crate) fn prepare_copy(pager: &dyn Pager) {
     if !READY.get() && pager.faults() {
         let _ = prepare_thread_anew();
@@ -65,7 +66,7 @@ pub(crate) fn prepare_thread_anew() -> Result<()> {
 }
 
 fn ensure_alt_stack() -> Result<()> {
-    // Not to be had, then (a filter).
+    // Alternate stacks are not available here (a filter denies the call).
     let Ok(current) = current() else { return Ok(()) };
     // A thread on its alternate stack cannot change it.
     let stays = |stack: &libc::stack_t| {
@@ -74,10 +75,10 @@ fn ensure_alt_stack() -> Result<()> {
     if current.as_ref().is_some_and(stays) {
         return Ok(());
     }
-    // A thread that is ending has given its stack back already.
+    // A thread that is ending has already freed its stack.
     let Ok(owned) = OWNED.try_with(Cell::take) else { return Ok(()) };
     let stack = match owned {
-        // Somebody put another in its place.
+        // Another stack was installed in place of ours.
         Some(stack) => stack,
         None => AltStack::map(GIVEN + smallest_frame())?,
     };
@@ -104,7 +105,7 @@ fn unblock() -> Result<()> {
     change_mask(libc::SIG_UNBLOCK, Some(&ours)).map(drop)
 }
 
-/// Blocks all signals; what was blocked before, if that could be done. Async-signal-safe, for our handler.
+/// Blocks all signals; returns the previous mask, if that succeeded. Async-signal-safe, for our handler.
 pub(crate) fn block_signals() -> Option<libc::sigset_t> {
     let mut all = empty();
     // SAFETY: the set is writable.
@@ -112,7 +113,7 @@ pub(crate) fn block_signals() -> Option<libc::sigset_t> {
     change_mask(libc::SIG_SETMASK, Some(&all)).ok()
 }
 
-/// Blocks `mask` and nothing else. Async-signal-safe, for our handler.
+/// Sets the mask to exactly `mask`. Async-signal-safe, for our handler.
 pub(crate) fn set_mask(mask: &libc::sigset_t) {
     let _ = change_mask(libc::SIG_SETMASK, Some(mask));
 }
@@ -122,7 +123,7 @@ fn empty() -> libc::sigset_t {
     unsafe { mem::zeroed() }
 }
 
-/// Changes which signals are blocked on the calling thread; what was blocked before.
+/// Changes which signals are blocked on the calling thread; returns the previous mask.
 fn change_mask(how: i32, set: Option<&libc::sigset_t>) -> Result<libc::sigset_t> {
     let mut old = empty();
     let set = set.map_or(ptr::null(), ptr::from_ref);
@@ -136,7 +137,7 @@ fn change_mask(how: i32, set: Option<&libc::sigset_t>) -> Result<libc::sigset_t>
     }
 }
 
-/// Bytes that the kernel itself needs for a signal frame (large with AVX-512 and AMX).
+/// Bytes that the kernel needs for a signal frame (large with AVX-512 and AMX).
 fn smallest_frame() -> usize {
     // SAFETY: `getauxval` reads a table of the process; an unknown key gives zero.
     let frame = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;

@@ -1,6 +1,6 @@
 //! What depends on the processor: registers in a signal's context, and copies that may fault.
 //!
-//! A port is one more file with the same items, here, in `jit/src/arch` and in `runtime/src/vm/arch`.
+//! A port to another processor adds a file with the same items here, in `jit/src/arch` and in `runtime/src/vm/arch`.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod x86_64;

@@ -35,8 +35,8 @@ fn set(context: &mut ucontext_t, register: c_int, value: u64) {
 /// An entry point of the signal handler, as the kernel calls it.
 pub(crate) type SignalEntry = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
-/// The entry points: all lead to the same handler, which is told the number. One table, since a function may have more
-/// than one address.
+/// The entry points. All call the same handler and tell it their number. Other code compares them by address, so there
+/// is one table: a function may have more than one address.
 pub(crate) static SIGNAL_ENTRIES: [SignalEntry; 8] = [
     signal_entry::<0>,
     signal_entry::<1>,
@@ -48,10 +48,11 @@ pub(crate) static SIGNAL_ENTRIES: [SignalEntry; 8] = [
     signal_entry::<7>,
 ];
 
-/// Calls the handler with two arguments more: whether the kernel called this for an action of ours, and `ENTRY`.
+/// Calls the handler with two more arguments: whether the kernel called this entry point for an action of ours, and
+/// `ENTRY`.
 ///
-/// The kernel makes a handler return to the restorer of its action, and ours is nobody else's: when another handler calls
-/// this, also by a jump at its end, the return address is another.
+/// The kernel makes a handler return to the restorer of its action, and no other action has our restorer. When another
+/// handler calls this function, even by a jump at its end, the return address is a different one.
 ///
 /// # Safety
 /// Called as a signal handler that was installed with `SA_SIGINFO` is.
@@ -61,7 +62,7 @@ unsafe extern "C" fn signal_entry<const ENTRY: usize>(
     info: *mut siginfo_t,
     context: *mut c_void,
 ) {
-    // The head is read by other copies of this library, other versions included: it stays as it is.
+    // Other copies of this library, also of other versions, read the first bytes: they must never change.
     std::arch::naked_asm!(
         "jmp 2f",
         ".ascii \"seqfault signal v1\"",
@@ -80,15 +81,16 @@ unsafe extern "C" fn signal_entry<const ENTRY: usize>(
     )
 }
 
-/// Where our handler returns to: back to what the signal interrupted.
+/// The address that our handler returns to: the restorer, which ends the signal.
 pub(crate) fn signal_restorer() -> extern "C" fn() {
     let addr = restorer as *const () as usize + 1;
-    // SAFETY: the code behind the first instruction of `restorer`, which the kernel has handlers return to.
+    // SAFETY: the address is that of the code behind the first instruction of `restorer`, to which the kernel makes
+    // handlers return.
     unsafe { std::mem::transmute::<usize, extern "C" fn()>(addr) }
 }
 
-/// `nop`, then `mov rax, SYS_rt_sigreturn; syscall` in the very bytes that debuggers and unwinders know. They look at the
-/// byte before a return address for the function it is in: the `nop` is in none.
+/// `nop`, then `mov rax, SYS_rt_sigreturn; syscall` in exactly the bytes by which debuggers and unwinders recognise a
+/// restorer. They look up the function at the byte before a return address: the `nop` belongs to no function.
 #[unsafe(naked)]
 unsafe extern "C" fn restorer() {
     std::arch::naked_asm!(
@@ -99,11 +101,11 @@ unsafe extern "C" fn restorer() {
     )
 }
 
-/// Bytes of an entry point that tell what it is.
+/// Bytes at the start of an entry point by which other copies of this library recognise it.
 pub(crate) const ENTRY_HEAD: usize = 24;
 
-/// Where `next_handler` is of the copy of this library whose entry point is at `entry` and begins with `head`; none if it is
-/// something else.
+/// The address of `next_handler` in the copy of this library whose entry point is at `entry` and begins with `head`.
+/// `None` if `head` is not the start of an entry point.
 pub(crate) fn next_handler_of(entry: usize, head: &[u8; ENTRY_HEAD]) -> Option<usize> {
     const DISTANCE: usize = 20;
     const SHORT_JUMP: u8 = 0xeb;
@@ -114,7 +116,7 @@ pub(crate) fn next_handler_of(entry: usize, head: &[u8; ENTRY_HEAD]) -> Option<u
     Some((entry + DISTANCE).wrapping_add_signed(distance as isize))
 }
 
-/// What a page fault was about.
+/// What the page fault tried to do.
 pub(crate) fn cause(context: &ucontext_t) -> Cause {
     let code = context.uc_mcontext.gregs[REG_ERR as usize];
     if code & ERR_FETCH != 0 {

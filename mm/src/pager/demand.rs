@@ -1,8 +1,9 @@
-//! `Demand`: the kernel's demand paging, and nothing beside it. What is accessible is mapped so from the grow on and
-//! always stays so; the kernel brings the pages, and no access that a VMA allows ever raises a signal.
+//! `Demand`: the kernel's demand paging and nothing else. Accessible memory is mapped accessible by the grow and always
+//! stays so. The kernel brings the pages, and no access that a VMA allows ever raises a signal.
 //!
-//! So it needs no handler, and it is the pager for processes that can have none. Its price: a grow is a system call; the
-//! kernel alone knows which pages there are, so nothing can be limited; and who runs out of memory is killed.
+//! So this pager needs no handler; it is for processes that can have none. Its price: a grow is a system call, and the
+//! resident size cannot be limited, since only the kernel knows which pages are present. A process that runs out of
+//! memory is killed.
 
 use super::{Commit, Mapped, Pager};
 use crate::Protection;
@@ -22,7 +23,7 @@ impl<S> Demand<S> {
 
 impl<S: Sys> Pager for Demand<S> {
     fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
-        // Only after something else has changed the mapping: it is made again what its VMA says.
+        // Reached only after something else has changed the mapping: it is mapped again as its VMA says.
         self.sys.protect(commit.addr, commit.len, commit.protection).map(|()| commit.len)
     }
 

@@ -1,7 +1,7 @@
 //! `Eager`: pages are accessible from the grow on, and the kernel brings them; the peers' design, and our baseline.
 //!
-//! Mechanically it is `Protect` that commits ahead. What was discarded, protected, reset or beyond the resident limit
-//! comes back by faults, so that accounting and limits stay exact.
+//! Technically it is `Protect` that commits at the grow. Pages that were discarded, protected or reset, or were beyond
+//! the resident limit, come back by faults, so that accounting and limits stay exact.
 
 use super::{Commit, Mapped, Pager, Protect};
 use crate::Protection;

@@ -6,12 +6,12 @@ use crate::process::Process;
 use crate::space::WindowSizes;
 use crate::sys::Linux;
 
-/// Which way pages are brought.
+/// How pages are made present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PagerKind {
-    /// The best that this host allows: `Uffd` where the kernel lets us, `Protect` elsewhere. Each region has what it got:
-    /// the kernel may refuse one that it grants to another.
+    /// The best pager that this host allows: `Uffd` where the kernel allows it, `Protect` elsewhere. Regions may
+    /// differ: the kernel may refuse `Uffd` to one region and grant it to another.
     Auto,
     /// No access until touched; `mprotect` of the window in the fault. Works wherever `mmap` does, and never calls
     /// `userfaultfd`.
@@ -21,9 +21,9 @@ pub enum PagerKind {
     Uffd,
     /// Everything is committed when the region grows; faults happen only where something was discarded or protected.
     Eager,
-    /// Demand paging by the kernel alone: what is accessible is mapped so at the grow and stays so, also after a discard
-    /// or a change of protection. No access that is allowed raises a signal, so no handler is installed; the resident
-    /// size cannot be limited, and running out of memory kills the process.
+    /// The kernel's demand paging: the grow makes memory accessible, and it stays so, also after a discard or a change
+    /// of protection. An access that is allowed raises no signal, so no handler is installed. The resident size cannot
+    /// be limited, and running out of memory kills the process.
     Demand,
 }
 
@@ -33,9 +33,9 @@ static EAGER: Eager<Linux> = Eager::new(Linux);
 static DEMAND: Demand<Linux> = Demand::new(Linux);
 
 impl PagerKind {
-    /// What `Auto` means here; the others mean themselves.
+    /// The kind that `Auto` stands for on this host; other kinds stand for themselves.
     pub(crate) fn resolve(self, process: &Process) -> Result<Self> {
-        // The others do not so much as ask: a filter may kill who does.
+        // The other kinds must not even ask: a filter may kill a process that does.
         if !matches!(self, Self::Auto | Self::Uffd) {
             return Ok(self);
         }
@@ -49,8 +49,8 @@ impl PagerKind {
         }
     }
 
-    /// How large windows are unless asked for: where the system brings a page only when it is touched, a window costs
-    /// nothing but its mapping, and small ones would make many.
+    /// The default sizes of windows. Where the system brings a page only when it is touched, a large window costs
+    /// nothing but its mapping, and small windows would make many mappings.
     pub(crate) fn windows(self) -> WindowSizes {
         if self == Self::Uffd { WindowSizes::FINE } else { WindowSizes::COARSE }
     }

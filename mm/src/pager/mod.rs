@@ -25,16 +25,16 @@ pub(crate) use uffd::Uffd;
 use crate::Protection;
 use crate::sys::{ImagePart, SysError};
 
-/// Pages to make present. They are claimed: nobody else is at work on them.
+/// Pages to make present. They are claimed: no other thread works on them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Commit {
     /// Host address of the first byte.
     pub(crate) addr: usize,
     /// Bytes.
     pub(crate) len: usize,
-    /// What the pages shall allow.
+    /// What the pages are to allow.
     pub(crate) protection: Protection,
-    /// Host address of the initial contents; zeroes without.
+    /// Host address of the initial contents; `None` for zeroes.
     pub(crate) source: Option<usize>,
     /// The pages have contents already: only map them.
     pub(crate) resident: bool,
@@ -64,13 +64,13 @@ pub(crate) trait Pager: Sync {
     /// Makes sure that nobody accesses the range in a way that `to` does not allow. Contents stay.
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<Mapped, SysError>;
 
-    /// Drops what is in the range; the next touch faults, if accesses do.
+    /// Drops the contents of the range. The next touch faults, if the pager's accesses do.
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError>;
 
-    /// Like `zap`, and whatever image was mapped there is gone, too. The VMA of the range allows `to`.
+    /// Like `zap`, and removes any image that was mapped there. The VMA of the range allows `to`.
     fn replace(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
 
-    /// Like `replace`, and pages are about to come from `image`.
+    /// Like `replace`, but the pages will come from `image`.
     fn attach_image(
         &self,
         addr: usize,
@@ -79,18 +79,18 @@ pub(crate) trait Pager: Sync {
         to: Protection,
     ) -> Result<(), SysError>;
 
-    /// Whether accesses that a VMA allows may fault. Where they do not, the system maps everything as its VMA says, at
-    /// any time, and page states are not kept: only the kernel knows which pages there are.
+    /// Whether accesses that a VMA allows may fault. If not, the system maps everything as its VMA says at all times,
+    /// and page states are not kept: only the kernel knows which pages are present.
     fn faults(&self) -> bool {
         true
     }
 
-    /// Whether a `populate` that fails has changed nothing at all, however many mappings the range is in.
+    /// Whether a `populate` that fails has changed nothing, however many mappings the range consists of.
     fn refuses_exactly(&self) -> bool {
         false
     }
 
-    /// Whether a grow commits at once.
+    /// Whether a grow commits its pages at once.
     fn commits_at_grow(&self) -> bool {
         false
     }

@@ -1,14 +1,14 @@
 //! `Protect`: pages are inaccessible until touched, and `mprotect` makes them present.
 //!
-//! Works wherever there is `mmap`. Its price: `mprotect` takes the kernel's address-space lock for writing, and a sparse
+//! It works wherever `mmap` does. Its price: `mprotect` takes the kernel's address-space lock for writing, and a sparse
 //! pattern splits the kernel's mappings.
 
 use super::{Commit, Mapped, Pager};
 use crate::Protection;
 use crate::sys::{ImagePart, Sys, SysError};
 
-/// A range of this size or more is emptied before it is closed, so that the kernel's lock is held for writing only
-/// over page tables that are empty already.
+/// A range of at least this size is emptied before it is made inaccessible, so that the kernel holds its lock for
+/// writing only over page tables that are already empty.
 const LARGE: usize = 256 << 10;
 
 /// The pager, over any system.
@@ -25,13 +25,13 @@ impl<S> Protect<S> {
 
 impl<S: Sys> Pager for Protect<S> {
     fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
-        // Contents, zero or image, are the mapping's own: the kernel brings them when the page is used.
+        // The mapping itself has the contents, zeroes or image: the kernel brings them when the page is used.
         self.sys.protect(commit.addr, commit.len, commit.protection).map(|()| commit.len)
     }
 
     fn protect(&self, addr: usize, len: usize, _to: Protection) -> Result<Mapped, SysError> {
-        // One call that cannot make more mappings than it must, whatever mixture of pages is inside. Faults open again
-        // what the new protection allows.
+        // One call that makes as few mappings as possible, whatever mixture of pages is inside. Faults give back the
+        // accesses that the new protection allows.
         self.sys.protect(addr, len, Protection::NoAccess).map(|()| Mapped::NotAtAll)
     }
 
@@ -39,7 +39,8 @@ impl<S: Sys> Pager for Protect<S> {
         if len >= LARGE {
             self.sys.zap(addr, len)?;
         }
-        // After this nobody writes any more, so the pages dropped next (few, when they were dropped above) stay dropped.
+        // After this no thread can write any more, so the pages dropped next (few, if they were dropped above) stay
+        // dropped.
         self.sys.protect(addr, len, Protection::NoAccess)?;
         self.sys.zap(addr, len)
     }

@@ -1,9 +1,9 @@
 //! `Uffd`: pages are missing in a registered range; a touch raises SIGBUS on the faulting thread, and `UFFDIO_COPY`
 //! brings the window, contents and all, in one call.
 //!
-//! The whole reservation allows loads and stores from the start, so that a grow needs no system call, and bounds are
-//! ours to check. Neither a fault nor a discard takes the kernel's address-space lock for writing. There is no
-//! monitor thread: the thread that faults does the work.
+//! The whole reservation allows loads and stores from the start. So a grow needs no system call, and this crate checks
+//! the bounds. Neither a fault nor a discard takes the kernel's address-space lock for writing. There is no monitor
+//! thread: the faulting thread does the work.
 
 use super::{Commit, Mapped, Pager};
 use crate::Protection;
@@ -34,12 +34,12 @@ impl<S: Sys> Pager for Uffd<S> {
         let done = if commit.resident {
             commit.len
         } else {
-            // The kernel makes the page visible only when its contents are complete: no thread sees a half of it.
+            // The kernel makes the page visible only when its contents are complete: no thread sees it half filled.
             self.sys.copy(commit.addr, commit.len, commit.source)?
         };
         if commit.resident || commit.remap {
-            // Should this fail, the pages are there but not counted; the space is in doubt already, so a discard
-            // leaves none out, and the next copy finds them as they are.
+            // If this fails, the pages are present but not counted. The space is doubtful already, so a discard does
+            // not skip them, and the next copy finds them as they are.
             self.sys.protect(commit.addr, done, commit.protection)?;
         }
         Ok(done)
@@ -54,7 +54,7 @@ impl<S: Sys> Pager for Uffd<S> {
     }
 
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
-        // Pages are missing again, and the range is registered still: the next touch faults.
+        // The pages are missing again, and the range is still registered: the next touch faults.
         self.sys.zap(addr, len)
     }
 

@@ -1,8 +1,8 @@
-//! Chaining: what is not ours goes where it would have gone without us.
+//! Chaining: a signal that is not ours goes where it would have gone without us.
 //!
 //! A predecessor may pass a signal on to the handler that was there before it, and that may be us: the signal comes
-//! round. So that two that know each other do not call each other for ever, a call leaves a [`Visit`] on its stack,
-//! and a predecessor that is being called for a signal is passed over when the signal comes back.
+//! back. So that two such handlers do not call each other for ever, each call leaves a [`Visit`] on its stack, and a
+//! predecessor that is being called for a signal is skipped when the signal comes back.
 
 use std::{mem, ptr};
 
@@ -11,10 +11,10 @@ use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use super::predecessors::{self, Predecessor, is_member};
 use super::{SIGNALS, Signal, install, placing};
 
-/// Calls the predecessor of the entry point as the kernel would have, or lets the default happen.
+/// Calls the predecessor of the entry point as the kernel would have, or takes the default action.
 ///
-/// While another thread is putting an entry point in place, a fault is left to repeat itself: it may be another's who
-/// came in between, and is not in the chain yet.
+/// While another thread is putting an entry point in place, the handler just returns and the fault repeats itself: it
+/// may be meant for a handler that was installed in between and is not in the chain yet.
 pub(super) fn chain(signal: &mut Signal<'_>) {
     if signal.by_kernel() && placing::is_being_placed() {
         rustix::thread::sched_yield();
@@ -29,7 +29,7 @@ pub(super) fn chain(signal: &mut Signal<'_>) {
     };
     match old.action().map_or(libc::SIG_DFL, |action| action.sa_sigaction) {
         libc::SIG_DFL => die(signal),
-        // The kernel does not let a thread ignore a fault of its own: it dies of it.
+        // The kernel does not let a thread ignore its own fault: the process dies.
         libc::SIG_IGN if signal.by_kernel() => die(signal),
         libc::SIG_IGN => {}
         _ => call(signal, index, old),
@@ -46,7 +46,7 @@ fn die(signal: &Signal<'_>) {
     // SAFETY: installing the default is always sound.
     unsafe { libc::sigaction(signal.signo, &raw const default, ptr::null_mut()) };
     if !signal.by_kernel() {
-        // With the sender's own information, to this thread; it arrives when the handler returns.
+        // Queued for this thread, with the sender's information; it arrives when the handler returns.
         // SAFETY: the information is valid; the call takes integers and that pointer.
         unsafe {
             libc::syscall(
@@ -67,14 +67,15 @@ fn call(signal: &mut Signal<'_>, index: usize, old: &Predecessor) {
         // SAFETY: the set is writable and the number is a signal's.
         unsafe { libc::sigaddset(&raw mut mask, signal.signo) };
     }
-    // Whoever called this handler restores the mask: the kernel the interrupted one, `handler` another's.
+    // The caller of this handler restores the mask: the kernel that of the interrupted code, `handler` that of another
+    // handler.
     // SAFETY: the set is initialised; a null pointer asks for nothing.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask, ptr::null_mut()) };
     let visit = Visit { owner: Visit::owner(), index, outer: signal.context.uc_link.cast() };
     signal.context.uc_link = ptr::from_ref(&visit).cast_mut().cast();
     if action.sa_flags & libc::SA_SIGINFO != 0 {
         type Action = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
-        // SAFETY: with SA_SIGINFO the address is a function of this type, installed by its owner for this signal.
+        // SAFETY: with SA_SIGINFO the address is a function of this type, which its owner installed for this signal.
         let function = unsafe { mem::transmute::<usize, Action>(action.sa_sigaction) };
         function(
             signal.signo,
@@ -90,15 +91,15 @@ fn call(signal: &mut Signal<'_>, index: usize, old: &Predecessor) {
     signal.context.uc_link = visit.outer.cast_mut().cast();
 }
 
-/// A call of a predecessor that has not returned, on the stack that it was made on.
+/// A call of a predecessor that has not returned, on the stack of the caller.
 ///
-/// They are linked through `uc_link` of the signal's context, which the kernel sets to null and does not read. So a
-/// signal brings its visits along when it comes round, also in a copy of its context, and a predecessor that leaves by
-/// `longjmp` leaves nothing behind. Copies of this library in one process link theirs into the same list: the layout
-/// stays as it is.
+/// Visits are linked through `uc_link` of the signal's context, which the kernel sets to null and does not read. So a
+/// signal that comes back brings its visits along, even in a copy of its context, and a predecessor that leaves by
+/// `longjmp` leaves nothing behind. Copies of this library in one process link their visits into the same list, so the
+/// layout must never change.
 #[repr(C)]
 struct Visit {
-    /// Whose predecessor it is.
+    /// The copy of this library whose predecessor is being called.
     owner: *const c_void,
     index: usize,
     outer: *const Visit,
@@ -111,10 +112,10 @@ impl Visit {
         (&raw const HERE).cast()
     }
 
-    /// Whether the signal of `context` is with the predecessor of that number already.
+    /// Whether the predecessor with that number is already being called for the signal of `context`.
     fn is_under_way(context: &ucontext_t, index: usize) -> bool {
         let mut next: *const Visit = context.uc_link.cast();
-        // SAFETY: null from the kernel, or set by `call`, whose frame is there until the signal is dealt with.
+        // SAFETY: null from the kernel, or set by `call`, whose frame exists until the signal is handled.
         while let Some(visit) = unsafe { next.as_ref() } {
             if visit.owner == Self::owner() && visit.index == index {
                 return true;

@@ -1,7 +1,8 @@
-//! Other copies of this library in the process: two shared libraries may each have one, of different versions.
+//! Other copies of this library in the process: two shared libraries may each contain one, of different versions.
 //!
-//! They are told by the bytes that their entry points begin with, and asked whom they pass on to what is not theirs. A copy
-//! on top that leads to us stays there: if each took its place back from the others, none would ever have it for long.
+//! A copy is recognised by the first bytes of its entry points. It can be asked which handler it passes other signals
+//! on to. A copy on top of us whose chain reaches us may stay there: if each copy took its place back from the others,
+//! none would ever keep it for long.
 
 use std::ffi::{c_int, c_void};
 use std::mem;
@@ -10,11 +11,11 @@ use std::ptr;
 use super::{SIGNALS, install, predecessors};
 use crate::arch::{self, ENTRY_HEAD};
 
-/// What a copy answers: the handler that gets what is not its own when it came in at the entry point at the second argument; zero
-/// for none. Other versions of this library call it: it stays as it is.
+/// Answers which handler gets the signals that are not the copy's own, when they come in at the entry point at the
+/// second argument; zero if there is none. Other versions of this library call it, so its type must never change.
 type NextHandler = extern "C" fn(c_int, usize) -> usize;
 
-/// Copies that may stand between the kernel and us.
+/// The most copies that are followed from the kernel to us.
 const MOST: usize = 16;
 
 /// Our answer to other copies.
@@ -38,17 +39,17 @@ pub(super) fn lead_to_us(signo: i32, handler: usize) -> bool {
 /// The function that answers, if `handler` is the entry point of a copy.
 fn question(handler: usize) -> Option<NextHandler> {
     let answers = arch::next_handler_of(handler, &read(handler)?)?;
-    // SAFETY: the bytes say that a copy's `next_handler` is there.
+    // SAFETY: the bytes say that the `next_handler` of a copy is there.
     Some(unsafe { mem::transmute::<usize, NextHandler>(answers) })
 }
 
-/// The first bytes of a function that may be anywhere, or gone.
+/// The first bytes of a function at any address, which may no longer be mapped.
 fn read(addr: usize) -> Option<[u8; ENTRY_HEAD]> {
     let mut bytes = [0; ENTRY_HEAD];
     let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast::<c_void>(), iov_len: ENTRY_HEAD };
     let remote =
         libc::iovec { iov_base: ptr::with_exposed_provenance_mut(addr), iov_len: ENTRY_HEAD };
-    // SAFETY: writes to `bytes` only; the kernel answers for what is not mapped.
+    // SAFETY: the call writes to `bytes` only; the kernel reports unmapped addresses.
     let count = unsafe {
         libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
     };

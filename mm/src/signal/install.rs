@@ -13,41 +13,43 @@ use crate::error::{Error, Result};
 use crate::stack;
 use crate::sys::{KernelAction, SA_RESTORER};
 
-/// What to do about another handler in the place of ours: one that a crash reporter, a language runtime or a
-/// sanitizer installed after us. It would get the first touches of pages, and the process would die at the next.
+/// What to do about another handler in the place of ours, such as one that a crash reporter, a language runtime or a
+/// sanitizer has installed after us. It would get the first touches of pages, and the process would die at the next
+/// one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DisplacedHandlers {
-    /// Take the place back. What is not ours goes to the newcomer first, and then to what was there before.
+    /// Take the place back. Signals that are not ours go to the newcomer first, and then to the handlers from before.
     #[default]
     Reclaim,
     /// Fail with [`Error::HandlerDisplaced`], which says whose handler it is.
     Error,
-    /// Do not look: the host knows that the other handler passes everything on to ours.
+    /// Do not check: the host knows that the other handler passes everything on to ours.
     Ignore,
 }
 
 /// A [`Hook`], as a thin pointer; null for none.
 static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// How many times an entry point was installed, by position in `SIGNALS`: they are used in turns. Under [`Placing`].
+/// How often an entry point was installed, by position in `SIGNALS`: entry points are used in turns. Under [`Placing`].
 static PLACED: [AtomicUsize; SIGNALS.len()] = [const { AtomicUsize::new(0) }; SIGNALS.len()];
 
-/// The entry point that was on top when somebody looked: who comes over it remembers it. Relaxed: nothing else is told by it.
+/// The entry point that was on top at the last check: a handler that is installed over it remembers it. Relaxed: orders
+/// nothing.
 static ON_TOP: [AtomicUsize; SIGNALS.len()] = [const { AtomicUsize::new(0) }; SIGNALS.len()];
 
 /// A signal came to us through another handler.
 static BYPASSED: AtomicBool = AtomicBool::new(false);
 
-/// The process is dying of a fault: the default action is there so that it does.
+/// The process is dying of a fault: the default action was restored for that.
 static DYING: AtomicBool = AtomicBool::new(false);
 
 const OUR_FLAGS: i32 = libc::SA_SIGINFO | libc::SA_ONSTACK;
-/// Flags of others that our handler cannot run with.
+/// Flags that our handler cannot run with, should another library have set them.
 const FOREIGN_FLAGS: i32 = libc::SA_RESETHAND | libc::SA_NODEFER;
 
-/// Installs the handlers (once per process) and the hook that gets what no page resolves.
+/// Installs the handlers (once per process) and the hook, which gets the signals that no page resolves.
 ///
-/// Handlers that were there before are remembered and called for everything that is not ours. The same hook may be
+/// Handlers that were there before are remembered, and get every signal that is not ours. The same hook may be
 /// installed again.
 ///
 /// # Errors
@@ -66,12 +68,12 @@ pub fn install(hook: Hook) -> Result<()> {
 /// Makes sure that faults of the calling thread reach us: the handlers are in place, and the thread can take their
 /// signals ([`prepare_thread`](crate::prepare_thread), done anew).
 ///
-/// To be called where much is about to be touched, and after others may have installed handlers. It takes six system
-/// calls, less than two microseconds, when nothing has changed.
+/// To be called before much memory is touched, and after other code may have installed handlers. When nothing has
+/// changed, it takes six system calls, less than two microseconds.
 ///
 /// # Errors
-/// [`Error::HandlerDisplaced`] when a handler is not ours and is to stay, or when so many different ones came that there is no
-/// room to remember it; and when the system refuses.
+/// [`Error::HandlerDisplaced`] when a handler is not ours and is to stay, or when there is no room to remember one more
+/// handler; and when the system refuses.
 pub fn check(displaced: DisplacedHandlers) -> Result<()> {
     check_handlers(displaced)?;
     stack::prepare_thread_anew()
@@ -88,7 +90,7 @@ pub(super) fn note_bypass() {
     BYPASSED.store(true, Ordering::Relaxed);
 }
 
-/// From now on the place of our handlers is not taken back.
+/// From now on our handlers are not put back.
 pub(super) fn stay_away() {
     DYING.store(true, Ordering::Relaxed);
 }
@@ -106,7 +108,7 @@ pub(crate) fn ensure_installed() -> Result<()> {
     .map_err(refused)
 }
 
-/// Does about displaced handlers what `displaced` says.
+/// Checks the handlers, and treats displaced ones as `displaced` says.
 pub(crate) fn check_handlers(displaced: DisplacedHandlers) -> Result<()> {
     ensure_installed()?;
     if was_bypassed() {
@@ -131,7 +133,7 @@ pub(super) fn hook() -> Option<Hook> {
     unsafe { mem::transmute::<*mut (), Option<Hook>>(hook) }
 }
 
-/// Puts our handler back.
+/// Puts our handler back, unless another thread has done so.
 #[cold]
 fn restore(at: usize, displaced: DisplacedHandlers) -> Result<()> {
     let placing = Placing::begin();
@@ -140,7 +142,7 @@ fn restore(at: usize, displaced: DisplacedHandlers) -> Result<()> {
         return Ok(());
     }
     if let Some(entry) = entry_of(&top) {
-        // Ours, put back by somebody who knew no flags: `signal` gives and takes addresses only.
+        // Ours, put back without our flags: `signal` saves and restores only the address.
         return replace(SIGNALS[at], &our_action(entry)).map(drop).map_err(refused);
     }
     if displaced == DisplacedHandlers::Reclaim && take_place(&placing, at, top).map_err(refused)? {
@@ -166,11 +168,11 @@ fn take_place(_: &Placing, at: usize, mut top: libc::sigaction) -> std::result::
         PLACED[at].store(placed + 1, Ordering::Relaxed);
         ON_TOP[at].store(entry, Ordering::Relaxed);
         match entry_of(&replaced) {
-            // It went away meanwhile, and with it what was to be passed on to it.
+            // The newcomer has removed itself meanwhile, so nothing is to be passed on to it.
             Some(ours) if ours != entry => predecessors::copy(at, entry, ours),
             Some(_) => {}
             None if same(&replaced, &top) => {}
-            // Somebody else came meanwhile.
+            // Another newcomer was installed meanwhile.
             None => {
                 below = predecessors::chain(at, entry);
                 top = replaced;
@@ -181,7 +183,7 @@ fn take_place(_: &Placing, at: usize, mut top: libc::sigaction) -> std::result::
     }
 }
 
-/// Whether the kernel calls us, as we want it, or a copy of this library that passes on to us.
+/// Whether the kernel calls our handler with our flags, or a copy of this library that passes signals on to us.
 fn reaches_us(at: usize, top: &libc::sigaction) -> bool {
     let Some(entry) = entry_of(top) else {
         return copies::lead_to_us(SIGNALS[at], top.sa_sigaction);
@@ -189,18 +191,18 @@ fn reaches_us(at: usize, top: &libc::sigaction) -> bool {
     if ON_TOP[at].load(Ordering::Relaxed) != entry {
         ON_TOP[at].store(entry, Ordering::Relaxed);
     }
-    // The C library puts its own restorer where it puts an action back.
+    // Where the C library puts an action back, it sets its own restorer.
     let restorer = top.sa_restorer.map(|restorer| restorer as usize);
     top.sa_flags & (OUR_FLAGS | FOREIGN_FLAGS) == OUR_FLAGS
         && restorer == Some(arch::signal_restorer() as usize)
 }
 
-/// Which of our entry points it is, if one.
+/// Which of our entry points the action calls, if any.
 fn entry_of(action: &libc::sigaction) -> Option<usize> {
     entry_at(action.sa_sigaction)
 }
 
-/// Which of our entry points is at that address, if one.
+/// Which of our entry points is at that address, if any.
 pub(super) fn entry_at(addr: usize) -> Option<usize> {
     SIGNAL_ENTRIES.iter().position(|&entry| entry as *const () as usize == addr)
 }
@@ -210,7 +212,7 @@ fn ask(signo: i32) -> std::result::Result<libc::sigaction, i32> {
     exchange(signo, None)
 }
 
-/// Installs `new`; what it replaces.
+/// Installs `new`; returns the action that it replaces.
 fn replace(signo: i32, new: &libc::sigaction) -> std::result::Result<libc::sigaction, i32> {
     exchange(signo, Some(new))
 }
@@ -219,7 +221,7 @@ fn exchange(
     signo: i32,
     new: Option<&libc::sigaction>,
 ) -> std::result::Result<libc::sigaction, i32> {
-    // SAFETY: an action comes from `our_action`, and that handler keeps to what is allowed in one.
+    // SAFETY: the action comes from `our_action`, and that handler does only what is allowed in a handler.
     unsafe { KernelAction::exchange(signo, new) }
 }
 

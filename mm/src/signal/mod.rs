@@ -1,10 +1,11 @@
 //! The signal handler: classify, resolve, stop a copy, ask the hook, or chain.
 //!
-//! # What holds in here
+//! # Rules for everything in here
 //!
-//! Nothing allocates, panics, formats, or takes a lock that the interrupted thread may hold (the writer lock of a
-//! region tells a thread that holds it already). Thread-local words have no destructor. `errno` is kept. All signals are blocked
-//! while the handler runs, also when another handler calls ours, so no other handler can touch guest memory between a claim and its publication.
+//! Nothing allocates, panics, formats, or takes a lock that the interrupted thread may hold. (The writer lock of a
+//! region detects a thread that already holds it.) Thread-local words have no destructor. `errno` is kept. All signals
+//! are blocked while the handler runs, even when another handler calls it, so no other handler can touch guest memory
+//! between a claim and its publication.
 
 mod chain;
 mod copies;
@@ -30,26 +31,26 @@ pub(crate) const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL,
 /// What a [`Hook`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// The context is rewritten: the thread goes on there.
+    /// The context is rewritten: the thread continues there.
     Handled,
-    /// Not the upper layer's: the handler that was there before gets it, as the kernel would have called it.
+    /// The signal is not the upper layer's: the previous handler gets it, as the kernel would have called it.
     NotOurs,
 }
 
-/// The upper layer's turn, for signals that no page resolves: all SIGILL and SIGFPE, and SIGSEGV and SIGBUS that are
-/// not a first touch.
+/// The upper layer's handler for signals that no page resolves: all SIGILL and SIGFPE, and each SIGSEGV and SIGBUS that
+/// is not a first touch.
 ///
 /// # Safety
 /// Called in a signal handler: it must be async-signal-safe, must not unwind, and must not touch guest memory.
 pub type Hook = unsafe fn(&mut Signal<'_>) -> Disposition;
 
-/// A signal, seen by the hook.
+/// A signal, as the hook sees it.
 pub struct Signal<'a> {
     /// `SIGSEGV`, `SIGBUS`, `SIGILL` or `SIGFPE`.
     pub signo: i32,
     /// Set when the address is in a region and a validated snapshot denies the access.
     pub fault: Option<Fault>,
-    /// The entry point that it came in at.
+    /// The number of the entry point that was called.
     entry: usize,
     info: &'a siginfo_t,
     context: &'a mut ucontext_t,
@@ -66,14 +67,14 @@ impl std::fmt::Debug for Signal<'_> {
 }
 
 impl Signal<'_> {
-    /// The address the kernel reports: of the access for SIGSEGV and SIGBUS, of the instruction for the others; zero
-    /// when the signal was sent by a process.
+    /// The address that the kernel reports: that of the access for SIGSEGV and SIGBUS, that of the instruction for the
+    /// others. Zero if a process sent the signal.
     pub fn addr(&self) -> usize {
         // SAFETY: for a signal by the kernel the union holds an address; otherwise it is not read.
         if self.by_kernel() { unsafe { self.info.si_addr() }.addr() } else { 0 }
     }
 
-    /// Whether the kernel made the signal for something this thread did, rather than a process sending it.
+    /// Whether the kernel made the signal for something that this thread did; false if a process sent it.
     pub fn by_kernel(&self) -> bool {
         self.info.si_code > 0
     }
@@ -123,15 +124,15 @@ impl Signal<'_> {
         arch::set_args(self.context, args);
     }
 
-    /// The whole context, for what the accessors do not reach.
+    /// The whole context, for registers that have no accessor.
     pub fn context(&mut self) -> &mut ucontext_t {
         self.context
     }
 }
 
-/// The handler of all four signals: `arch::SIGNAL_ENTRIES` lead here, `entry` says which.
+/// The handler of all four signals. All of `arch::SIGNAL_ENTRIES` call it; `entry` says which one did.
 ///
-/// When it is not the kernel that calls but another handler, which got the signal in our place, other signals may be open.
+/// If another handler calls it instead of the kernel, some signals may not be blocked yet.
 pub(crate) extern "C" fn handler(
     signo: c_int,
     info: *mut siginfo_t,
@@ -160,7 +161,7 @@ pub(crate) extern "C" fn handler(
     unsafe { *libc::__errno_location() = errno };
 }
 
-/// Brings the page, or stops the copy. `fault` is set when neither happened but the address is a region's.
+/// Makes the page present, or stops the copy. If neither is possible, and the address is in a region, sets `fault`.
 fn resolve(signal: &mut Signal<'_>) -> bool {
     if !is_page_fault(signal) {
         return false;
@@ -188,7 +189,8 @@ fn resolve(signal: &mut Signal<'_>) -> bool {
     copy::stop(signal.context, &fault)
 }
 
-/// Whether a page could resolve it: a load or a store that found no mapping, or one that forbids it.
+/// Whether making a page present could resolve the signal: a load or a store that found no mapping, or one that forbids
+/// it.
 fn is_page_fault(signal: &Signal<'_>) -> bool {
     const SEGV_MAPERR: i32 = 1;
     const SEGV_ACCERR: i32 = 2;
@@ -201,7 +203,7 @@ fn is_page_fault(signal: &Signal<'_>) -> bool {
 
 fn ask_hook(signal: &mut Signal<'_>) -> Disposition {
     match install::hook() {
-        // SAFETY: whoever installed the hook promised that it is fit to be called here.
+        // SAFETY: whoever installed the hook promised that it may be called here.
         Some(hook) => unsafe { hook(signal) },
         None => Disposition::NotOurs,
     }

@@ -1,4 +1,4 @@
-//! Newcomers: saying whose handler is where ours should be.
+//! Newcomers: describing the handler that is in the place of ours.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -30,11 +30,12 @@ fn find(addr: usize) -> (Option<String>, Option<String>) {
     // SAFETY: all its fields may be zero, and the call succeeded.
     let info = unsafe { info.assume_init() };
     let text = |name: *const libc::c_char| {
-        // SAFETY: null, or a string of the loaded object, which the caller's handler is a part of.
+        // SAFETY: null, or a string of the loaded object, which contains the handler.
         (!name.is_null())
             .then(|| unsafe { CStr::from_ptr(name) }.to_string_lossy().escape_debug().to_string())
     };
-    // The nearest symbol below may be far: only the one that begins there is its name.
+    // dladdr(3) gives the nearest symbol below, which may be far away: it is the handler's name only if it begins
+    // there.
     let symbol = text(info.dli_sname).filter(|_| info.dli_saddr.addr() == addr);
     (symbol, text(info.dli_fname))
 }

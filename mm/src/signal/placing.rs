@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// The thread that does, or zero.
+/// The thread that is placing handlers, or zero.
 static PLACER: AtomicI32 = AtomicI32::new(0);
 
-/// The right to put our handlers in place, of one thread at a time. A handler can tell that somebody has it, and it does
-/// not stay with a thread that a fork has left behind.
+/// The right to put our handlers in place, which one thread at a time can have. A signal handler can see that a thread
+/// has it. A thread that does not exist after a fork loses it.
 pub(super) struct Placing;
 
 impl Placing {
@@ -34,10 +34,11 @@ impl Drop for Placing {
     }
 }
 
-/// Whether another thread is putting a handler of ours in place: until it is done, chains may lack who came in between.
-/// Async-signal-safe.
+/// Whether another thread is putting a handler of ours in place. Until it is done, chains may lack handlers that were
+/// installed in between. Async-signal-safe.
 pub(super) fn is_being_placed() -> bool {
-    // Acquire pairs with the Release in `Placing::drop`: who sees that it is done sees the chains.
+    // Acquire pairs with the Release in `Placing::drop`: a thread that sees the end of the placing also sees the new
+    // chains.
     let placer = PLACER.load(Ordering::Acquire);
     placer != 0 && placer != this_thread() && is_alive(placer)
 }

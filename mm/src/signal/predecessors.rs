@@ -1,9 +1,9 @@
-//! Predecessors: the handlers that ours have displaced, which get what is not ours.
+//! Predecessors: the handlers that ours have displaced, which get the signals that are not ours.
 //!
-//! Each entry point of our handler (`arch::SIGNAL_ENTRIES`) is a handler of its own to the rest of the process, with
-//! predecessors of its own: a [`Chain`], newest first. The first entry point knows what was there when it was
-//! installed. When somebody else's handler is found in its place, the *next* entry point goes on top, and its chain
-//! begins with the newcomer:
+//! To the rest of the process, each entry point of our handler (`arch::SIGNAL_ENTRIES`) is a handler of its own. Each
+//! has its own predecessors: a [`Chain`], newest first. The chain of the first entry point has the handler that was
+//! there when it was installed. When another handler is found in its place, the *next* entry point goes on top, and its
+//! chain begins with the newcomer:
 //!
 //! ```text
 //! installed      what the kernel calls   chains
@@ -12,12 +12,13 @@
 //! ours, again    entry 1                 0: [before]   1: [newcomer, before]
 //! ```
 //!
-//! So a newcomer that passes a signal on to its predecessor reaches what was there before it. One that steps down, as
-//! crash reporters do when they are done, puts entry 0 back, whose chain does not lead to it; its code may be gone.
+//! So a newcomer that passes a signal on to its predecessor reaches the handlers from before it. A newcomer that
+//! removes itself, as crash reporters do when they are done, puts entry 0 back. The chain of entry 0 does not contain
+//! it, which is right, since its code may be gone.
 //!
-//! Handlers read all this at any time: a chain is one word, and a predecessor that is known is never changed or
-//! forgotten. Entry points are used in turns, and handlers are told apart by what they are, so a host that installs
-//! the same ones a thousand times takes no more room than once.
+//! Signal handlers read all this at any time. So a chain is one word, and a known predecessor is never changed or
+//! forgotten. Entry points are used in turns, and predecessors are compared by what they do, so a host that installs
+//! the same handlers a thousand times takes no more room than once.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,17 +26,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::SIGNALS;
 use crate::arch::SIGNAL_ENTRIES;
 
-/// Different handlers of one signal that can be remembered.
+/// How many different handlers of one signal can be remembered.
 const MOST: usize = 64;
 
-/// What was installed when one of ours came on top.
+/// A handler that was installed when one of our entry points went on top.
 pub(super) struct Predecessor {
     action: libc::sigaction,
-    /// It asked for one call (`SA_RESETHAND`), and had it: now it is the default action.
+    /// It asked for a single call (`SA_RESETHAND`) and has had it: now it means the default action.
     spent: AtomicBool,
 }
 
-/// By position in `SIGNALS`, and by number.
+/// By position in `SIGNALS`, then by the predecessor's number.
 static KNOWN: [[OnceLock<Predecessor>; MOST]; SIGNALS.len()] =
     [const { [const { OnceLock::new() }; MOST] }; SIGNALS.len()];
 
@@ -44,13 +45,13 @@ static CHAINS: [[AtomicU64; SIGNAL_ENTRIES.len()]; SIGNALS.len()] =
     [const { [const { AtomicU64::new(0) }; SIGNAL_ENTRIES.len()] }; SIGNALS.len()];
 
 impl Predecessor {
-    /// What it is, unless it had its only call.
+    /// Its action, unless it has had its only call.
     pub(super) fn action(&self) -> Option<&libc::sigaction> {
         // Relaxed: nothing else is told by it.
         (!self.spent.load(Ordering::Relaxed)).then_some(&self.action)
     }
 
-    /// Takes its only call, if it wants no more than one. False if another thread has had it.
+    /// Uses up its only call, if it wants no more than one. False if another thread has had that call.
     pub(super) fn take_call(&self) -> bool {
         self.action.sa_flags & libc::SA_RESETHAND == 0 || !self.spent.swap(true, Ordering::Relaxed)
     }
@@ -63,7 +64,7 @@ pub(super) fn get(at: usize, index: usize) -> Option<&'static Predecessor> {
 
 /// What entry point `entry` passes a signal on to. Async-signal-safe.
 pub(super) fn chain(at: usize, entry: usize) -> Chain {
-    // Acquire pairs with the Release in `put_on_top`: the predecessors named are known.
+    // Acquire pairs with the Release in `put_on_top`: the predecessors in the chain are known by then.
     CHAINS
         .get(at)
         .and_then(|of| of.get(entry))
@@ -80,8 +81,8 @@ pub(super) fn put_on_top(at: usize, entry: usize, below: Chain, action: &libc::s
     };
     // Release pairs with the Acquire in `chain`, here and below.
     CHAINS[at][entry].store(below.keep(is_other).with(index).0, Ordering::Release);
-    // Whoever it passes signals on to now, it is what was on top before it came (back): from there the same function must
-    // not be reached a second time.
+    // Whichever handler the newcomer passes signals on to now, it is the one that was on top before it was installed
+    // (again). From there, the same function must not be reached a second time.
     for (_, word) in CHAINS[at].iter().enumerate().filter(|&(other, _)| other != entry) {
         word.store(Chain(word.load(Ordering::Relaxed)).keep(is_other).0, Ordering::Release);
     }
@@ -126,7 +127,7 @@ pub(super) struct Chain(u64);
 impl Chain {
     /// Nobody.
     pub(super) const EMPTY: Self = Self(0);
-    /// Predecessors in a chain, at most: one a byte, plus one, newest lowest.
+    /// The most predecessors in a chain: one per byte, as the number plus one, the newest in the lowest byte.
     const MOST: usize = size_of::<u64>();
 
     /// From the newest to the oldest.
@@ -135,8 +136,8 @@ impl Chain {
         bytes.into_iter().take_while(|&byte| byte != 0).map(|byte| usize::from(byte) - 1)
     }
 
-    /// `index` first, then the others. When it becomes too long, the oldest but one is left out: the oldest is what was
-    /// there before this library.
+    /// Puts `index` first, then the others. If the chain becomes too long, the second oldest is left out: the oldest is
+    /// the handler from before this library.
     fn with(self, index: usize) -> Self {
         let mut others: Vec<usize> = self.keep(|&other| other != index).iter().collect();
         if others.len() == Self::MOST {

@@ -1,30 +1,30 @@
-//! Progress: the same instruction that faults at the same address again and again.
+//! Progress: detects an instruction that faults at the same address again and again.
 //!
-//! A fault that finds its page in another thread's hands returns and faults again until that thread is done, however long
-//! it takes: the system may be short of memory, or a debugger may hold that thread. It spins at first, then gives the
-//! processor away, then sleeps.
+//! A fault whose page another thread has claimed returns, and faults again until that thread is done. This may take
+//! long: the system may be short of memory, or a debugger may have stopped that thread. The faulting thread spins at
+//! first, then yields the processor, then sleeps.
 //!
-//! A fault that finds its page *there*, with nobody at work on it, came a moment too late. When that does not end, the page
-//! is not what this crate made it (somebody else changed its mapping), and to go on would be a hang: the fault is given up,
-//! and ends the process as it would have without us.
+//! A fault that finds its page *present*, and claimed by nobody, usually came a moment too late. If that repeats, the
+//! page is not mapped as this crate mapped it (something else changed its mapping), and to continue would be a hang.
+//! The fault is given up, and ends the process as it would have without us.
 
 use std::cell::Cell;
 
 use crate::primitive;
 
-/// Rounds after which it gives up: each of them has let other threads run.
+/// Rounds after which a fault is given up: each of them has let other threads run.
 const HOPELESS: u32 = 1 << 17;
-/// Rounds from which on a thread yields in each, in the count of `relax`.
+/// The number of rounds from which `relax` yields in each round.
 const YIELDS: u32 = 32;
 
-/// A place, and how often in a row it was faulted on.
+/// A place, and how often in a row it has faulted.
 #[derive(Clone, Copy)]
 struct Place {
     pc: usize,
     addr: usize,
-    /// Rounds in which another thread had the page.
+    /// Rounds in which another thread had claimed the page.
     waited: u32,
-    /// Rounds in which the page was there.
+    /// Rounds in which the page was present.
     present: u32,
 }
 
@@ -35,19 +35,19 @@ thread_local! {
     static LAST: Cell<Place> = const { Cell::new(NOWHERE) };
 }
 
-/// Notes that this thread brought a page.
+/// Notes that this thread made a page present.
 pub(super) fn made() {
     LAST.set(NOWHERE);
 }
 
-/// Waits a little for another thread, which is bringing the page.
+/// Waits a little for another thread, which is making the page present.
 pub(super) fn wait(pc: usize, addr: usize) {
     let last = last(pc, addr);
     LAST.set(Place { waited: last.waited.saturating_add(1), ..last });
     primitive::relax(last.waited);
 }
 
-/// Notes that a fault found its page present; whether it is worth trying the instruction again.
+/// Notes that a fault found its page present. Returns whether the instruction should be tried again.
 pub(super) fn is_likely(pc: usize, addr: usize) -> bool {
     let last = last(pc, addr);
     LAST.set(Place { present: last.present + 1, ..last });

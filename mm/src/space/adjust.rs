@@ -1,13 +1,13 @@
 //! `adjust`: changing the VMAs of a range, in three phases.
 //!
-//! 1. *Prepare*: plan the new extents, take VMAs and table slots. All that can fail for want of memory fails here,
-//!    with nothing changed.
-//! 2. *Mark*: turn the `bounds` counts of every VMA concerned odd, the neighbours' too, in address order, and make the
-//!    change true in the system. If that fails, unmark: the layout is as it was.
+//! 1. *Prepare*: plan the new extents, take VMAs and table slots. Everything that can fail for lack of memory fails
+//!    here, with nothing changed.
+//! 2. *Mark*: turn the `bounds` counts of every VMA concerned odd, in address order, including the neighbours'. Then
+//!    change the system's mappings accordingly. If that fails, unmark: the layout is as it was.
 //! 3. *Commit*: write the payloads and the table (nothing here can fail), then unmark.
 //!
-//! The counts stay odd across phases 2 and 3 as a whole, system calls included: a fault never sees a layout whose
-//! mappings are not true yet.
+//! The counts stay odd during all of phases 2 and 3, system calls included: a fault never sees a layout that the
+//! mappings do not match yet.
 
 use super::Space;
 use super::pool::Pool;
@@ -20,7 +20,8 @@ use crate::error::{Error, Result};
 impl Space {
     /// Lets `plan` (see [`plan`](super::plan)) rearrange the extents that `range` touches.
     ///
-    /// `make_true` runs inside the write section, once nothing else can fail; its error undoes everything.
+    /// `make_true` runs inside the write section, when nothing else can fail; if it returns an error, everything is
+    /// undone.
     pub(super) fn adjust(
         &self,
         held: &LockGuard<'_>,
@@ -63,7 +64,7 @@ impl Space {
         Ok(())
     }
 
-    /// Moves the boundary between the VMA at `index` and its next neighbour: what a grow is, nearly always.
+    /// Moves the boundary between the VMA at `index` and its next neighbour. This is what a grow does, nearly always.
     pub(super) fn move_boundary(&self, held: &LockGuard<'_>, index: usize, to: usize) -> bool {
         let table = self.table.held(held);
         let (Some(vma), Some(next)) = (table.get(index), table.get(index + 1)) else {

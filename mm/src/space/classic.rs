@@ -1,8 +1,8 @@
-//! The fault under the writer lock: the same steps, plainly. Always correct, always available.
+//! The fault under the writer lock: the same steps without speculation. Always correct, always available.
 //!
-//! No count can move here, but claims of faults that speculate are about, so pages are claimed in this path, too. What
-//! the lock adds is patience: smaller windows when the limit or the system refuses the large one, and windows that
-//! grow towards a neighbour when the system has run out of mappings.
+//! No count can move here. But speculative faults may have claims, so this path claims its pages, too. The lock makes
+//! retries possible: with smaller windows when the limit or the system refuses the large one, and with windows that are
+//! widened to a neighbour when the system has run out of mappings.
 
 use super::commit::Refusal;
 use super::pagemap::{Lost, PageMap};
@@ -12,7 +12,7 @@ use super::{Outcome, Space};
 use crate::pager::Pager;
 use crate::{Access, FaultKind};
 
-/// How far away a neighbour may be that a window is widened to, in pages (64 MiB).
+/// The largest distance to a neighbour that a window is widened to, in pages (64 MiB).
 const WIDEN_PAGES: usize = 16_384;
 
 impl Space {
@@ -55,7 +55,7 @@ impl Space {
     ) -> Result<Outcome, FaultKind> {
         let attempt = |window: PageRange| match map.claim(page, window.intersect(extent.range)) {
             Ok(claim) => self.commit(claim, extent.attrs, base, pager).map(|()| Outcome::Resolved),
-            // Somebody brings it, or has brought it: the instruction will tell.
+            // Another thread is making it present, or has done so: running the instruction again will tell.
             Err(lost) => {
                 self.lane().counters.claim_lost();
                 Ok(if lost == Lost::Claimed { Outcome::Claimed } else { Outcome::Present })
@@ -74,8 +74,8 @@ impl Space {
             Err(Refusal::Limit) => return Err(FaultKind::ResidentLimit),
             Err(Refusal::System(_)) => {}
         }
-        // Out of mappings, perhaps: a window that ends at memory that is mapped already moves a boundary between two
-        // of the system's mappings instead of making new ones.
+        // Perhaps the system is out of mappings: a window that ends at mapped memory moves a boundary between two of
+        // the system's mappings instead of making new ones.
         widened(page, map, extent.range)
             .find_map(|window| attempt(window).ok())
             .ok_or(FaultKind::OutOfMemory)

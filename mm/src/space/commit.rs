@@ -81,7 +81,7 @@ impl Space {
             self.resident.fetch_add(pages, Ordering::Relaxed);
             return true;
         }
-        // Relaxed: the counter orders nothing; that it is one location makes the limit exact.
+        // Relaxed: the counter orders nothing. The limit is exact because all threads change the same location.
         self.resident
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
                 now.checked_add(pages).filter(|&sum| sum <= limit)
@@ -96,9 +96,9 @@ impl Space {
         }
     }
 
-    /// Makes every page of `range` present, for an access that will come without a fault (by the kernel).
+    /// Makes every page of `range` present, for accesses that raise no signal (those of the kernel).
     ///
-    /// All or nothing where it matters: a denial or the limit is found before the first page is committed.
+    /// If the access is denied or exceeds the limit, this is found before the first page is committed.
     pub(crate) fn fault_in(
         &self,
         range: PageRange,
@@ -121,18 +121,19 @@ impl Space {
         }
         let mut used = 0;
         let result = self.commit_range(&held, range, map, geometry.base, pager, &mut used);
-        // What others committed meanwhile, or what failed, was charged here for nothing.
+        // Gives back the charge for pages that others have committed meanwhile, or whose commit failed.
         self.uncharge(absent - used);
         result
     }
 
-    /// Whether all of `range` is present and allowed already, found out without the lock. "No" means "ask again with it".
+    /// Whether all of `range` is present and allows the access, found without the lock. "No" means "ask again under the
+    /// lock".
     fn is_ready(&self, range: PageRange, access: Access) -> bool {
         if !cfg!(feature = "speculation") {
             return false;
         }
-        // The caller owns the region, so the space is where it was. What a discard takes away from now on, it would also
-        // take away after a look under the lock.
+        // The caller owns the region, so the space has not moved. A discard from now on could take the pages away after
+        // a look under the lock as well.
         self.admits_for_sure(range, access)
             && self.geometry().map().is_some_and(|map| map.are_present(range))
     }
@@ -183,7 +184,7 @@ impl Space {
                         .map_err(|_| (FaultKind::OutOfMemory, page))?;
                     page = end;
                 }
-                // A committer that speculates has it: it waits for nobody, so it will be done.
+                // A speculative committer has claimed it. It waits for nobody, so it will finish.
                 Err(_) => map.wait_for_claims(PageRange::new(page, page + 1)),
             }
         }

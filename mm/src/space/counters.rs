@@ -1,8 +1,8 @@
-//! What happened, counted: cheap enough to be always on, exact enough to tune by.
+//! Counters of events: cheap enough to be always on, exact enough to tune by.
 
 use super::primitive::{Ordering, PlainU64};
 
-/// Why a speculative fault gave up.
+/// Why a speculative fault was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Abort {
@@ -16,7 +16,7 @@ pub(crate) enum Abort {
     PagesChanged,
     /// The table of VMAs, or the whole space, changed meanwhile.
     StructureChanged,
-    /// The pager could not do it.
+    /// The pager refused.
     PagerRefused,
     /// The commit would exceed the resident limit.
     ResidentLimit,
@@ -24,33 +24,33 @@ pub(crate) enum Abort {
 
 const ABORTS: usize = 7;
 
-/// A snapshot of what happened in a region, or in all of them.
+/// A snapshot of the counters of a region, or of all regions.
 ///
-/// Taken without stopping anyone: the numbers are each exact, their sum may be of slightly different moments.
+/// It is taken without stopping other threads: each number is exact, but they may be of slightly different moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Faults that tried without a lock: all that follow but `classic` and `not_ours`.
+    /// Faults that were tried without a lock: all below except `classic` and `not_ours`.
     pub attempts: u64,
-    /// Faults decided without a lock (a page brought, or a denial found).
+    /// Faults decided without a lock (a page was made present, or a denial was found).
     pub speculative: u64,
     /// Faults decided under the writer lock.
     pub classic: u64,
-    /// Of the speculative ones, those that found another thread at work on the page, or done with it.
+    /// Speculative faults that found the page claimed by another thread, or already present.
     pub claim_lost: u64,
-    /// Given up: a writer was inside the bounds.
+    /// Aborted: a writer was inside the bounds.
     pub bounds_odd: u64,
-    /// Given up: the bounds moved.
+    /// Aborted: the bounds moved.
     pub bounds_changed: u64,
-    /// Given up: a writer was changing what is present.
+    /// Aborted: a writer was changing which pages are present.
     pub pages_odd: u64,
-    /// Given up: what is present changed.
+    /// Aborted: which pages are present has changed.
     pub pages_changed: u64,
-    /// Given up: the VMAs were rearranged, or the region went away.
+    /// Aborted: the VMAs were rearranged, or the region went away.
     pub structure_changed: u64,
-    /// Given up: the pager refused.
+    /// Aborted: the pager refused.
     pub pager_refused: u64,
-    /// Given up: the resident limit was in the way.
+    /// Aborted: the resident limit was in the way.
     pub resident_limit: u64,
     /// Faults that turned out to be in no living region.
     pub not_ours: u64,
@@ -61,7 +61,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// All speculative faults that were given up.
+    /// All speculative faults that were aborted.
     pub fn aborts(&self) -> u64 {
         self.bounds_odd
             + self.bounds_changed
@@ -72,7 +72,7 @@ impl Counters {
             + self.resident_limit
     }
 
-    /// What was counted since `earlier`.
+    /// The difference from `earlier` to this snapshot.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         self.combine(earlier, u64::wrapping_sub)
@@ -104,7 +104,7 @@ impl Counters {
     }
 }
 
-/// One lane's share. Relaxed everywhere: nothing is ordered by a statistic.
+/// The counters of one lane. Relaxed everywhere: a statistic orders nothing.
 pub(crate) struct Lane {
     aborts: [PlainU64; ABORTS],
     speculative: PlainU64,
@@ -130,7 +130,7 @@ impl Lane {
         }
     }
 
-    /// A speculative fault gave up.
+    /// A speculative fault was aborted.
     pub(crate) fn abort(&self, reason: Abort) {
         self.aborts[reason as usize].fetch_add(1, Ordering::Relaxed);
     }

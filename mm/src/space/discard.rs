@@ -1,4 +1,4 @@
-//! `discard` and `reset`: giving memory back. What was discarded reads zero for ever after, whatever backed it.
+//! `discard` and `reset`: giving memory back. A discarded page reads zero from then on, whatever backed it.
 
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, Backing, Extent, PageRange};
@@ -32,9 +32,9 @@ impl Space {
         if !self.any(held, range, |attrs| attrs.backing != Backing::Zero) {
             return self.unmap_page_range(held, range, Unmap::Zap, pager);
         }
-        // A fault that read `Image` from the VMA before us must not bring the image back after us: the bounds stay
-        // odd until both the pages are gone and the backing is `Zero`. Stripe by stripe, so that a failure leaves each
-        // either as it was or zero for good.
+        // A fault that read `Image` from the VMA before us must not bring the image back after us. So the bounds stay
+        // odd until the pages are gone and the backing is `Zero`. This is done stripe by stripe, so that after a
+        // failure each stripe either is as it was or reads zero.
         let to_zero = |attrs| Attrs { backing: Backing::Zero, ..attrs };
         range.stripes().try_for_each(|piece| {
             self.adjust(
@@ -61,7 +61,7 @@ impl Space {
             }
             let protected =
                 self.any(&held, old, |attrs| attrs.protection != Some(Protection::ReadWrite));
-            // One section for both changes: what stays accessible is never seen reserved.
+            // One section for both changes: memory that stays accessible is never seen as reserved.
             let fresh = PageRange::new(0, pages);
             let layout = |old: &[Extent]| {
                 let reserved = plan::change(old, all, |_| Attrs::RESERVED);
@@ -112,7 +112,7 @@ impl Space {
         )
     }
 
-    /// Whether some VMA in `range` has attributes like that.
+    /// Whether a VMA in `range` has attributes that match `like`.
     fn any(&self, held: &LockGuard<'_>, range: PageRange, like: impl Fn(Attrs) -> bool) -> bool {
         self.table
             .held(held)

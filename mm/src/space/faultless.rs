@@ -1,7 +1,8 @@
-//! Spaces whose accesses never fault (`Pager::faults` says no): the system maps everything as its VMA says, at any time.
+//! Spaces whose accesses never fault (`Pager::faults` returns false): the system maps everything as its VMA says at all
+//! times.
 //!
-//! Where other pagers leave pages to faults, writers make the mappings true at once here, and put them back when
-//! something fails half-way. Page states are not kept: all stay absent.
+//! With other pagers, writers leave pages to faults. Here they change the mappings at once, and restore them when
+//! something fails half-way. Page states are not kept: all pages stay absent.
 
 use super::primitive::LockGuard;
 use super::types::{Extent, PAGE, PageRange};
@@ -12,7 +13,7 @@ use crate::sys::SysError;
 use crate::{Access, FaultKind, Protection};
 
 impl Space {
-    /// Whether `access` is allowed to all of `range`, by the VMAs. Takes the lock only if something changes meanwhile.
+    /// Whether the VMAs allow `access` to all of `range`. Takes the lock only if something changes meanwhile.
     pub(crate) fn admits(
         &self,
         range: PageRange,
@@ -25,7 +26,7 @@ impl Space {
         self.check_access(&held, range, access)
     }
 
-    /// Whether `access` is allowed to all of `range`, found out without the lock. "No" means "ask again with it".
+    /// Whether `access` is allowed to all of `range`, found without the lock. "No" means "ask again under the lock".
     pub(super) fn admits_for_sure(&self, range: PageRange, access: Access) -> bool {
         let mut page = range.start;
         while page < range.end {
@@ -38,7 +39,7 @@ impl Space {
         true
     }
 
-    /// Calls `f` with the address, the length and the protection of each piece of `range`, as the VMAs have it now.
+    /// Calls `f` with the address, the length and the protection of each piece of `range`, as the VMAs say.
     pub(super) fn each_piece(
         &self,
         held: &LockGuard<'_>,
@@ -60,10 +61,10 @@ impl Space {
             .collect()
     }
 
-    /// Makes the system allow `to` in `range`, where faults will not; the VMAs are about to say so.
+    /// Makes the system allow `to` in `range`, because faults will not. The VMAs are about to say the same.
     ///
-    /// On failure the mappings are what the VMAs say, unless that is refused as well: then a fault, if somebody handles
-    /// it, does that.
+    /// On failure the mappings are restored to what the VMAs say. If that is refused as well, a later fault restores
+    /// them, if a handler is installed.
     pub(super) fn map_at_once(
         &self,
         held: &LockGuard<'_>,
@@ -94,7 +95,7 @@ impl Space {
         }
     }
 
-    /// A fault where none should be, though the access is allowed: the mapping is not what its VMA says.
+    /// A fault that should not have happened, because the access is allowed: the mapping is not what its VMA says.
     pub(super) fn handle_odd_fault(
         &self,
         page: usize,

@@ -1,11 +1,11 @@
-//! `Geometry`: where a space is, and what describes its pages, in one value that can be compared.
+//! `Geometry`: where a space is, and which map and counts describe its pages, in one comparable value.
 
 use super::Space;
 use super::pagemap::PageMap;
 use super::primitive::Ordering;
 use super::types::PAGE;
 
-/// Where a space is and what describes its pages; compared as a whole.
+/// Where a space is, and what describes its pages; compared as a whole.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
     /// First byte of the reservation, 0 while unused.

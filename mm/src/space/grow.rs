@@ -1,4 +1,4 @@
-//! `grow`: making more of the reservation accessible. It never shrinks and never moves anything.
+//! `grow`: making more of the reservation accessible. It never shrinks a space and never moves anything.
 
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, PageRange};
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::pager::Pager;
 
 impl Space {
-    /// Makes the first `pages` pages accessible. Does nothing when they are.
+    /// Makes the first `pages` pages accessible. Does nothing if they already are.
     pub(crate) fn grow(&self, pages: usize, pool: &Pool, pager: &dyn Pager) -> Result<()> {
         let held = self.lock.lock();
         let old = self.accessible.load(Ordering::Relaxed);
@@ -34,7 +34,8 @@ impl Space {
             )
         });
         if let Err(error) = done {
-            // What was committed ahead goes back. Should that fail, too, the pages stay counted, until they are reset.
+            // Pages that were committed ahead are given back. If that fails, too, they stay counted until they are
+            // reset.
             let _ = self.unmap_page_range(&held, added, Unmap::Zap, pager);
             self.restore_mappings(&held, added, pager);
             return Err(error);
@@ -44,7 +45,7 @@ impl Space {
         Ok(())
     }
 
-    /// The common case: the last accessible VMA simply becomes longer, without a system call or an allocation.
+    /// The common case: the last accessible VMA becomes longer, without a system call or an allocation.
     fn extend_last(&self, held: &LockGuard<'_>, old: usize, new: usize) -> bool {
         if old == 0 {
             return false;
@@ -67,7 +68,7 @@ impl Space {
         let end = added.end.min(added.start.saturating_add(room));
         let mut page = added.start;
         while page < end {
-            // Nobody else commits beyond the accessible part: a page that is taken here is there already.
+            // Nobody else commits beyond the accessible part, so a page that is not absent here is present already.
             let Ok(claim) = map.claim(page, PageRange::new(page, end)) else {
                 page += 1;
                 continue;

@@ -1,11 +1,11 @@
-//! A space's lives: `create` puts an unused one to use, `destroy` ends that use.
+//! A space's lives: `create` puts an unused space to use, `destroy` ends that use.
 
 use super::primitive::Ordering;
 use super::types::{Attrs, Extent, PAGE, PageRange};
 use super::vma::Vma;
 use super::{Pool, Space, WindowSizes};
 
-/// What a space is to become.
+/// What a space is to be like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Blueprint {
     /// First byte of the reservation.
@@ -52,8 +52,8 @@ impl Space {
         self.shards.all().for_each(|count| count.raw_write_end());
     }
 
-    /// Ends the space's use. `release` gives the address range back, inside the write sections: no claim on it is
-    /// left, and none that comes later will hold.
+    /// Ends the space's use. `release` gives the address range back, inside the write sections: no claim on it is left
+    /// then, and no later claim will pass its re-check.
     pub(crate) fn destroy(&self, pool: &Pool, release: impl FnOnce(usize, usize)) {
         let held = self.lock.lock();
         let table = self.table.held(&held);

@@ -1,19 +1,20 @@
 //! The pure core: one address space of VMAs, page states and sequence counts.
 //!
-//! A [`Space`] knows ranges, not mappings: what must happen to the real address space it asks of a
-//! [`Pager`]. So all of it runs on a simulated system in tests, and, because every atomic comes
-//! from `super::primitive` and every second look from `super::checks`, under a model checker.
+//! A [`Space`] knows ranges, not mappings: it asks a [`Pager`] for every change of the real address space. So in tests
+//! all of it runs on a simulated system. Every atomic comes from `super::primitive` and every second look from
+//! `super::checks`, so it also runs under a model checker.
 //!
 //! # Who may do what
 //!
-//! * Anyone, anywhere, a signal handler included, may call [`Space::handle_fault`]: `speculate` looks at the space
+//! * Any thread may call [`Space::handle_fault`] at any time, also in a signal handler: `speculate` looks at the space
 //!   without a lock, `classic` takes the writer lock.
-//! * Writers (`adjust`, `unmap`, `grow`, `discard`, `protect`, `reset`, `life`) take the writer lock, mark the counts of what they
-//!   change, wait until claimed pages in that range have settled, make it true in the system, and only then unmark.
+//! * Writers (`adjust`, `unmap`, `grow`, `discard`, `protect`, `reset`, `life`) take the writer lock, mark the counts
+//!   of what they change, wait until claimed pages in that range have settled, change the system's mappings, and only
+//!   then unmark.
 //!
 //! Order of locks and counts: writer lock, then `bounds` counts by address, then `pages` counts by shard, then the
-//! table's `structure` count. Faults that speculate hold none of these, only claims; writers wait for claims,
-//! claimers never wait.
+//! table's `structure` count. Speculative faults hold none of these, only claims. Writers wait for claims; claimers
+//! never wait.
 
 mod adjust;
 mod classic;
@@ -65,8 +66,8 @@ use table::Table;
 
 /// One address space: a reservation's VMAs, page states and counts.
 ///
-/// Type-stable: spaces are never freed, and are used again only with all counts still rising, so a stale reference
-/// (a fault that raced a teardown) is harmless and found out by its counts.
+/// Type-stable: a space is never freed. When it is used again, all its counts keep rising. So a stale reference (of a
+/// fault that raced a teardown) is harmless, and the counts reveal it.
 pub(crate) struct Space {
     /// Serialises writers and the classic path.
     lock: Lock,
@@ -82,7 +83,7 @@ pub(crate) struct Space {
     pages: AtomicPtr<PageMap>,
     /// Pages below this one are inside the accessible part. Written under `lock`.
     accessible: AtomicUsize,
-    /// Pages that hold contents or may be touched without asking us.
+    /// Pages that hold contents or may be touched without a fault.
     resident: PlainUsize,
     /// `resident` never exceeds this. Written under `lock`.
     limit: PlainUsize,
@@ -90,31 +91,31 @@ pub(crate) struct Space {
     windows: PlainUsize,
     /// Whether faults speculate. Any value is correct at any time.
     speculation: PlainBool,
-    /// Whether the system may protect pages more strictly than their VMA says, so that every commit must say it again.
-    /// Only ever rises while the space lives. Written under `lock`.
+    /// Whether the system may protect pages more strictly than their VMA says, so that every commit must set the
+    /// protection again. Once set, it stays set while the space lives. Written under `lock`.
     doubtful: PlainBool,
     lanes: [PaddedLane; LANES],
 }
 
-/// What one lane of threads writes while it faults, on lines of its own.
+/// What the faults of one lane write, on cache lines of its own.
 #[repr(align(128))]
 struct PaddedLane {
     counters: Lane,
     pattern: Pattern,
 }
 
-/// Whether a fault is to be retried by the hardware or reported.
+/// How a fault ended: whether the instruction runs again, or the fault is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The page is there now: run the instruction again.
     Resolved,
-    /// Another thread is bringing the page: run the instruction again, when that one may be done.
+    /// Another thread is bringing the page: run the instruction again after waiting a little.
     Claimed,
-    /// The page is there already: run the instruction again.
+    /// The page was already there: run the instruction again.
     Present,
-    /// The access is not allowed, says a validated snapshot.
+    /// The access is not allowed, according to a validated snapshot.
     Denied(crate::FaultKind),
-    /// The page belongs to no living space (a stale fault on one torn down).
+    /// The page belongs to no living space (a stale fault on a space that was torn down).
     NotOurs,
 }
 
@@ -141,7 +142,7 @@ impl Space {
         }
     }
 
-    /// Resolves a fault at host address `addr`: the way of every first touch.
+    /// Resolves a fault at host address `addr`, such as a first touch.
     ///
     /// Async-signal-safe; must not be called by a thread that holds the writer lock.
     pub(crate) fn handle_fault(
@@ -174,11 +175,11 @@ impl Space {
 
     /// Pages in the accessible part.
     pub(crate) fn accessible(&self) -> usize {
-        // Acquire pairs with the Release in `grow`: who sees the new size may touch the new pages.
+        // Acquire pairs with the Release in `grow`: a thread that sees the new size may touch the new pages.
         self.accessible.load(Ordering::Acquire)
     }
 
-    /// Everything this space ever counted; rises over all its lives.
+    /// Everything that this space ever counted; the numbers keep rising over all its lives.
     pub(crate) fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         for lane in &self.lanes {
@@ -187,7 +188,7 @@ impl Space {
         sum
     }
 
-    /// Switches speculation.
+    /// Switches speculation on or off.
     pub(crate) fn set_speculation(&self, on: bool) {
         self.speculation.store(on, Ordering::Relaxed);
     }

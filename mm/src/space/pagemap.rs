@@ -1,4 +1,4 @@
-//! Page states: one word per granule, three bits a page, and the claim, which is this crate's page-table lock.
+//! Page states: one word per granule, three bits a page. The claim bits are this crate's page-table lock.
 //!
 //! ```text
 //!  63      48 47       32 31      16 15        0
@@ -11,9 +11,9 @@
 //! * Parked: resident but not mapped: the page keeps its contents, but the system may deny accesses that its VMA allows
 //!   (after a change of protection); a fault maps it again without touching the contents.
 //!
-//! A claim sets and clears nothing but its own bit, so that a claimer that comes too late (it will find its counts
-//! changed) and a writer that empties the page cannot undo each other's work. The granule is the unit of the words
-//! and of the policy; VMAs, claims and discards may begin and end at any page.
+//! A claim sets and clears only its own bit. So a late claimer (which will find its counts changed) and a writer that
+//! empties the page cannot undo each other's work. The granule is the unit of the words and of the policy; VMAs, claims
+//! and discards may begin and end at any page.
 
 use super::primitive::{self, AtomicU64, Ordering};
 use super::types::{GRANULE_PAGES, PageRange};
@@ -24,17 +24,17 @@ const FIELD: u64 = 0xffff;
 /// Granules per bit of the summary: one host page of words.
 const CHUNK: usize = 512;
 
-/// The states of all pages of a space. Type-stable: pooled by size, used again with all words zero.
+/// The states of all pages of a space. Type-stable: pooled by size, reused with all words zero.
 pub(crate) struct PageMap {
     words: Box<[AtomicU64]>,
-    /// One bit per chunk that a claim ever entered, so that sweeps skip what was never used.
+    /// One bit per chunk in which a page was ever claimed, so that sweeps skip chunks that were never used.
     touched: Box<[AtomicU64]>,
 }
 
 /// Why a page could not be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// Another committer has it.
+    /// Another committer has claimed it.
     Claimed,
     /// It is present: another committer has published it.
     Present,
@@ -51,7 +51,7 @@ pub(crate) enum Prior {
     Parked,
 }
 
-/// A run of pages that this thread alone may populate. Dropping it releases them as they were.
+/// A run of pages that only this thread may populate. Dropping it releases the pages unchanged.
 pub(crate) struct Claim<'a> {
     map: &'a PageMap,
     range: PageRange,
@@ -144,14 +144,14 @@ impl PageMap {
     }
 
     fn try_claim(&self, granule: usize, word: u64, run: u64) -> Result<(), u64> {
-        // Acquire pairs with the Release of whoever put the page into this state, so that its work on the page comes
-        // before ours. What orders the claim before our look at the counts is the caller's fence.
+        // Acquire pairs with the Release of the thread that put the page into this state, so that its work on the page
+        // comes before ours. The caller's fence orders the claim before our look at the counts.
         self.words[granule]
             .compare_exchange(word, word | run << CLAIMED, Ordering::Acquire, Ordering::Relaxed)
             .map(drop)
     }
 
-    /// Tells sweeps to visit the granule. Set before a claim; the caller's fence after the claim covers it too.
+    /// Makes sweeps visit the granule. Set before a claim; the caller's fence after the claim covers it, too.
     fn touch(&self, granule: usize) {
         let chunk = granule / CHUNK;
         let (word, bit) = (&self.touched[chunk / 64], 1 << (chunk % 64));
@@ -165,7 +165,7 @@ impl PageMap {
         self.touched[chunk / 64].load(Ordering::Relaxed) & (1 << (chunk % 64)) != 0
     }
 
-    /// Granules of `range` that may be anything but absent.
+    /// Granules of `range` that may hold pages that are not absent.
     fn sweep(&self, range: PageRange) -> impl Iterator<Item = usize> {
         let mut at = granules(range);
         std::iter::from_fn(move || {
@@ -181,8 +181,8 @@ impl PageMap {
 
     /// Waits until no page of `range` is claimed.
     ///
-    /// The caller has marked the counts that cover the range and passed its fence: claims that come later will find
-    /// the counts moved and release without touching the page.
+    /// The caller has marked the counts that cover the range and has passed its fence. Later claims will find the
+    /// counts moved and will be released without touching the page.
     pub(crate) fn wait_for_claims(&self, range: PageRange) {
         for granule in self.sweep(range) {
             // Its Acquire pairs with the Release in `publish`: what the committer did to the page is done.
@@ -205,11 +205,12 @@ impl PageMap {
         for granule in self.sweep(range) {
             let mask = mask_in(granule, range);
             let gone = bits(mask);
-            // Nobody sets these bits meanwhile: claims that hold have settled, and later ones do not hold.
+            // Nobody sets these bits meanwhile: claims that will pass their re-check have settled, and later ones will
+            // fail it.
             if self.words[granule].load(Ordering::Relaxed) & gone == 0 {
                 continue;
             }
-            // Release pairs with the Acquire of the next claim: the system's work on the page comes first.
+            // Release pairs with the Acquire of the next claim: our system calls on the page come before it.
             let old = self.words[granule].fetch_and(!gone, Ordering::Release);
             resident += (old & mask).count_ones() as usize;
         }
@@ -266,7 +267,7 @@ impl PageMap {
         word.map_or(0, |word| (word.load(Ordering::Relaxed) & FIELD).count_ones() as usize)
     }
 
-    /// Whether any page is claimed, for oracles.
+    /// Whether any page is claimed; for test oracles.
     #[cfg(test)]
     pub(crate) fn any_claimed(&self, range: PageRange) -> bool {
         self.sweep(range).any(|granule| self.words[granule].load(Ordering::Relaxed) >> CLAIMED != 0)
@@ -281,12 +282,12 @@ impl PageMap {
 }
 
 impl Claim<'_> {
-    /// The claimed pages.
+    /// The pages that are claimed.
     pub(crate) fn range(&self) -> PageRange {
         self.range
     }
 
-    /// What they were.
+    /// What the pages were before the claim.
     pub(crate) fn prior(&self) -> Prior {
         self.prior
     }
@@ -325,7 +326,7 @@ impl Claim<'_> {
         let prior = self.prior;
         let done = PageRange::new(self.range.start, self.range.start + pages);
         // Absent: claimed -> resident, mapped. Parked: claimed, resident -> resident, mapped. The claim excludes every
-        // other change of these bits: writers that have not seen their counts respected wait for it.
+        // other change of these bits: a writer waits for a claim that did not see its counts.
         self.map.flip(done, |mask| match prior {
             Prior::Absent => mask | mask << MAPPED | mask << CLAIMED,
             Prior::Parked => mask << MAPPED | mask << CLAIMED,

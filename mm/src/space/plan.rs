@@ -1,4 +1,4 @@
-//! The layout arithmetic, pure: what the extents of a span become when a range in it changes its attributes.
+//! The layout arithmetic, pure: the new extents of a span when a range in it changes its attributes.
 //!
 //! All of the kernel's `vma_adjust` cases are this one function: growing into the next extent, shrinking, splitting in
 //! two or three, merging with one neighbour or both (remove next, and "next becomes next's next").

@@ -1,9 +1,9 @@
-//! Which window to populate. Pure arithmetic on what a lane has seen: no system call, no clock, no address.
+//! Which window to populate. Pure arithmetic on the history of a lane: no system call, no clock, no address.
 //!
-//! A lane's very first fault brings a granule: a small program is done with one or two. A fault that continues where the
-//! last window ended (or, downwards, where it began) brings a larger one, up to the largest, usually a stripe. A fault in a
-//! granule half of which is there brings the rest of it. Everything else starts over with the smallest, so a sparse
-//! pattern does not inflate what is resident. On one thread the same faults give the same windows, always.
+//! The first fault of a lane brings a granule: a small program needs only one or two. A fault that continues where the
+//! last window ended (or, downwards, where it began) brings a larger one, up to the largest, usually a stripe. A fault
+//! in a granule of which half is present brings the rest of it. Every other fault starts over with the smallest window,
+//! so a sparse pattern does not inflate the resident size. On one thread the same faults always give the same windows.
 
 use super::primitive::{Ordering, PlainU64};
 use super::types::{GRANULE_PAGES, PageRange, STRIPE_PAGES};
@@ -38,7 +38,7 @@ impl WindowSizes {
         }
     }
 
-    /// The size that follows `pages`: as the kernel's readahead grows, four times at first, then twice.
+    /// The size that follows `pages`: like the kernel's readahead, four times as large at first, later twice as large.
     fn after(self, pages: usize) -> usize {
         let times = if pages < self.most / 16 { 4 } else { 2 };
         (pages * times).clamp(self.least, self.most)
@@ -60,7 +60,7 @@ impl WindowSizes {
 pub(crate) struct Window {
     /// Inside one stripe; the caller clips it to the VMA.
     pub(crate) pages: PageRange,
-    /// Its length before it was clipped to the stripe: what the next one grows from.
+    /// Its length before it was clipped to the stripe: the next window's size is computed from it.
     asked: usize,
 }
 
@@ -80,10 +80,10 @@ impl Window {
     }
 }
 
-/// What a lane remembers of its last window: its first page (40 bits), the pages asked for (24 bits; 0: no window), its
-/// end.
+/// What a lane remembers of its last window: its first page (40 bits) and the pages asked for (24 bits; 0: no window);
+/// and its end.
 ///
-/// Relaxed: a torn pattern (two threads in one lane) costs a window of another size, nothing else.
+/// Relaxed: a torn pattern (two threads in one lane) only costs a window of another size.
 pub(crate) struct Pattern {
     first: PlainU64,
     end: PlainU64,
@@ -101,7 +101,7 @@ impl Pattern {
         self.end.store(0, Ordering::Relaxed);
     }
 
-    /// The window to try for a fault at `page`, in whose granule so many pages are resident.
+    /// The window to try for a fault at `page`, in whose granule `resident` pages are resident.
     pub(crate) fn window(&self, page: usize, resident: usize, sizes: WindowSizes) -> Window {
         let first = self.first.load(Ordering::Relaxed);
         let asked = (first >> 40) as usize;
@@ -110,7 +110,7 @@ impl Pattern {
         next_window(sizes, PageRange::new(first, end), asked, page, resident)
     }
 
-    /// Remembers that `window` was asked for and `got` was brought.
+    /// Remembers that `window` was asked for and `got` was made present.
     pub(crate) fn record(&self, window: Window, got: PageRange) {
         let asked = window.asked as u64;
         self.first.store((asked << 40) | (got.start as u64 & MASK), Ordering::Relaxed);

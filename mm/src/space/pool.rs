@@ -1,8 +1,9 @@
-//! Type-stable storage: VMAs, VMA tables and page maps, handed out again and again, freed never (but with the pool).
+//! Type-stable storage: VMAs, VMA tables and page maps. They are handed out again and again, and freed only with the
+//! pool.
 //!
-//! A fault that speculates may hold a reference to any of these after its owner let go of it. That is harmless because
-//! the memory stays what it is: a count keeps rising, a page map keeps its length. Only writers come here, never a
-//! signal handler, so a plain mutex is right.
+//! A speculative fault may hold a reference to any of these after its owner has returned it. That is harmless because
+//! the memory keeps its type: a count keeps rising, a page map keeps its length. Only writers come here, never a signal
+//! handler, so a plain mutex is right.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ struct Inner {
     maps: BTreeMap<usize, Shelf<PageMap>>,
 }
 
-/// Everything of one kind that was ever made, and what of it is free.
+/// All items of one kind that were ever made, and those of them that are free.
 struct Shelf<T> {
     all: Vec<*mut T>,
     free: Vec<*mut T>,
@@ -75,7 +76,7 @@ impl Pool {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Nothing in here panics half-way through a change.
+        // Nothing in here panics half-way through a change, so a poisoned pool is consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -119,7 +120,7 @@ impl Pool {
         self.inner().maps.entry(pages.next_power_of_two()).or_default().free.push(map);
     }
 
-    /// How many items are out.
+    /// How many items are in use.
     #[cfg(test)]
     pub(crate) fn in_use(&self) -> usize {
         fn out<T>(shelf: &Shelf<T>) -> usize {

@@ -1,4 +1,4 @@
-//! `protect`: read-only and no-access ranges. Contents stay; what a fault may do changes.
+//! `protect`: read-only and no-access ranges. Contents stay; the accesses that faults may grant change.
 
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, PAGE, PageRange};
@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::pager::{Mapped, Pager};
 
 impl Space {
-    /// Gives all pages of `range` the protection `to`. Returns only when no thread can access them in another way.
+    /// Gives all pages of `range` the protection `to`. When it returns, no thread can access them in a way that `to`
+    /// forbids.
     pub(crate) fn protect(
         &self,
         range: PageRange,
@@ -33,7 +34,7 @@ impl Space {
         )
     }
 
-    /// Brings the system's protections in line; the caller is in a write section of all bounds in `range`.
+    /// Changes the system's protections accordingly; the caller is in a write section of all bounds in `range`.
     pub(super) fn make_protection_true(
         &self,
         held: &LockGuard<'_>,
@@ -43,7 +44,7 @@ impl Space {
     ) -> Result<()> {
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Err(Error::OutOfRange) };
-        // Claims that were validated before the counts turned odd are about to map pages the old way.
+        // Claims that passed their re-check before the counts turned odd are about to map pages in the old way.
         Self::mark_then_look();
         map.wait_for_claims(range);
         match pager.protect(geometry.base + range.start * PAGE, range.len() * PAGE, to) {
@@ -53,7 +54,7 @@ impl Space {
                 Ok(())
             }
             Err(error) => {
-                // A part may have been done. Faults put it right by the old layout.
+                // The call may have been carried out in part. Faults repair that by the old layout.
                 self.doubtful.store(true, Ordering::Relaxed);
                 map.park(range);
                 self.restore_mappings(held, range, pager);

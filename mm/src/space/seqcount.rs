@@ -2,20 +2,20 @@
 //!
 //! # The protocol
 //!
-//! A reader takes the count (`try_begin`), reads the payload with relaxed loads, and asks whether the count moved
-//! (`retry`). It never waits: an odd count is an answer. A writer, alone by some lock outside, turns the count odd,
-//! writes the payload with relaxed stores, and turns it even.
+//! A reader takes the count (`try_begin`), reads the payload with relaxed loads, and asks whether the count has moved
+//! (`retry`). It never waits: an odd count is an answer. A writer turns the count odd, writes the payload with relaxed
+//! stores, and turns the count even. A lock outside of the count makes it the only writer.
 //!
-//! The count starts at zero once in its life. Storage that holds one is used again with the count still rising, so a
-//! reader that held on to it across the reuse sees a changed count and not a familiar one.
+//! A count starts at zero only once. When its storage is reused, the count keeps rising. So a reader that held on to it
+//! across the reuse sees another value than before.
 //!
-//! With the feature `speculation` off there are no readers; the count is an empty type and all of this is nothing.
+//! Without the feature `speculation` there are no readers: the count is an empty type, and its methods do nothing.
 
 #[cfg(feature = "speculation")]
 use super::primitive::{self, AtomicU64, Fence, Ordering};
 use super::primitive::{Level, lock_order};
 
-/// A count seen at rest, for a later comparison.
+/// A count that was seen at rest, for a later comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen(u64);
 
@@ -46,7 +46,7 @@ impl SeqCount {
         WriteGuard { count: self, level }
     }
 
-    /// `write_begin` on the `bounds` of a VMA whose lower neighbour's are held.
+    /// `write_begin` on the `bounds` of a VMA while those of its lower neighbour are held.
     pub(crate) fn write_begin_nested(&self) -> WriteGuard<'_> {
         self.write_begin(Level::BoundsNested)
     }
@@ -66,7 +66,7 @@ impl SeqCount {
         (value & 1 == 0).then_some(Seen(value))
     }
 
-    /// Whether the count has moved since `seen`, so that what was read in between means nothing.
+    /// Whether the count has moved since `seen`, so that the values read in between must not be used.
     pub(crate) fn retry(&self, seen: Seen) -> bool {
         // Pairs with the fence in `raw_write_begin`: a payload load that saw a writer's store makes the load below see
         // that writer's odd count (or a later one).
@@ -74,15 +74,15 @@ impl SeqCount {
         self.has_moved(seen)
     }
 
-    /// Like `retry` for a caller that has just passed a stronger fence of its own.
+    /// Like `retry`, for a caller that has just passed a stronger fence of its own.
     pub(crate) fn has_moved(&self, seen: Seen) -> bool {
         self.value.load(Ordering::Relaxed) != seen.0
     }
 
     /// Enters the write section without the lock-order check, for callers that mark many counts at once.
     ///
-    /// The caller is the only writer (it holds the writer lock). A count that is odd already is caught: a second begin
-    /// would turn it even in mid-write.
+    /// The caller must be the only writer (it holds the writer lock). Panics if the count is already odd: a second
+    /// begin would turn it even in mid-write.
     pub(crate) fn raw_write_begin(&self) {
         let value = self.value.load(Ordering::Relaxed);
         assert!(value & 1 == 0, "write_begin on a sequence count that is in a write section");
@@ -99,7 +99,7 @@ impl SeqCount {
         self.value.store(value + 1, Ordering::Release);
     }
 
-    /// What must never be done on reuse: a mutant of the model tests does it.
+    /// Must never happen on reuse: a mutant of the model tests does it.
     #[cfg(test)]
     #[allow(dead_code, reason = "called in the build for the model checker only")]
     pub(crate) fn reset(&self) {
@@ -120,7 +120,7 @@ impl SeqCount {
         Self {}
     }
 
-    /// Always at rest: nobody asks but the lock's holder.
+    /// Always at rest: without speculation only the lock's holder asks.
     pub(crate) const fn try_begin(&self) -> Option<Seen> {
         Some(Seen(0))
     }

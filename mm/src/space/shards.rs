@@ -1,7 +1,7 @@
-//! The `pages` counts: what is present, sharded by address.
+//! The `pages` counts: they cover which pages are present, sharded by address.
 //!
 //! Stripe `s` of a space uses count `s & mask`, so that a discard in one stripe does not abort a fault in another. With
-//! one shard all stripes share one count: the design this crate started from, kept as a parameter for comparison.
+//! one shard all stripes share one count: this is the classic design, kept as a parameter for comparison.
 
 use super::primitive::{AtomicUsize, MAX_SHARDS, Ordering};
 use super::seqcount::SeqCount;
@@ -9,12 +9,12 @@ use super::types::STRIPE_PAGES;
 
 /// The `pages` counts of one space.
 ///
-/// Side by side: a count is written before and after a system call that costs thousands of times the cache line, and
-/// many counts are worth more than lines of their own. A fault whose stripe shares its count with a stripe under
-/// discard waits for the whole discard.
+/// The counts are not padded to cache lines: a count is written before and after a system call that costs thousands of
+/// times as much as the cache line, and many counts are worth more than separate lines. A fault whose stripe shares its
+/// count with a stripe under discard waits for the whole discard.
 pub(crate) struct Shards {
     counts: [SeqCount; MAX_SHARDS],
-    /// Shards in use less one. Written in a write section of all counts.
+    /// The number of shards in use, minus one. Written in a write section of all counts.
     mask: AtomicUsize,
 }
 
@@ -24,7 +24,7 @@ impl Shards {
         Self { counts: std::array::from_fn(|_| SeqCount::new()), mask: AtomicUsize::new(0) }
     }
 
-    /// The selector, part of the geometry that a fault compares.
+    /// The mask that selects a count; part of the geometry that a fault compares.
     pub(crate) fn mask(&self) -> usize {
         self.mask.load(Ordering::Relaxed)
     }

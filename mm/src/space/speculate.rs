@@ -1,7 +1,7 @@
 //! The fault without a lock: look, claim, look again, and only then act.
 //!
-//! The steps are numbered as in the documentation (`docs/faults.md`). Nothing here waits, allocates, or writes anything shared before
-//! the claim. Every early return before step 9 leaves the space as it was.
+//! The steps are numbered as in `docs/faults.md`. Nothing here waits or allocates, or writes anything shared before the
+//! claim. Every early return before step 9 leaves the space as it was.
 
 use super::counters::Abort;
 use super::pagemap::Lost;
@@ -13,7 +13,7 @@ use super::{Outcome, Space, checks, commit::Refusal};
 use crate::pager::Pager;
 use crate::{Access, FaultKind, Protection};
 
-/// Looks at a VMA that moved while it was looked up, this often.
+/// How often a VMA that moves during its look-up is looked up again.
 const LOOKUPS: usize = 3;
 
 impl Extent {
@@ -30,7 +30,7 @@ impl Extent {
 }
 
 impl Space {
-    /// Steps 2 to 9. The classifying first step is the signal handler's.
+    /// Steps 2 to 9. Step 1, the classification, is done by the signal handler.
     pub(crate) fn handle_speculative_fault(
         &self,
         addr: usize,
@@ -41,7 +41,7 @@ impl Space {
         let page = geometry.page_of(addr).ok_or(Abort::StructureChanged)?;
         // 2, 3: the VMA, and a snapshot of it.
         let (vma, bounds, extent) = self.find_vma(page)?;
-        // 4: a denial counts only when the snapshot it comes from holds.
+        // 4: a denial counts only if the snapshot that it comes from is valid.
         if let Some(kind) = extent.denies(access) {
             if !checks::is_whole(vma, bounds) {
                 return Err(Abort::BoundsChanged);
@@ -50,14 +50,14 @@ impl Space {
             self.lane().counters.speculative();
             return Ok(Outcome::Denied(kind));
         }
-        // 5: what is present. The geometry read again under this count is the one that it covers.
+        // 5: which pages are present. The geometry is read again under this count, which covers it.
         let shard = self.shards.of(page, geometry.mask);
         let pages = shard.try_begin().ok_or(Abort::PagesOdd)?;
         if !checks::is_still_at(self, geometry) {
             return Err(Abort::StructureChanged);
         }
         let map = geometry.map().ok_or(Abort::StructureChanged)?;
-        // 6, 7: the window, claimed. Who has the page already is at work for us, too.
+        // 6, 7: choose a window and claim it. A thread that has already claimed the page works for us, too.
         let lane = self.lane();
         let window = lane.pattern.window(page, map.density(page), self.window_sizes());
         let claim = match map.claim(page, window.pages.intersect(extent.range)) {
@@ -87,7 +87,7 @@ impl Space {
         Ok(Outcome::Resolved)
     }
 
-    /// The VMA that holds `page`, with a snapshot that was not checked yet (its count is returned for that).
+    /// The VMA that holds `page`, with a snapshot that is not validated yet; its count is returned for that.
     pub(super) fn find_vma(&self, page: usize) -> Result<(&Vma, Seen, Extent), Abort> {
         let mut reason = Abort::StructureChanged;
         for _ in 0..LOOKUPS {
@@ -109,7 +109,7 @@ impl Space {
         Err(reason)
     }
 
-    /// What VMAs of this space carry as their owner.
+    /// The owner that VMAs of this space carry.
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }

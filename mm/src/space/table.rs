@@ -1,8 +1,8 @@
-//! The sorted table of a space's VMAs: looked up without a lock, rewritten under it.
+//! The sorted table of a space's VMAs: looked up without a lock, written under it.
 //!
-//! The `structure` count covers which VMAs there are and in which order. It does not cover what is in them: a boundary
-//! that moves between neighbours changes two `bounds` counts and nothing here. A search that raced such a move may end
-//! at the neighbour, whose extent then does not hold the page: the caller looks again.
+//! The `structure` count covers which VMAs the table has, and their order. It does not cover their contents: moving a
+//! boundary between neighbours changes two `bounds` counts and nothing here. A search that races such a move may end at
+//! the neighbour, whose extent then does not hold the page: the caller looks again.
 
 use super::counters::Abort;
 use super::pool::Pool;
@@ -10,7 +10,7 @@ use super::primitive::{AtomicPtr, AtomicUsize, INLINE_VMAS, Level, LockGuard, Or
 use super::seqcount::SeqCount;
 use super::vma::Vma;
 
-/// VMAs that one space may have. The system's own limit on mappings is of this size.
+/// How many VMAs a space may have. The system's own limit on mappings is of about the same size.
 pub(crate) const MAX_VMAS: usize = 65_536;
 
 /// The table.
@@ -22,7 +22,7 @@ pub(crate) struct Table {
     spill: AtomicPtr<Spill>,
 }
 
-/// The table, with the proof that its space's writer lock is held: see [`Table::held`].
+/// The table, with the proof that the writer lock of its space is held: see [`Table::held`].
 pub(crate) struct Held<'a> {
     table: &'a Table,
 }
@@ -58,7 +58,7 @@ impl Table {
         }
     }
 
-    /// The VMA that seems to hold `page`, for a fault that speculates: the caller checks its extent.
+    /// The VMA that seems to hold `page`, for a speculative fault: the caller must check its extent.
     pub(crate) fn find_speculatively(&self, page: usize) -> Result<&Vma, Abort> {
         let seen = self.structure.try_begin().ok_or(Abort::StructureChanged)?;
         let slots = self.slots();
@@ -70,7 +70,7 @@ impl Table {
         found.ok_or(Abort::StructureChanged)
     }
 
-    /// The table as it is for who holds the writer lock, which keeps all others from changing it.
+    /// The table for the holder of the writer lock, which keeps all others from changing it.
     pub(crate) fn held<'a>(&'a self, _held: &'a LockGuard<'_>) -> Held<'a> {
         Held { table: self }
     }
@@ -119,7 +119,7 @@ impl<'a> Held<'a> {
         self.table.slots()[..self.len()].iter().filter_map(vma_at)
     }
 
-    /// Makes room for `len` VMAs; false when a space may not have so many.
+    /// Makes room for `len` VMAs; false if a space may not have as many.
     pub(crate) fn reserve(&self, len: usize, pool: &Pool) -> bool {
         let old = self.table.slots();
         if len <= old.len() {

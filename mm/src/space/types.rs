@@ -39,7 +39,7 @@ impl PageRange {
         self.start <= page && page < self.end
     }
 
-    /// The common part.
+    /// The pages that both ranges contain.
     pub(crate) fn intersect(self, other: Self) -> Self {
         Self { start: self.start.max(other.start), end: self.end.min(other.end) }
     }
@@ -50,7 +50,7 @@ impl PageRange {
         Self { start, end: start + STRIPE_PAGES }
     }
 
-    /// Its pieces, none of which crosses a stripe.
+    /// Splits the range into pieces, none of which crosses a stripe.
     pub(crate) fn stripes(self) -> impl Iterator<Item = Self> {
         let mut at = self.start;
         std::iter::from_fn(move || {
@@ -64,7 +64,7 @@ impl PageRange {
     }
 }
 
-/// What a page holds before anything was written to it.
+/// What a page holds before it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backing {
     /// Zeroes.
@@ -76,7 +76,7 @@ pub(crate) enum Backing {
     },
 }
 
-/// What all pages of a VMA have in common.
+/// The attributes that all pages of a VMA share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attrs {
     /// Allowed accesses; `None` for the part that has not been made accessible yet.
@@ -98,6 +98,6 @@ impl Attrs {
 pub(crate) struct Extent {
     /// The pages.
     pub(crate) range: PageRange,
-    /// What they have in common.
+    /// The attributes that they share.
     pub(crate) attrs: Attrs,
 }

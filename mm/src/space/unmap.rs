@@ -9,14 +9,14 @@ use crate::error::Result;
 use crate::pager::Pager;
 use crate::sys::ImagePart;
 
-/// What an unmap does to the mappings.
+/// What an unmap does to the system's mappings.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unmap {
-    /// Drops what is there; pages come back as their backing says.
+    /// Drops the contents; pages come back as their backing says.
     Zap,
-    /// Replaces the mappings by fresh zero pages: the backing is about to become `Zero`.
+    /// Replaces the mappings by new zero pages: the backing is about to become `Zero`.
     Replace,
-    /// Replaces the mappings by those of an image, which starts at the part's byte for the start of the range.
+    /// Replaces the mappings by those of an image; the part begins with the byte for the start of the range.
     Attach(ImagePart),
 }
 
@@ -30,7 +30,7 @@ impl Space {
 
     /// Makes all pages of `range` absent, each stripe in a write section of its own.
     ///
-    /// On failure, pages of the stripes done are absent, the others keep their contents.
+    /// On failure, pages of the stripes that are done are absent, and the others keep their contents.
     pub(super) fn unmap_page_range(
         &self,
         held: &LockGuard<'_>,
@@ -83,7 +83,7 @@ impl Space {
         }
         let (addr, len) = (base + part.start * PAGE, part.len() * PAGE);
         let result = match how {
-            // An image whose attaching failed may be mapped where the VMA knows of none.
+            // An image that could not be attached may still be mapped where the VMA has none.
             Unmap::Zap if doubtful && !pager.faults() => {
                 self.each_piece(held, part, |addr, len, to| pager.replace(addr, len, to))
             }
@@ -106,7 +106,7 @@ impl Space {
                 Ok(())
             }
             Err(error) => {
-                // Contents may be there still, mappings may be gone: faults will map the pages again.
+                // Contents may still be there, mappings may be gone: faults will map the pages again.
                 self.doubtful.store(true, Ordering::Relaxed);
                 map.park(part);
                 Err(error.into())

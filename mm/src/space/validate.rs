@@ -1,11 +1,11 @@
-//! `validate`: the oracle of every test, after every step.
+//! `validate`: the oracle that every test calls after every step.
 
 use super::Space;
 use super::primitive::Ordering;
 use super::types::PageRange;
 
 impl Space {
-    /// Panics unless the space is at rest and consistent. Call it while no fault and no writer is about.
+    /// Panics unless the space is at rest and consistent. Call it while no fault and no writer is active.
     pub(crate) fn validate(&self) {
         let held = self.lock.lock();
         let table = self.table.held(&held);

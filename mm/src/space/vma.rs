@@ -1,8 +1,8 @@
 //! `Vma`: a range of pages with one protection and one backing, readable without a lock.
 //!
 //! Invariants: the payload changes only inside a write section of `bounds`, by the holder of the owner's writer lock.
-//! The storage is type-stable (`pool`): a stale reference reads some VMA's payload, and the owner check plus the count
-//! tell that it is not the one meant. An unused VMA has no owner and an empty range.
+//! The storage is type-stable (`pool`): through a stale reference a fault reads the payload of some other VMA; the
+//! owner check and the count reveal it. An unused VMA has no owner and an empty range.
 
 use super::primitive::{AtomicUsize, Ordering};
 use super::seqcount::SeqCount;
@@ -63,7 +63,7 @@ impl Vma {
         }
     }
 
-    /// The payload as it is now: for the lock's holder, or between `try_begin` and `retry`.
+    /// The payload as it is now: for the holder of the lock, or between `try_begin` and `retry`.
     pub(crate) fn extent(&self) -> Extent {
         let range = PageRange::new(self.start(), self.end.load(Ordering::Relaxed));
         let attrs = decode(self.flags.load(Ordering::Relaxed), self.delta.load(Ordering::Relaxed));
@@ -80,7 +80,7 @@ impl Vma {
         self.owner.load(Ordering::Relaxed)
     }
 
-    /// Writes the payload; the caller is inside the write section. What does not change is not written.
+    /// Writes the payload; the caller is inside the write section. Fields that do not change are not written.
     pub(crate) fn set(&self, owner: usize, extent: Extent) {
         let (flags, delta) = encode(extent.attrs);
         for (field, value) in [
@@ -96,7 +96,7 @@ impl Vma {
         }
     }
 
-    /// Makes it nobody's; the caller is inside the write section.
+    /// Marks it unused; the caller is inside the write section.
     pub(crate) fn clear(&self) {
         self.set(0, Extent { range: PageRange::default(), attrs: Attrs::RESERVED });
     }

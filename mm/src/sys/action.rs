@@ -1,5 +1,5 @@
-//! `rt_sigaction` itself. The C library's wrapper has every handler return to a restorer of its own; with ours, the
-//! handler can tell that the kernel called it.
+//! `rt_sigaction` itself. The C library's wrapper makes every handler return to its own restorer. With our restorer,
+//! the handler can recognise that the kernel called it.
 //!
 //! # References
 //! sigaction(2), "C library/kernel differences".
@@ -10,7 +10,7 @@ use std::ptr;
 /// Says that the action has a restorer.
 pub(crate) const SA_RESTORER: i32 = 0x0400_0000;
 
-/// Signals that the kernel has.
+/// The number of the kernel's signals.
 const SIGNALS: i32 = 64;
 
 /// `struct kernel_sigaction`.
@@ -23,10 +23,10 @@ pub(crate) struct KernelAction {
 }
 
 impl KernelAction {
-    /// Installs `new`, if there is one; what was there, or an error number.
+    /// Installs `new`, if given; returns the previous action, or an error number.
     ///
     /// # Safety
-    /// The handler of `new` keeps to what is allowed in one, and its restorer ends it.
+    /// The handler of `new` does only what is allowed in a handler, and its restorer ends the handler.
     pub(crate) unsafe fn exchange(
         signo: i32,
         new: Option<&libc::sigaction>,
@@ -61,7 +61,7 @@ impl KernelAction {
         let mut action: libc::sigaction = unsafe { mem::zeroed() };
         action.sa_sigaction = self.handler;
         action.sa_flags = (self.flags as u32).cast_signed();
-        // SAFETY: zero is `None`, and another value is a function that the kernel was given as a restorer.
+        // SAFETY: zero is `None`, and any other value is a function that the kernel was given as a restorer.
         action.sa_restorer =
             unsafe { mem::transmute::<usize, Option<extern "C" fn()>>(self.restorer) };
         for signo in (1..=SIGNALS).filter(|signo| self.mask >> (signo - 1) & 1 == 1) {

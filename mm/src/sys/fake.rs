@@ -9,7 +9,7 @@ use super::{ImagePart, Sys, SysError};
 use crate::space::PAGE;
 use crate::{Access, Protection};
 
-/// Where the view of the one image seems to be.
+/// The address at which the view of the one image seems to be.
 pub(crate) const IMAGE_VIEW: usize = 0x5000_0000_0000;
 /// Page `n` of the image holds this plus `n`.
 pub(crate) const IMAGE_VALUE: u64 = 1 << 40;
@@ -33,7 +33,7 @@ struct Pte {
     allowed: Protection,
     present: bool,
     value: u64,
-    /// What it starts as when it is not present.
+    /// Its contents when it is not present.
     initial: u64,
 }
 
@@ -50,20 +50,20 @@ impl Fake {
         self.state.lock().unwrap()
     }
 
-    /// The `nth` call from now (counted from 0) fails, and, if `for_good`, every call after it.
+    /// The `nth` call from now (counted from 0) fails. With `for_good`, so does every later call.
     pub(crate) fn fail(&self, nth: usize, for_good: bool) {
         let mut state = self.state();
         state.failing = Some((state.calls + nth, for_good));
     }
 
-    /// No call fails any more. Returns whether one has failed.
+    /// Calls succeed again. Returns whether one has failed.
     pub(crate) fn stop_failing(&self) -> bool {
         let mut state = self.state();
         let calls = state.calls;
         state.failing.take().is_some_and(|(nth, _)| calls > nth)
     }
 
-    /// A load, or a store of `store`, by the processor: the value then, or a fault.
+    /// A load, or a store of `store`, by the processor: returns the value afterwards, or a fault.
     pub(crate) fn touch(&self, page: usize, store: Option<u64>) -> Result<u64, Access> {
         let mut state = self.state();
         let access = if store.is_some() { Access::Write } else { Access::Read };

@@ -1,4 +1,4 @@
-//! Calls that decide what a child by `fork` has of its parent's address space.
+//! Calls that decide what a child by `fork` gets of its parent's address space.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +9,8 @@ use super::linux::{LAZY, at, named};
 use super::{SysError, may};
 
 unsafe extern "C" {
-    /// pthread_atfork(3). A child by `vfork`, `posix_spawn`, `_Fork` or a bare system call runs no such function.
+    /// pthread_atfork(3). A child by `vfork`, `posix_spawn`, `_Fork` or a bare system call does not run these
+    /// functions.
     fn pthread_atfork(
         prepare: Option<extern "C" fn()>,
         parent: Option<extern "C" fn()>,
@@ -17,9 +18,9 @@ unsafe extern "C" {
     ) -> libc::c_int;
 }
 
-/// Has the kernel give children zeroes instead of `[addr, addr + len)`, however they are made.
+/// Makes the kernel zero `[addr, addr + len)` in children, however they are made.
 ///
-/// A kernel that does not know how (before Linux 4.14, and gVisor) leaves it to the function that `at_fork` installs.
+/// A kernel that cannot do this (before Linux 4.14, and gVisor) leaves it to the function that `at_fork` installs.
 pub(crate) fn empty_in_children(addr: usize, len: usize) -> Result<(), SysError> {
     may("madvise")?;
     // SAFETY: the caller's own static memory, whose contents change in children only.
@@ -29,7 +30,7 @@ pub(crate) fn empty_in_children(addr: usize, len: usize) -> Result<(), SysError>
     }
 }
 
-/// Installs, once, what the C library's `fork` is to call before it in the parent and after it in the child.
+/// Installs, once, the functions that the C library's `fork` calls before it in the parent and after it in the child.
 pub(crate) fn at_fork(before: extern "C" fn(), in_child: extern "C" fn()) -> Result<(), SysError> {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     may("pthread_atfork")?;
@@ -45,16 +46,16 @@ pub(crate) fn at_fork(before: extern "C" fn(), in_child: extern "C" fn()) -> Res
     Ok(())
 }
 
-/// Leaves the mappings of `[addr, addr + len)`, a reservation, out of children: what is there would be a copy that nobody
-/// keeps an account of. A mapping that replaces one of them must be kept out once more.
+/// Leaves the mappings of `[addr, addr + len)`, a reservation, out of children: a child would get a copy that nothing
+/// keeps track of. A mapping that replaces one of them must be marked again.
 pub(crate) fn keep_from_children(addr: usize, len: usize) -> Result<(), SysError> {
     may("madvise")?;
     // SAFETY: the range lies in a reservation of ours; nothing changes for this process.
     unsafe { rustix::mm::madvise(at(addr), len, Advice::LinuxDontFork) }.map_err(named("madvise"))
 }
 
-/// In a child: occupies the range of a reservation that was left out, without access, so that nothing else comes to lie
-/// there. `fixed` says that the range holds nothing else yet; without it, what lies there stays.
+/// In a child: reserves the range of a reservation that was left out, without access, so that nothing else is placed
+/// there. `fixed` says that the range is still empty; without it, existing mappings there stay.
 ///
 /// Async-signal-safe. A refusal leaves the hole.
 pub(crate) fn close_hole(addr: usize, len: usize, fixed: bool) {
@@ -64,14 +65,14 @@ pub(crate) fn close_hole(addr: usize, len: usize, fixed: bool) {
     if let Ok(made) = made
         && made != at(addr)
     {
-        // A kernel before 4.17 takes the address for a hint.
+        // A kernel before 4.17 takes the address as a hint.
         // SAFETY: just made, and used by nobody.
         let _ = unsafe { rustix::mm::munmap(made, len) };
     }
 }
 
-/// Closes a descriptor that a fork has left in this process. Async-signal-safe.
+/// Closes a descriptor that this process has inherited by a fork. Async-signal-safe.
 pub(super) fn close(fd: i32) {
-    // SAFETY: the descriptor's owner is the parent's, and is never dropped here.
+    // SAFETY: the parent's `Process` owns the descriptor, and is never dropped here.
     unsafe { rustix::io::close(fd) };
 }

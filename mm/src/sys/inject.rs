@@ -1,4 +1,5 @@
-//! Failures on demand, for tests: the n-th system call of the calling thread is refused, once or from then on, or takes long.
+//! Failures on demand, for tests: the n-th system call of the calling thread is refused (once, or all from then on), or
+//! takes long.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use super::SysError;
 
-/// Calls still to let through, and whether all later ones are refused, too.
+/// How many calls still succeed, and whether all later ones are refused.
 #[derive(Clone, Copy)]
 enum Plan {
     Off,
@@ -21,7 +22,7 @@ thread_local! {
     static PLAN: Cell<Plan> = const { Cell::new(Plan::Off) };
 }
 
-/// The `nth` call from now (counted from 0) is refused, and, if `for_good`, every one after it.
+/// The `nth` call from now (counted from 0) is refused. With `for_good`, so is every later call.
 pub(crate) fn refuse(nth: usize, for_good: bool) {
     PLAN.set(Plan::Refuse { after: nth, for_good });
 }
@@ -31,12 +32,12 @@ pub(crate) fn answer(errno: i32, times: usize) {
     PLAN.set(Plan::Answer { errno, times });
 }
 
-/// The next call says so in `begun` and waits for `end`.
+/// The next call sets `begun` and waits for `end`.
 pub(crate) fn stall(begun: &'static AtomicBool, end: &'static AtomicBool) {
     PLAN.set(Plan::Stall { begun, end });
 }
 
-/// No call is refused any more. Returns whether one was.
+/// Calls succeed again. Returns whether one was refused.
 pub(crate) fn stop() -> bool {
     match PLAN.replace(Plan::Off) {
         Plan::Off => false,

@@ -18,8 +18,8 @@ use crate::{Protection, process};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linux;
 
-/// Reservations whose munmap was refused (the kernel needs a mapping more to cut one out of the middle of another, and
-/// may have none). They hold no memory; they go when there is room again.
+/// Reservations whose munmap was refused: to unmap the middle of a mapping, the kernel needs one more mapping, and may
+/// have none left. They hold no memory, and are unmapped later, when the kernel can.
 pub(crate) struct Parked {
     ranges: Mutex<Vec<(usize, usize)>>,
 }
@@ -31,19 +31,19 @@ impl Parked {
     }
 
     fn ranges(&self) -> MutexGuard<'_, Vec<(usize, usize)>> {
-        // Nothing panics while it is held half-changed.
+        // Nothing panics while the list is half changed.
         self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where the next reservation is likely to fit: below the last one, or where the last one was given back. A hint only;
-/// Relaxed, because the kernel decides.
+/// An address at which the next reservation is likely to fit: below the last one, or where the last one was given back.
+/// Only a hint, so Relaxed: the kernel decides.
 static HINT: AtomicUsize = AtomicUsize::new(0);
 
-/// The one of its kind.
+/// The only instance.
 pub(crate) static LINUX: Linux = Linux;
 
-/// Anonymous private memory that counts against nothing until it is touched.
+/// Anonymous private memory that does not count against any limit until it is touched.
 pub(super) const LAZY: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
 
 pub(super) fn named(call: &'static str) -> impl Fn(Errno) -> SysError {
@@ -76,7 +76,7 @@ impl Sys for Linux {
 
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
         may("madvise")?;
-        // SAFETY: as in `protect`; dropping guest pages is what the caller wants.
+        // SAFETY: as in `protect`; the caller wants to drop guest pages.
         unsafe { rustix::mm::madvise(at(addr), len, Advice::LinuxDontNeed) }
             .map_err(named("madvise"))
     }
@@ -120,7 +120,7 @@ impl Sys for Linux {
 impl Linux {
     /// Reserves `len` bytes without access, at a multiple of `align`, for this process alone.
     ///
-    /// One mapping when the hint is good, which it is for reservations of multiples of `align` that come and go.
+    /// One mapping if the hint is good, as it is for reservations of multiples of `align` that come and go.
     pub(crate) fn reserve(&self, len: usize, align: usize) -> Result<usize, SysError> {
         self.retry_parked();
         let base = self.reserve_aligned(len, align)?;
@@ -145,7 +145,7 @@ impl Linux {
         Ok(base)
     }
 
-    /// Has the next reservation come out at an odd address, as it may when others map and unmap.
+    /// Makes the next reservation come out at an unaligned address, as may happen when other code maps and unmaps.
     #[cfg(test)]
     pub(crate) fn mislead(&self) {
         HINT.fetch_sub(PAGE, Ordering::Relaxed);
@@ -154,10 +154,10 @@ impl Linux {
     /// Gives a reservation back, now or as soon as the kernel can.
     pub(crate) fn release_or_park(&self, addr: usize, len: usize) {
         if self.release(addr, len).is_err() {
-            // Its contents go at once, and nobody gets at the range.
+            // Its memory is freed at once, and the range becomes inaccessible.
             let _ = self.zap(addr, len);
             let _ = self.protect(addr, len, Protection::NoAccess);
-            // Without a list (a child that drops an image, and makes nothing) it stays, and holds nothing.
+            // Without a list (a child that drops an image and never makes a region) the range stays, and holds nothing.
             if let Some(process) = process::get() {
                 process.parked.ranges().push((addr, len));
             }
@@ -166,7 +166,7 @@ impl Linux {
         }
     }
 
-    /// Bytes of a reservation's part that are in memory; all of them if the kernel does not say.
+    /// Bytes in memory of a part of a reservation; all of them if the kernel does not answer.
     pub(crate) fn resident(&self, addr: usize, len: usize) -> usize {
         let mut states = [0u8; 4096];
         let mut resident = 0;
@@ -232,7 +232,7 @@ impl MemFile {
             done +=
                 rustix::io::pwrite(&fd, &bytes[done..], done as u64).map_err(named("pwrite"))?;
         }
-        // Nobody changes under our mappings what they show, and nobody shrinks the file below them.
+        // So that no process changes the contents under our mappings, or shrinks the file.
         let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&fd, seals).map_err(named("fcntl"))?;
         may("mmap")?;
@@ -245,7 +245,7 @@ impl MemFile {
         Ok(Self { fd, view, len })
     }
 
-    /// The descriptor, open as long as this is.
+    /// The descriptor, open as long as `self` lives.
     pub(crate) fn fd(&self) -> i32 {
         self.fd.as_raw_fd()
     }

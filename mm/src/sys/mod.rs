@@ -1,7 +1,7 @@
-//! System calls on address space: the only place that makes them.
+//! System calls on address space: this is the only place that makes them.
 //!
-//! [`Sys`] is what the pagers need. `linux` does it; tests have a fake beside it that keeps page tables of its own and
-//! can fail its n-th call. Everything in the trait is async-signal-safe.
+//! [`Sys`] is what the pagers need. `linux` implements it. Tests use a fake, which keeps page tables of its own and can
+//! fail its n-th call. Everything in the trait is async-signal-safe.
 
 mod action;
 #[cfg(test)]
@@ -21,7 +21,7 @@ pub(crate) use uffd::Userfault;
 
 use crate::Protection;
 
-/// A refused system call. Small and without allocation: made in signal handlers.
+/// A refused system call. Small and made without allocation, since signal handlers make it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SysError {
     /// Man page name of the call.
@@ -30,7 +30,7 @@ pub(crate) struct SysError {
     pub(crate) errno: i32,
 }
 
-/// Asked before every real call: in tests, some are refused.
+/// Called before every real call: in tests, some calls are refused.
 #[inline(always)]
 fn may(call: &'static str) -> Result<(), SysError> {
     #[cfg(test)]
@@ -67,7 +67,7 @@ pub(crate) trait Sys: Sync {
     /// `UFFDIO_REGISTER`: missing pages of the range raise SIGBUS.
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError>;
     /// `UFFDIO_COPY`: missing pages get the bytes at `source`, or zeroes. Returns how many bytes are present now,
-    /// counted from the start; pages that were present already keep their contents.
+    /// counted from the start; pages that were already present keep their contents.
     fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError>;
 }
 

@@ -1,7 +1,7 @@
 //! `userfaultfd`, as far as the `Uffd` pager needs it: SIGBUS mode, user mode only, no messages, no monitor thread.
 //!
-//! One descriptor serves all regions of the process; closing a range (munmap) unregisters it. After a fork it would go on
-//! to serve the parent: a child opens its own (`process`).
+//! One descriptor serves all regions of the process; unmapping a range unregisters it. After a fork the descriptor
+//! would still serve the parent, so a child opens its own (`process`).
 //!
 //! # References
 //! ioctl_userfaultfd(2); `include/uapi/linux/userfaultfd.h`.
@@ -51,36 +51,36 @@ struct Copy {
     copied: i64,
 }
 
-/// Bytes of zeroes to copy from; never written, so all of it is the kernel's one zero page.
+/// Bytes of zeroes to copy from; never written, so they are all the kernel's single zero page.
 const ZEROES: usize = 2 << 20;
 static ZERO: [AtomicU64; ZEROES / 8] = [const { AtomicU64::new(0) }; ZEROES / 8];
 
-/// How often a copy that the kernel asks to repeat is repeated before the fault is given up.
+/// How often a copy is repeated at the kernel's request before the fault is given up.
 const REPEATS: u32 = 1000;
 
-/// A process's descriptor, opened when it is first asked for; the answer is kept.
+/// A process's descriptor, opened at the first request; a failure is remembered, too.
 pub(crate) struct Userfault {
     opened: OnceLock<Result<Opened, SysError>>,
 }
 
 struct Opened {
     fd: OwnedFd,
-    /// Which file it is: a host may close descriptors that it knows nothing of, and use their numbers again.
+    /// Identifies the file: a host may close descriptors that are not its own, and reuse their numbers.
     inode: u64,
 }
 
 impl Userfault {
-    /// Not asked for yet.
+    /// Not opened yet.
     pub(crate) const fn new() -> Self {
         Self { opened: OnceLock::new() }
     }
 
-    /// Whether the kernel lets us.
+    /// Whether the kernel allows it.
     pub(crate) fn available(&self) -> Result<(), SysError> {
         self.opened.get_or_init(open).as_ref().map(drop).map_err(|&error| error)
     }
 
-    /// In a child, of its parent's: closes what the child has of it. Async-signal-safe.
+    /// In a child: closes the child's copy of its parent's descriptor. Async-signal-safe.
     pub(crate) fn close_inherited(&self) {
         if let Some(Ok(opened)) = self.opened.get()
             && rustix::fs::fstat(&opened.fd).is_ok_and(|now| now.st_ino == opened.inode)
@@ -103,7 +103,7 @@ fn open() -> Result<Opened, SysError> {
     Ok(Opened { fd, inode })
 }
 
-/// The descriptor, without asking for it to be opened: async-signal-safe.
+/// The descriptor, if it is already open: async-signal-safe.
 fn descriptor() -> Result<RawFd, SysError> {
     match process::get().and_then(|process| process.userfault.opened.get()) {
         Some(Ok(opened)) => Ok(opened.fd.as_raw_fd()),
@@ -152,10 +152,10 @@ pub(super) fn copy(addr: usize, len: usize, source: Option<usize>) -> Result<usi
         };
         match ioctl(fd, UFFDIO_COPY, &mut copy, "UFFDIO_COPY") {
             Ok(()) => done += copy.len as usize,
-            // A part is done; the reason to stop shows in the next round.
+            // A part is done; the next round will tell why it stopped.
             Err(_) if copy.copied > 0 => done += copy.copied as usize,
             Err(error) if error.errno == libc::EEXIST => done += crate::PAGE_SIZE,
-            // The address space is being changed elsewhere.
+            // Another thread is changing the address space.
             Err(error) if error.errno == libc::EAGAIN && repeats < REPEATS => {
                 repeats += 1;
                 rustix::thread::sched_yield();

@@ -4,8 +4,8 @@ use std::process::{Command, Output};
 
 const MARK: &str = "SEQFAULT_TEST_CHILD";
 
-/// In the child, runs `body` and exits. In the parent, starts the child (the tests whose names hold `test`) and returns how
-/// it went.
+/// In the child, runs `body` and exits. In the parent, starts the child (which runs the tests whose names contain
+/// `test`) and returns how it ended.
 pub(super) fn in_child(test: &str, body: impl FnOnce()) -> Output {
     if std::env::var_os(MARK).is_some() {
         body();

@@ -1,4 +1,4 @@
-//! System calls that fail: each single one, and from each one on.
+//! System calls that fail: each one alone, and all from each one on.
 
 use super::model::step;
 use super::random::Random;

@@ -1,6 +1,6 @@
 //! Tests of the core on a simulated system, and of its protocol under a model checker.
 //!
-//! They live outside of `space` because that folder is compiled twice: once as it is, once against the model checker's
+//! They are outside of `space` because that folder is compiled twice: once as it is, once against the model checker's
 //! atomics.
 
 mod child;

@@ -1,7 +1,7 @@
 //! A million random operations against the naive model, for each pager.
 //!
-//! `SEQFAULT_MODEL_OPS` asks for more. On one thread every fault but those that need patience is speculative, so the
-//! same run covers both paths by switching speculation.
+//! `SEQFAULT_MODEL_OPS` asks for more. On a single thread every fault is speculative, except those that need retries.
+//! So the same run covers both paths by switching speculation.
 
 use super::random::Random;
 use super::world::{MAXIMUM, World, system};
@@ -25,7 +25,7 @@ pub(super) fn step(world: &mut World<'_>, random: &mut Random, refusals: bool) {
         [Protection::NoAccess, Protection::ReadOnly, Protection::ReadWrite, Protection::ReadWrite];
     let result = match random.below(100) {
         0..50 => {
-            // Mostly inside, now and then behind the end.
+            // Mostly inside the space, sometimes behind its end.
             let page = random.below(len + 3);
             world.touch(page, random.below(2) == 0, refusals);
             Ok(())
@@ -88,7 +88,7 @@ fn run(kind: PagerKind, shards: usize, limit: Option<usize>, seed: u64) {
     }
     world.compare();
     let counters = world.space.counters();
-    // What faults without that: denied accesses only, under the lock.
+    // Without faults by the pager, only denied accesses fault, under the lock.
     let faults = kind != PagerKind::Demand;
     assert!(counters.classic > 0 && (counters.pages_committed > 0) == faults);
     assert_eq!(counters.speculative > 0, faults && crate::speculates());

@@ -1,4 +1,4 @@
-//! A thread that takes long to bring a page: others that touch it wait, and then have it.
+//! A thread that takes long to bring a page: others that touch the page wait, and then have it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,10 +8,10 @@ use super::child::in_child;
 use crate::sys::inject;
 use crate::{PagerKind, Region, RegionOptions, prepare_thread};
 
-/// Longer than a thread ever tried: 2^17 rounds take about a second.
+/// Longer than a thread used to try: 2^17 rounds take about a second.
 const LONG: Duration = Duration::from_secs(3);
 
-/// Thread time that `body` takes.
+/// The processor time that the thread spends in `body`.
 fn busy(body: impl FnOnce()) -> Duration {
     let now = || {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -24,7 +24,7 @@ fn busy(body: impl FnOnce()) -> Duration {
     now() - start
 }
 
-/// One thread stops in the middle of bringing the first page; two more want it, and one wants something else.
+/// One thread stops while it brings the first page; two more want that page, and one wants another page.
 fn wait_for_a_slow_one(region: &Region) {
     static BEGUN: AtomicBool = AtomicBool::new(false);
     static END: AtomicBool = AtomicBool::new(false);
@@ -45,13 +45,13 @@ fn wait_for_a_slow_one(region: &Region) {
         let others = [1, 2].map(|_| {
             scope.spawn(|| {
                 prepare_thread().unwrap();
-                // SAFETY: as above, by a plain load and not by a copy of ours that could report.
+                // SAFETY: as above; a plain load, not one of our copies, which could report an error.
                 let spent = busy(|| assert!([0, 7].contains(&unsafe { first().read_volatile() })));
                 assert!(spent < LONG / 2, "a thread that waits is busy for {spent:?}");
             })
         });
         let start = Instant::now();
-        // Another stripe: nobody is in the way.
+        // Another stripe: nothing is in its way.
         region.write(8 << 20, &[1]).unwrap();
         assert!(start.elapsed() < LONG);
         thread::sleep(LONG);

@@ -1,4 +1,4 @@
-//! `crate::checks`, with mutants: one check says yes unasked.
+//! `crate::checks`, with mutants: one of the checks always says yes.
 
 use super::primitive::{Mutant, Step, is};
 use super::space::{Abort, Extent, Geometry, PageRange, Seen, SeqCount, Space, Vma};

@@ -1,9 +1,9 @@
 //! The kernel of the protocol: one writer and two readers.
 //!
-//! The scenarios next door run whole faults and whole operations, which are too long for three threads with many
-//! preemptions. Here are the same counts, claims, page states and VMAs, reduced to the steps that other threads see. The
-//! bounds are those at which all executions fit into seconds; with two threads the scenarios next door go through all of
-//! them.
+//! The scenarios in `scenarios.rs` run whole faults and whole operations, which are too long for three threads with
+//! many preemptions. Here the same counts, claims, page states and VMAs are used, reduced to the steps that other
+//! threads see. The bounds are chosen so that all executions take seconds. With two threads, `scenarios.rs` explores
+//! all executions.
 
 use std::sync::Arc;
 
@@ -21,15 +21,15 @@ const PAGE: PageRange = PageRange::new(0, 1);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Check {
     BeforePublishing,
-    /// The mutant: by then somebody may have used the page.
+    /// The mutant: by then another thread may have used the page.
     Afterwards,
 }
 
-/// What two committers and a writer share: one page, what is true of it, and the count that covers it.
+/// What two committers and a writer share: one page, its true state, and the count that covers it.
 struct Page {
     count: SeqCount,
     map: PageMap,
-    /// Whether the system has the page. Relaxed: whatever order there is must come from the protocol.
+    /// Whether the system has the page. Relaxed, so that all order must come from the protocol.
     truth: AtomicUsize,
     /// Whether the range still belongs to the space.
     owned: AtomicUsize,
@@ -63,7 +63,7 @@ impl Page {
         }
     }
 
-    /// What a discard does to a stripe. A teardown leaves the count odd until the range belongs to nobody.
+    /// What a discard does to a stripe. A teardown leaves the count odd until nobody owns the range.
     fn unmap(&self, teardown: bool) {
         self.count.raw_write_begin();
         Space::mark_then_look();
@@ -86,7 +86,7 @@ impl Page {
     }
 }
 
-/// Two readers of `shared` against `writer`; the readers are done when this returns.
+/// Runs two readers of `shared` against `writer`; the readers are done when this returns.
 fn race<T: Send + Sync + 'static>(
     shared: &Arc<T>,
     reader: impl Fn(&T) + Copy + Send + 'static,
@@ -136,7 +136,7 @@ const BEFORE: (usize, Extent) = (1, Extent { range: PageRange::new(0, 4), attrs:
 const AFTER: (usize, Extent) = (1, Extent { range: PageRange::new(0, 1), attrs: CLOSED });
 const CLOSED: Attrs = Attrs { protection: Some(Protection::NoAccess), ..Attrs::FRESH };
 
-/// Reads a VMA as a fault does, and holds it against what it may be.
+/// Reads a VMA as a fault does, and compares it with the `allowed` values.
 fn snapshot(vma: &Vma, allowed: &[(usize, Extent)]) {
     let Some(seen) = vma.bounds.try_begin() else { return };
     let now = (vma.owner(), vma.extent());

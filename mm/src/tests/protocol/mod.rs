@@ -2,8 +2,8 @@
 //! every interleaving and with every value that the memory model lets a load see.
 //!
 //! Each scenario is a writer and faulting threads on one page or two, and says at the end what must be true. Each also
-//! runs with *mutants*: one fence taken away, or one step left out. Every mutant must be caught by a scenario;
-//! a mutant that survives would mean that the fence is not needed, or that the scenario does not test it.
+//! runs with *mutants*: with one fence removed, or one step left out. For every mutant some scenario must fail. A
+//! mutant that survives would mean that the fence is not needed, or that no scenario tests it.
 
 #![cfg(feature = "speculation")]
 

@@ -9,7 +9,7 @@ pub(crate) use std::sync::atomic::{
 
 pub(crate) use crate::primitive::{Fence, Level};
 
-/// loom's threads share what is thread-local outside: not checked here.
+/// loom runs all its threads on one OS thread, so they would share thread-locals: the order is not checked here.
 pub(crate) mod lock_order {
     pub(crate) fn acquire(_: super::Level) {}
     pub(crate) fn release(_: super::Level) {}
@@ -32,7 +32,7 @@ pub(crate) enum Step {
     ValidateDenial,
     /// The second look at where the space is, under the count of the pages.
     CheckGeometry,
-    /// Leaving a count as it is when its VMA is used again.
+    /// Leaving the count of a VMA unchanged when the VMA is used again.
     KeepCount,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn mutate(mutant: Mutant) {
     MUTANT.set(mutant);
 }
 
-/// Whether that is what is wrong.
+/// Whether the protocol has this mutant now.
 pub(crate) fn is(mutant: Mutant) -> bool {
     MUTANT.get() == mutant
 }

@@ -10,8 +10,8 @@ use super::shared::{BASE, ELSEWHERE, FROM_IMAGE, Shared};
 use super::space::{Attrs, Extent, Outcome, PageRange, Pool, Vma};
 use crate::{Access, FaultKind, Protection};
 
-/// How far the model checker goes: every execution with at most `preemptions` switches away from a thread that could go
-/// on (all executions without a bound), and, in each, every value that a load may see.
+/// Runs the model checker: every execution with at most `preemptions` switches away from a thread that could continue
+/// (all executions without a bound), and, in each, every value that a load may see.
 pub(super) fn explore(preemptions: Option<usize>, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
@@ -51,7 +51,8 @@ pub(super) fn write(vma: &Vma, change: impl FnOnce(&Vma)) {
     vma.bounds.raw_write_end();
 }
 
-/// A VMA is split in three: its neighbour's record gets another range and other attributes. Nobody may see a mixture.
+/// A VMA is split in three: its neighbour's storage gets another range and other attributes. No fault may see a
+/// mixture.
 pub(super) fn split(faulters: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::new(2);
@@ -63,7 +64,7 @@ pub(super) fn split(faulters: usize, preemptions: Option<usize>) {
     });
 }
 
-/// A boundary moves: what was accessible stays so throughout, what becomes so is denied or brought.
+/// A boundary moves. Accessible memory stays accessible throughout; accesses to the new part are denied or resolved.
 pub(super) fn grow(faulters: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::new(1);
@@ -80,7 +81,7 @@ pub(super) fn grow(faulters: usize, preemptions: Option<usize>) {
             .collect();
         shared.space.grow(2, &shared.pool, &shared.truth).unwrap();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        // Who knows that the grow is done is not denied.
+        // A thread that knows that the grow is done is not denied.
         shared.touch(1, Access::Write);
         shared.check();
     });
@@ -114,7 +115,7 @@ pub(super) fn discard(faulters: usize, preemptions: Option<usize>) {
     });
 }
 
-/// A space ends under a fault.
+/// A space is destroyed during a fault.
 pub(super) fn teardown(faulters: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::new(1);
@@ -131,7 +132,7 @@ pub(super) fn teardown(faulters: usize, preemptions: Option<usize>) {
     });
 }
 
-/// A merge frees a VMA, and another space takes it: its attributes are not ours.
+/// A merge frees a VMA, and another space takes it: a fault must not use its attributes.
 pub(super) fn reuse(preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::new(2);
@@ -153,7 +154,7 @@ pub(super) fn reuse(preemptions: Option<usize>) {
     });
 }
 
-/// A space ends and is used again elsewhere while a fault of its former life is on the way.
+/// A space is destroyed and reused elsewhere during a fault on its former life.
 pub(super) fn rebirth(accessible: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::new(1);
