@@ -1,8 +1,8 @@
-//! How values and functions look in machine code: CLIF types and signatures.
+//! The types and signatures of values and functions in CLIF.
 //!
-//! Wasm functions use Cranelift's `tail` convention (the only one that can tail-call) and take
-//! their instance's context first. Host functions are entered with the platform's C convention and
-//! an array of [`crate::vm::ValRaw`].
+//! Wasm functions use Cranelift's `tail` convention, the only one that supports tail calls, and
+//! take their instance's context first. Host functions are called by the platform's C convention,
+//! with an array of [`crate::vm::ValRaw`].
 
 use crate::types::{FuncType, RefType, ValType};
 use cranelift_codegen::ir::{self, AbiParam, ArgumentPurpose, types};
@@ -11,11 +11,13 @@ use cranelift_codegen::isa::CallConv;
 /// The type of addresses. Only 64-bit targets are supported.
 pub(crate) const POINTER: ir::Type = types::I64;
 
-/// So many results certainly travel in registers, whatever their types. With more, the caller may pass
-/// the address of the others in the register of the first argument, and the context in the next one.
+/// This many results always fit in registers, whatever their types. With more results, the caller
+/// may pass the address of the others in the register of the first argument, and the context in the
+/// next one.
 pub const REGISTER_RESULTS: usize = 4;
 
-/// The CLIF type of a reference: functions are addresses, all else 32-bit places in the heap.
+/// The CLIF type of a reference: an address for functions, a 32-bit offset in the heap for all
+/// others.
 pub(crate) fn reference_type(ty: RefType) -> ir::Type {
     if ty.is_gc() { types::I32 } else { POINTER }
 }

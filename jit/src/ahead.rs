@@ -1,8 +1,8 @@
-//! Code ahead of functions with large frames, where stack overflow may not be left to a signal.
+//! A check that is put ahead of functions with large frames, where a signal must not report stack overflow.
 //!
-//! Such a function looks at the stack pointer when its frame is made, which touches the frame's pages. The runtime keeps
-//! room for that below every limit, but not for frames of any size. So those are compared with the limit before: by a function
-//! of the same type that goes on to the one behind it with a tail call.
+//! Such a function compares the stack pointer with the limit only when its frame is made, which touches the frame's
+//! pages. The runtime keeps room for that below every limit, but not for frames of any size. So for large frames the
+//! comparison is done first, by a function of the same type, which continues in the real function by a tail call.
 //!
 //! ```text
 //! start ─► sp < limit + frame ? ── no ──► the function
@@ -26,10 +26,10 @@ use cranelift_codegen::{FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::mem::offset_of;
 
-/// What the start of a function is a multiple of: more than any constant in it asks for.
+/// The alignment of the function behind the check: at least that of any constant in it.
 const ALIGN: usize = 64;
 
-/// Fills `func` with what goes ahead of a function of type `ty` with a frame of so many bytes.
+/// Fills `func` with the check for a function of type `ty` whose frame has `frame` bytes.
 pub(crate) fn build(
     ty: &FuncType,
     frame: u32,
@@ -80,11 +80,11 @@ fn load(builder: &mut FunctionBuilder<'_>, base: Value, offset: usize) -> Value 
     builder.ins().load(POINTER, MemFlagsData::trusted(), base, offset as i32)
 }
 
-/// Puts `function` behind the code of the check, which jumps there at these places.
+/// Appends `function` to the code of the check, and completes the check's jumps to it.
 ///
 /// # Errors
 ///
-/// When a jump is of a kind that is not known here.
+/// When a jump has a relocation of an unknown kind.
 pub(crate) fn join(
     mut ahead: Vec<u8>,
     jumps: &[FinalizedMachReloc],
@@ -106,7 +106,7 @@ pub(crate) fn join(
 }
 
 impl CompiledFunction {
-    /// With everything so many bytes further behind the start; what comes before has no position in the module.
+    /// Moves every position `by` bytes further from the start. The code before has no position in the module.
     fn moved(mut self, by: u32) -> CompiledFunction {
         self.traps.iter_mut().for_each(|trap| trap.0 += by);
         self.addresses.iter_mut().for_each(|address| address.0 += by);

@@ -1,7 +1,7 @@
-//! One function at a time: from the module's bytes to machine code as plain data.
+//! Compiles one function: from the module's bytes to machine code as plain data.
 //!
-//! A [`Compiler`] is made once per engine and shared by all threads; what a thread reuses from one
-//! function to the next is in its [`CompileScratch`].
+//! A [`Compiler`] is made once per engine and shared by all threads. Each thread has a [`CompileScratch`], whose memory
+//! it reuses from one function to the next.
 
 use crate::ahead;
 use crate::code::{CodeKind, HandledCall, handled_calls};
@@ -22,10 +22,10 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use wasmparser::WasmFeatures;
 
-/// Generates code for one target with one set of choices.
+/// Generates code for one target with one set of tunables.
 pub struct Compiler {
     isa: OwnedTargetIsa,
-    /// For functions of a shape that optimising would take too long for.
+    /// For functions that would take too long to optimise.
     plain_isa: OwnedTargetIsa,
     tunables: Tunables,
 }
@@ -45,7 +45,7 @@ pub struct CompileScratch {
 }
 
 impl CompileScratch {
-    /// Whether it is small enough to be kept for later: what one huge function has needed is not.
+    /// Whether it is small enough to be kept: the memory that one huge function needed is not.
     pub fn is_worth_keeping(&self) -> bool {
         const LARGE: usize = 256 << 10;
         self.largest < LARGE
@@ -75,20 +75,20 @@ pub struct CompiledFunction {
     pub kind: CodeKind,
     /// The code; it runs at any address.
     pub code: Vec<u8>,
-    /// The instructions that can trap, ascending.
+    /// The instructions that may trap, ascending.
     pub traps: Vec<(u32, TrapCode)>,
-    /// From each position on, the byte offset in the module that the code stands for, ascending.
+    /// From each position on, the byte offset in the module from which the code was compiled, ascending.
     pub addresses: Vec<(u32, Option<u32>)>,
-    /// The calls that it catches exceptions of, ascending.
+    /// The calls that have exception handlers in the function, ascending.
     pub handled_calls: Vec<HandledCall>,
-    /// Where references of the heap lie while a call is under way: the position that the call
-    /// returns to, and how many bytes below the frame pointer each is. Ascending.
+    /// For each call, by the position that it returns to: the references into the heap that the frame holds then, as
+    /// bytes below its frame pointer. Ascending.
     pub stack_maps: Vec<(u32, Vec<u32>)>,
-    /// How to unwind its frame with native tools, if the tunables ask for it.
+    /// How native tools unwind its frame, if the tunables ask for it.
     pub unwind: Option<UnwindInfo>,
 }
 
-/// One module, as the compiler needs it.
+/// One module, as the compiler sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct ModuleSource<'a> {
     /// What the module declares.
@@ -115,7 +115,7 @@ impl Compiler {
         Ok(Compiler { isa: optimizing, plain_isa: isa(plain, tunables.native_cpu)?, tunables })
     }
 
-    /// The choices it was made with.
+    /// The tunables that it was made with.
     pub fn tunables(&self) -> &Tunables {
         &self.tunables
     }
@@ -155,7 +155,7 @@ impl Compiler {
         self.check_ahead(scratch, func, module.info.func_type(func), frame, compiled)
     }
 
-    /// Puts a check ahead of a function whose frame is larger than what may be touched without one.
+    /// Puts a check ahead of a function whose frame is larger than may be touched without a check.
     fn check_ahead(
         &self,
         scratch: &mut CompileScratch,
@@ -177,7 +177,7 @@ impl Compiler {
         ahead::join(code, ahead.buffer.relocs(), compiled).map_err(failed)
     }
 
-    /// Compiles the way from the host into functions of type `ty`: an [`EntryTrampoline`].
+    /// Compiles the trampoline from the host into functions of type `ty`: an [`EntryTrampoline`].
     ///
     /// [`EntryTrampoline`]: crate::vm::EntryTrampoline
     pub fn compile_entry(
@@ -191,8 +191,8 @@ impl Compiler {
         self.finish(&*self.isa, scratch, Source::Entry { store })
     }
 
-    /// Compiles the way from wasm to host functions of type `ty`: called like a wasm function with
-    /// a [`VMHostContext`] first.
+    /// Compiles the trampoline from wasm to host functions of type `ty`: it is called like a wasm function, with a
+    /// [`VMHostContext`] as its first argument.
     ///
     /// [`VMHostContext`]: crate::vm::VMHostContext
     pub fn compile_exit(
@@ -227,7 +227,7 @@ impl Compiler {
         let compiled = context.compiled_code().expect("just compiled");
         let code = compiled.buffer.data().to_vec();
         scratch.largest = scratch.largest.max(code.len());
-        // Code is never patched: what it needs it finds through its context.
+        // Code is never patched: it finds everything through its context.
         if let Some(reloc) = compiled.buffer.relocs().first() {
             return Err(failed(format!("the code needs a relocation, {:?}", reloc.target)));
         }
@@ -253,11 +253,11 @@ impl Compiler {
     }
 }
 
-/// What CLIF was made from.
+/// The source of a piece of CLIF.
 #[derive(Clone, Copy)]
 enum Source {
     Function(u32),
-    /// An entry trampoline, and the slot that holds its store.
+    /// An entry trampoline, and the stack slot that holds its store.
     Entry {
         store: StackSlot,
     },
@@ -279,7 +279,7 @@ impl Source {
     }
 }
 
-/// What Cranelift says; of its verifier, every complaint.
+/// The message of Cranelift's error; for its verifier, every complaint.
 fn describe(error: &CodegenError) -> String {
     match error {
         CodegenError::Verifier(errors) => errors.to_string(),
@@ -297,14 +297,14 @@ fn traps(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, TrapCode)> {
         .collect()
 }
 
-/// Bytes of a frame that its function may touch before it has compared the stack pointer with the limit: the runtime
+/// Bytes of a frame that a function may touch before it has compared the stack pointer with the limit. The runtime
 /// keeps more than this below every limit.
 const UNCHECKED_FRAME: u32 = 64 << 10;
 
-/// Makes sure that no instruction raises a signal.
+/// Checks that no instruction may raise a signal.
 fn without_traps(compiled: &cranelift_codegen::CompiledCode) -> Result<(), String> {
     for (offset, code) in traps(compiled) {
-        // Divisions that may trap are always marked so; the translator has checked their operands.
+        // Cranelift marks every division as one that may trap; the translator has checked their operands.
         if !matches!(code, TrapCode::IntegerDivisionByZero | TrapCode::IntegerOverflow) {
             return Err(format!("the instruction at {offset:#x} would raise a signal ({code})"));
         }
@@ -350,8 +350,7 @@ fn addresses(compiled: &cranelift_codegen::CompiledCode) -> Vec<(u32, Option<u32
     addresses
 }
 
-/// The code generator of this machine, with these settings; `native` as
-/// [`Tunables::native_cpu`] has it.
+/// Cranelift's code generator for this machine, with these settings; `native` as in [`Tunables::native_cpu`].
 fn isa(flags: settings::Builder, native: bool) -> Result<OwnedTargetIsa, CompileError> {
     let unsupported =
         |error: &dyn std::fmt::Display| CompileError::Unsupported(format!("this machine: {error}"));

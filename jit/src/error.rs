@@ -24,16 +24,16 @@ pub enum CompileError {
         /// Byte offset in the module.
         offset: usize,
     },
-    /// The module is valid, but with features that are switched off.
+    /// The module is valid, but only with features that are switched off.
     #[error("the module needs {}, off here: {message} (at offset {offset:#x})", dozen(.features))]
     MissingFeatures {
-        /// What it needs beside the features that are on, and nothing else.
+        /// The features that it needs in addition to those that are on, and no others.
         features: Vec<Feature>,
-        /// What was refused first.
+        /// The parser's first refusal.
         message: String,
         /// Byte offset in the module.
         offset: usize,
-        /// What the module is for those who know no other features: malformed, or invalid.
+        /// The error for readers that do not know the other features: malformed, or invalid.
         otherwise: Box<CompileError>,
     },
     /// The module is valid but uses something that this engine does not provide.
@@ -47,15 +47,15 @@ pub enum CompileError {
         /// What the code generator said.
         message: String,
     },
-    /// The host has given up before all was compiled.
+    /// The host interrupted the compilation before all functions were compiled.
     #[error("the compilation was interrupted")]
     Interrupted,
     /// No address space or memory is left for machine code.
     #[error("no room for {bytes} bytes of machine code: {message}")]
     CodeSpace {
-        /// How much was asked for.
+        /// How many bytes were asked for.
         bytes: usize,
-        /// What stands in the way.
+        /// The reason.
         message: String,
     },
 }

@@ -1,8 +1,8 @@
 //! [`Feature`]: the proposals of WebAssembly, each of which can be switched on and off.
 //!
-//! One table, [`TABLE`], says of each what it is called, which flag of the parser it is, which
-//! version of the specification it belongs to, or whether it is on by default. Everything
-//! else (the defaults, the versions, the names on the command line) follows from it.
+//! One table, [`TABLE`], has for each feature its name, the parser's flag, and either the version
+//! of the specification that it belongs to or whether it is on by default. Everything else (the
+//! defaults, the versions, the names on the command line) follows from it.
 
 use crate::message;
 use std::fmt;
@@ -21,12 +21,12 @@ pub enum WasmVersion {
     V3,
 }
 
-/// What brought a feature.
+/// Where a feature comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Since {
     /// A version of the specification.
     Version(WasmVersion),
-    /// A proposal that is no part of a version yet, and whether it is on by default.
+    /// A proposal that is not part of a version yet, and whether it is on by default.
     Proposal { default: bool },
 }
 
@@ -137,12 +137,12 @@ impl Feature {
     }
 }
 
-/// What is on by default.
+/// The features that are on by default.
 pub fn default_flags() -> WasmFeatures {
     flags_of(Feature::is_default)
 }
 
-/// What a version has.
+/// The features of a version.
 pub fn version_flags(version: WasmVersion) -> WasmFeatures {
     flags_of(|feature| feature.is_part_of(version))
 }
@@ -167,7 +167,7 @@ impl FromStr for Feature {
     }
 }
 
-/// The name of no [`Feature`].
+/// A name that no [`Feature`] has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownFeature(String);
 
@@ -198,7 +198,7 @@ mod tests {
     fn versions_are_what_the_parser_takes_them_for() {
         assert_eq!(version_flags(WasmVersion::V1), WasmFeatures::WASM1);
         assert_eq!(version_flags(WasmVersion::V2), WasmFeatures::WASM2);
-        // The parser counts threads in, which are in no version.
+        // The parser includes threads, which are part of no version.
         let third = version_flags(WasmVersion::V3);
         assert_eq!(third, WasmFeatures::WASM3.difference(WasmFeatures::THREADS));
     }

@@ -1,17 +1,17 @@
-//! How objects of the heap look.
+//! The layout of objects in the heap.
 //!
 //! ```text
 //! 0        4        8
 //! │ type   │ length │ fields or elements ...
 //! ```
 //!
-//! References are 32-bit byte offsets from the heap's base. Objects lie at multiples of
-//! [`OBJECT_ALIGN`], so the low bits of a reference to one are 0; an `i31` has [`I31_TAG`] set and
-//! its value above it; 0 is null. A moved object has [`FORWARDED`](crate::vm::FORWARDED) as its type
-//! and its new place as its length.
+//! References are 32-bit byte offsets from the heap's base. Objects are at multiples of
+//! [`OBJECT_ALIGN`], so the low bits of a reference to one are 0. An `i31` has [`I31_TAG`] set and
+//! its value in the bits above. 0 is null. An object that has moved has
+//! [`FORWARDED`](crate::vm::FORWARDED) as its type and its new offset as its length.
 //!
 //! Fields follow each other in order, each aligned to its size (at most 8), so that a struct begins
-//! as its supertype does. The length is that of an array; elsewhere it is 0.
+//! like its supertype. The length is that of an array; in other objects it is 0.
 
 use crate::types::{ArrayType, FuncType, StorageType, StructType, ValType};
 
@@ -24,16 +24,16 @@ pub const TYPE_OFFSET: u32 = 0;
 /// Byte offset of the length.
 pub const LENGTH_OFFSET: u32 = 4;
 
-/// What the place of an object is a multiple of.
+/// The alignment of objects.
 pub const OBJECT_ALIGN: u32 = 8;
 
-/// The bit that tells an `i31` from the place of an object.
+/// The bit that distinguishes an `i31` from the offset of an object.
 pub const I31_TAG: u32 = 1;
 
 /// Byte offset of the address of the tag (a `*mut VMTag`) in an exception; its values follow.
 pub const EXCEPTION_TAG_OFFSET: u32 = HEADER_SIZE;
 
-/// How objects of one type look.
+/// The layout of objects of one type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GcLayout {
     /// A fixed number of fields.
@@ -47,7 +47,7 @@ pub enum GcLayout {
     },
 }
 
-/// Where the fields of an object lie.
+/// The fields of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldsLayout {
     /// Bytes of the whole object, a multiple of [`OBJECT_ALIGN`].
@@ -77,12 +77,12 @@ impl FieldsLayout {
         FieldsLayout { size, offsets: offsets.into(), references: references.into() }
     }
 
-    /// Of a struct.
+    /// The layout of a struct.
     pub fn of_struct(ty: &StructType) -> FieldsLayout {
         FieldsLayout::new(HEADER_SIZE, ty.fields.iter().map(|field| field.storage))
     }
 
-    /// Of an exception whose tag has this type: its values, behind the address of the tag.
+    /// The layout of an exception whose tag has this type: the address of the tag, then the values.
     pub fn of_exception(ty: &FuncType) -> FieldsLayout {
         let start = EXCEPTION_TAG_OFFSET + size_of::<usize>() as u32;
         FieldsLayout::new(start, ty.params().iter().map(|&ty: &ValType| StorageType::Val(ty)))
@@ -90,7 +90,7 @@ impl FieldsLayout {
 }
 
 impl GcLayout {
-    /// Of an array.
+    /// The layout of an array.
     pub fn of_array(ty: &ArrayType) -> GcLayout {
         let storage = ty.element.storage;
         GcLayout::Array { element_size: storage.size(), is_gc: storage.is_gc() }

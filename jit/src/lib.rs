@@ -1,4 +1,4 @@
-//! WebAssembly to machine code.
+//! Compiles WebAssembly to machine code.
 
 mod abi;
 mod ahead;

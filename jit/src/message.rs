@@ -1,23 +1,24 @@
-//! How text from modules stands in messages.
+//! Text from modules in messages.
 //!
-//! The author of a module chooses its names: one that clears the terminal, turns the direction of
-//! writing around or begins a new line could pass for a message of the host. So each goes into a
-//! message as [`Escaped`], and a list of them through [`closest`] or [`dozen`], which keep it short.
+//! The author of a module chooses its names. A name that clears the terminal, reverses the
+//! direction of writing or begins a new line could look like a message of the host. So each name
+//! goes into a message as [`Escaped`], and a list of names through [`closest`] or [`dozen`], which
+//! keep it short.
 
 use std::fmt::{self, Display, Write as _};
 
 /// How many characters of a name a message holds.
 const MOST_OF_A_NAME: usize = 320;
 
-/// How many characters of text a message holds that is more than a name.
+/// How many characters of text a message holds that is more than a single name.
 const MOST_OF_A_LINE: usize = 4096;
 
 /// How many names a message lists.
 const MOST_NAMES: usize = 12;
 
-/// Text that stands in a message as one line of printable characters: control characters, invisible
-/// ones, and those that change the direction of writing are shown as in Rust's strings, letters of
-/// every script as they are. Of a long text the middle is left out.
+/// Text as one line of printable characters. Control characters, invisible ones, and those that
+/// change the direction of writing are shown as in Rust's strings; letters of every script are
+/// kept. Of a long text the middle is left out.
 ///
 /// ```
 /// # use seqfault_jit::message::Escaped;
@@ -57,13 +58,13 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// The byte at which the character with this number starts.
+/// The byte offset of the character with this number.
 fn offset_of(text: &str, character: usize) -> usize {
     text.char_indices().nth(character).map_or(text.len(), |(offset, _)| offset)
 }
 
 fn escape(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // Quotes do no harm, and are frequent in messages.
+    // Quotes are harmless, and frequent in messages.
     for part in text.split_inclusive(['"', '\'']) {
         let (plain, quote) = match part.strip_suffix(['"', '\'']) {
             Some(plain) => (plain, &part[plain.len()..]),
@@ -74,7 +75,7 @@ fn escape(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// The first dozen of `items`, and how many there are beside them: `a, b and 3 more`.
+/// The first dozen of `items`, and how many more there are: `a, b and 3 more`.
 pub fn dozen(items: impl IntoIterator<Item = impl Display>) -> String {
     let mut items = items.into_iter();
     let mut text = String::new();
@@ -89,17 +90,18 @@ pub fn dozen(items: impl IntoIterator<Item = impl Display>) -> String {
     }
 }
 
-/// The dozen of `names` that are most like `wanted`, those first, as [`dozen`] lists them.
+/// The dozen of `names` that are most similar to `wanted`, the closest first, listed as by
+/// [`dozen`].
 pub fn closest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let wanted = beginning(wanted);
     let mut count = 0;
-    // By distance, and as they come where that is the same.
+    // By distance; names of the same distance in their given order.
     let mut best: Vec<(usize, &str)> = Vec::with_capacity(MOST_NAMES + 1);
     for name in names {
         count += 1;
         let farthest = if best.len() < MOST_NAMES { usize::MAX } else { best[MOST_NAMES - 1].0 };
         let start = beginning(name);
-        // Lengths alone tell that most names are no candidates.
+        // The lengths alone rule out most names.
         if start.len().abs_diff(wanted.len()) / 4 >= farthest {
             continue;
         }
@@ -116,7 +118,7 @@ pub fn closest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> St
     }
 }
 
-/// As much of a name as is compared.
+/// The part of a name that is compared.
 fn beginning(name: &str) -> &str {
     const MOST_COMPARED: usize = 64;
     &name[..offset_of(name, MOST_COMPARED)]
@@ -141,7 +143,7 @@ mod tests {
             assert!(shown.starts_with("a\"\\") && shown.ends_with("'b"), "{shown}");
             assert!(shown.chars().all(|c| c.is_ascii_graphic()), "{shown}");
         }
-        // What looks escaped was not what it looks like.
+        // Text that looks escaped must not stay as it is.
         assert_eq!(Escaped::name(r"\n").to_string(), r"\\n");
     }
 

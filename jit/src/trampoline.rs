@@ -1,14 +1,15 @@
-//! The ways into wasm and out of it.
+//! The trampolines into wasm and out of it.
 //!
 //! **Entry** (host to wasm): a C function that takes arguments from an array, calls the wasm
-//! function, and puts the results back. The call is a `try_call`: before it, the trampoline tells
-//! the store its frame and the address of its exceptional edge. A trap is raised by continuing
-//! there with that stack pointer and frame pointer; the trampoline then returns 0. No register
-//! needs restoring, since Cranelift keeps none alive across an exceptional edge. Its frame holds the
-//! store's context in a slot: who follows frame pointers from wasm comes here, and knows the store
-//! (a signal handler does, which must not ask its thread).
+//! function, and stores the results in the array. The call is a `try_call`: before it, the
+//! trampoline tells the store its frame and the address of its exceptional edge. A trap is raised
+//! by continuing at that address with the trampoline's stack pointer and frame pointer; the
+//! trampoline then returns 0. No register needs restoring, since Cranelift keeps none alive across
+//! an exceptional edge. A slot of its frame holds the store's context. So code that follows frame
+//! pointers from wasm up to this frame finds the store. The signal handler does that, because it
+//! must not rely on thread-locals.
 //!
-//! **Exit** (wasm to host): a wasm function that tells the store which frame was left, puts the
+//! **Exit** (wasm to host): a wasm function that tells the store which frame was left, stores the
 //! arguments in an array on its stack, and calls the host's C function.
 
 use crate::abi::{POINTER, value_type, wasm_signature};
@@ -48,7 +49,7 @@ pub(crate) fn build_entry(
     builder.ins().stack_store(POINTER, store, own_store, 0);
     let fp = builder.ins().get_frame_pointer(POINTER);
     let sp = builder.ins().get_stack_pointer(POINTER);
-    // The block that ends in the call may not be the function's first.
+    // The block that ends in the call must not be the function's entry block.
     let calling = builder.create_block();
     let handler = builder.ins().get_exception_handler_address(POINTER, calling, 0);
     store_field(&mut builder, store, offset_of!(VMStoreContext, entry_fp), fp);
@@ -114,7 +115,7 @@ pub(crate) fn build_exit(
     let store_offset = offset_of!(VMHostContext, store_context);
     let store = load_pointer(&mut builder, callee, store_offset);
     let own_fp = builder.ins().get_frame_pointer(POINTER);
-    // A frame starts with the frame pointer of its caller.
+    // A frame begins with the caller's frame pointer.
     let exit_fp = load_pointer(&mut builder, own_fp, 0);
     let exit_pc = builder.ins().get_return_address(POINTER);
     store_field(&mut builder, store, offset_of!(VMStoreContext, exit_fp), exit_fp);
@@ -149,7 +150,8 @@ pub(crate) fn build_exit(
     let builtins = load_pointer(&mut builder, callee, offset_of!(VMHostContext, builtins));
     let address = load_pointer(&mut builder, builtins, offset_of!(VMBuiltins, raise));
     builder.ins().call_indirect(raise, address, &[callee]);
-    // That has not returned: what follows is no trap, so that there is none without signals.
+    // `raise` has not returned. The code that follows is no trap instruction, so that there is none
+    // without signals.
     let nowhere = builder.create_block();
     builder.ins().jump(nowhere, &[]);
     builder.switch_to_block(nowhere);

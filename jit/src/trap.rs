@@ -1,8 +1,8 @@
-//! Why a program stopped: the trap codes that machine code carries.
+//! Trap codes: the reasons of traps, as machine code carries them.
 //!
-//! The code of a trap travels through Cranelift as a "user" trap code (never 0, below 250) and
-//! comes back in the table of [`crate::code::CodeUnit`]. The texts are those that the
-//! specification's test suite expects.
+//! Cranelift carries the code of a trap as a "user" trap code (never 0, below 250); it ends up in
+//! the table of [`crate::code::CodeUnit`]. The texts are those that the specification's test suite
+//! expects.
 
 use cranelift_codegen::ir;
 use std::fmt;
@@ -41,9 +41,9 @@ macro_rules! trap_codes {
 trap_codes! {
     /// `unreachable` was executed.
     Unreachable = 1, "unreachable";
-    /// A load, store or bulk operation reached outside its memory.
+    /// A load, store or bulk operation was out of its memory's bounds.
     MemoryOutOfBounds = 2, "out of bounds memory access";
-    /// A table instruction reached outside its table.
+    /// A table instruction was out of its table's bounds.
     TableOutOfBounds = 3, "out of bounds table access";
     /// `call_indirect` was given an index outside its table.
     UndefinedElement = 4, "undefined element";
@@ -51,13 +51,13 @@ trap_codes! {
     IndirectCallToNull = 5, "uninitialized element";
     /// `call_indirect` met a function of another type.
     BadSignature = 6, "indirect call type mismatch";
-    /// A quotient, or a float converted to an integer, does not fit.
+    /// A quotient, or a float that is converted to an integer, does not fit.
     IntegerOverflow = 7, "integer overflow";
     /// An integer was divided by zero.
     IntegerDivisionByZero = 8, "integer divide by zero";
     /// NaN was converted to an integer.
     BadConversionToInteger = 9, "invalid conversion to integer";
-    /// The stack that wasm may use is used up.
+    /// The stack that wasm may use is exhausted.
     StackOverflow = 10, "call stack exhausted";
     /// The store's epoch deadline was reached.
     Interrupt = 11, "interrupted";
@@ -77,15 +77,15 @@ trap_codes! {
     NullArray = 22, "null array reference";
     /// A null reference was taken for an integer.
     NullI31 = 23, "null i31 reference";
-    /// An array instruction reached outside its array.
+    /// An array instruction was out of its array's bounds.
     ArrayOutOfBounds = 24, "out of bounds array access";
-    /// A reference has not the type that it was cast to.
+    /// A reference does not have the type that it was cast to.
     CastFailure = 25, "cast failure";
-    /// No room is left for objects.
+    /// The heap has no room left for objects.
     GcHeapOutOfMemory = 26, "GC heap out of memory";
-    /// An atomic access went to an address that is no multiple of its size.
+    /// The address of an atomic access is not a multiple of its size.
     UnalignedAtomic = 27, "unaligned atomic";
-    /// A wait on a memory that is not shared, which nobody could end.
+    /// A wait on a memory that is not shared, so that no thread could end it.
     WaitOnUnsharedMemory = 28, "expected shared memory";
     /// `memory.discard` of a range that is not whole pages.
     UnalignedDiscard = 29, "unaligned memory discard";
@@ -99,8 +99,8 @@ impl TrapCode {
         ir::TrapCode::unwrap_user(self as u8)
     }
 
-    /// The code that Cranelift put beside an instruction; its own reserved codes mean what they
-    /// mean in WebAssembly.
+    /// The trap code that Cranelift attached to an instruction; its reserved codes have the same
+    /// meaning as in WebAssembly.
     pub(crate) fn from_clif(code: ir::TrapCode) -> Option<TrapCode> {
         Some(match code {
             ir::TrapCode::STACK_OVERFLOW => TrapCode::StackOverflow,

@@ -1,4 +1,4 @@
-//! What of the code generator can be chosen.
+//! The choices that the code generator offers.
 
 /// Choices that change the code generated for a module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -11,27 +11,27 @@ pub struct Tunables {
     pub relaxed_simd_deterministic: bool,
     /// How much to optimise.
     pub opt_level: OptLevel,
-    /// Compile every function as those are that it would otherwise take too long for.
+    /// Compile every function in the plain way, which is otherwise for functions that would take too long.
     pub plain: bool,
     /// Run Cranelift's verifier on every function.
     pub verifier: bool,
-    /// Use all instructions that this machine's processor has. Else only those that every processor of
-    /// the architecture has.
+    /// Use all instructions of this machine's processor. Otherwise only those that every processor of the architecture
+    /// has.
     pub native_cpu: bool,
     /// Produce unwind tables for native tools.
     pub unwind_info: bool,
-    /// Leave checks to faults and to instructions that raise signals. Without, every check is a branch, and no
-    /// instruction of compiled code ever raises one, provided that all accessible memory can be accessed.
+    /// Leave checks to faults and to instructions that raise signals. Without this, every check is a branch, and no
+    /// instruction of compiled code raises a signal, provided that all accessible memory can be accessed.
     pub signals_based_traps: bool,
-    /// Bytes that no 64-bit memory grows beyond. Each has so much address space, and behind it the
-    /// guard that [`MemoryReach`](crate::vm::MemoryReach) tells.
+    /// No 64-bit memory grows beyond this many bytes. Each reserves as much address space, and behind it the guard that
+    /// [`MemoryReach`](crate::vm::MemoryReach) defines.
     pub memory64_reservation: u64,
 }
 
 /// How much the code generator optimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OptLevel {
-    /// As fast a compilation as possible.
+    /// Compile as fast as possible.
     None,
     /// Fast code.
     Speed,

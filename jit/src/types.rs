@@ -1,9 +1,9 @@
 //! The types of WebAssembly, as plain data shared by the whole runtime.
 //!
-//! Source: WebAssembly core specification, section 2.3 "Types". They are our own (and not
-//! wasmparser's), so that a new parser changes neither the engine's canonical types nor the embedding
-//! API. That has types of its own, which belong to an engine; of these here it shows the types of
-//! memories. `Display` prints the text format.
+//! Source: WebAssembly core specification, section 2.3 "Types". These types are our own, not
+//! wasmparser's, so that a new version of the parser changes neither the engine's canonical types
+//! nor the embedding API. The API has types of its own, which belong to an engine; of the types
+//! here it exposes only memory types. `Display` prints the text format.
 
 mod composite;
 mod memory;
@@ -15,7 +15,7 @@ use std::fmt;
 
 /// A heap type: what a reference can point to.
 ///
-/// Concrete types are numbers in an index space of whoever uses them: type indices in a module, the
+/// Concrete types are numbers in the index space of the user: type indices in a module, the
 /// engine's ids once a type is canonical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -53,7 +53,8 @@ pub enum HeapType {
 }
 
 impl HeapType {
-    /// Whether references to it are addresses of functions. All others lead into the store's heap.
+    /// Whether references to it are addresses of functions. All others are references into the
+    /// store's heap.
     pub fn is_func(self) -> bool {
         matches!(self, HeapType::Func | HeapType::ConcreteFunc(_) | HeapType::NoFunc)
     }
@@ -116,7 +117,7 @@ impl RefType {
     /// `externref`, short for `(ref null extern)`.
     pub const EXTERNREF: RefType = RefType { nullable: true, heap: HeapType::Extern };
 
-    /// Whether it is a reference into the store's heap, which moves.
+    /// Whether it is a reference into the store's heap, whose objects move.
     pub fn is_gc(self) -> bool {
         !self.heap.is_func()
     }
@@ -152,7 +153,7 @@ impl ValType {
     /// The nullable host reference type.
     pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
 
-    /// Whether it is a reference into the store's heap, which moves.
+    /// Whether it is a reference into the store's heap, whose objects move.
     pub fn is_gc(self) -> bool {
         matches!(self, ValType::Ref(ty) if ty.is_gc())
     }
@@ -234,11 +235,11 @@ impl fmt::Display for FuncType {
 /// The type of a table; sizes are in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TableType {
-    /// What its elements are.
+    /// The type of its elements.
     pub element: RefType,
     /// Elements at the start.
     pub minimum: u64,
-    /// Elements it may grow to, when declared.
+    /// The most elements it may have, if declared.
     pub maximum: Option<u64>,
     /// Whether indices have 64 bits, not 32.
     pub table64: bool,

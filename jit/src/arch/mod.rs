@@ -1,7 +1,8 @@
-//! What depends on the processor beside the code generator: code that we encode ourselves, and
-//! which instructions the translator may count on.
+//! What depends on the processor, apart from Cranelift: code that we encode ourselves, and which
+//! instructions the translator may use.
 //!
-//! A port is one more file with the same items, here, in `mm/src/arch` and in `runtime/src/vm/arch`.
+//! A port to another processor adds a file with the same items here, in `mm/src/arch` and in
+//! `runtime/src/vm/arch`.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod x86_64;

@@ -13,18 +13,18 @@ pub(crate) const LAZY_ENTRY_SIZE: usize = 8;
 /// Bytes from the start of a lazy entry to the address that it pushes.
 pub(crate) const LAZY_ENTRY_CALL: usize = 6;
 
-/// Writes the instructions of a lazy entry: a call to the address that lies `distance` bytes behind the
-/// entry's start, less than 2 GiB away.
+/// Writes the instruction of a lazy entry: a call to the address that is stored `distance` bytes behind the entry's
+/// start, less than 2 GiB away.
 pub(crate) fn encode_lazy_entry(entry: &mut [u8; LAZY_ENTRY_SIZE], distance: usize) {
     let displacement = u32::try_from(distance - LAZY_ENTRY_CALL).expect("within the code space");
     entry[..2].copy_from_slice(&[0xff, 0x15]);
     entry[2..LAZY_ENTRY_CALL].copy_from_slice(&displacement.to_le_bytes());
-    // Never executed; traps should it ever be.
+    // Never executed; traps if it ever is.
     entry[LAZY_ENTRY_CALL..].fill(0xcc);
 }
 
-/// Completes a jump in `code` to what starts `target` bytes behind its own start, as the code generator says with a
-/// relocation of this kind; no if it is of no such kind.
+/// Completes a jump in `code` to the byte `target` of the same code, as a relocation of this kind asks. False if the
+/// kind is another one.
 #[must_use]
 pub(crate) fn complete_jump(
     code: &mut [u8],
@@ -39,12 +39,12 @@ pub(crate) fn complete_jump(
     true
 }
 
-/// Whether the processor moves bytes of vectors by other vectors: SSSE3.
+/// Whether the processor can shuffle bytes of a vector by another vector: SSSE3.
 pub(crate) fn has_byte_shuffle(isa: &dyn TargetIsa) -> bool {
     isa.has_x86_pshufb_lowering()
 }
 
-/// Whether conversions of vectors to integers, and minima and maxima, are what relaxed operators may give.
+/// Whether conversions of vectors to integers, minima and maxima give results that relaxed operators may have.
 pub(crate) fn has_relaxed_floats(_: &dyn TargetIsa) -> bool {
     true
 }

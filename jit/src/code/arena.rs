@@ -1,7 +1,8 @@
-//! [`CodeArena`]: where the code of one owner, such as a module, lies.
+//! [`CodeArena`]: the memory for the code of one owner, such as a module.
 //!
-//! Units take the bytes that they need, one behind the other, and give nothing back: an owner's code
-//! goes together. So owners share no pages, and pages come back as soon as their owner is gone.
+//! Units take the bytes that they need, one behind the other. Single units give nothing back: all
+//! code of an owner is freed together. So owners share no pages, and pages are freed as soon as
+//! their owner is gone.
 
 use super::chunk::{Chunk, LINE};
 use super::file::CodeFile;
@@ -12,7 +13,7 @@ use crate::process::Lock;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The most that an arena takes ahead of what it needs.
+/// The most bytes that an arena takes in advance.
 const LARGEST_CHUNK: usize = 256 << 10;
 
 /// Memory for the code of one owner.
@@ -20,11 +21,11 @@ const LARGEST_CHUNK: usize = 256 << 10;
 pub struct CodeArena {
     quota: Arc<CodeQuota>,
     open: Lock<Option<OpenChunk>>,
-    /// The most that is taken at once for small units.
+    /// The most bytes that are taken at once for small units.
     largest_chunk: usize,
 }
 
-/// The chunk that units are put in.
+/// The chunk into which the next units are put.
 #[derive(Debug)]
 struct OpenChunk {
     chunk: Arc<Chunk>,
@@ -45,13 +46,13 @@ impl CodeArena {
         CodeArena { quota, open: Lock::default(), largest_chunk: LARGEST_CHUNK }
     }
 
-    /// An arena for units that come and go one by one, such as trampolines: what is left of few is
-    /// not to keep much.
+    /// An arena for units that are freed one by one, such as trampolines: its chunks are small, so
+    /// that the last few units do not keep much memory.
     pub fn of_pages(quota: Arc<CodeQuota>) -> CodeArena {
         CodeArena { largest_chunk: PAGE, ..CodeArena::new(quota) }
     }
 
-    /// What its memory counts in.
+    /// The quota in which its memory counts.
     #[cfg(test)]
     pub(super) fn quota(&self) -> &Arc<CodeQuota> {
         &self.quota
@@ -60,19 +61,19 @@ impl CodeArena {
     /// Puts the code of a unit where it can run.
     pub(super) fn put(&self, code: &[u8]) -> Result<Room, CompileError> {
         let (room, file) = self.take(code.len().max(1).next_multiple_of(LINE))?;
-        // Without the lock: neighbours may be written at the same time.
+        // Without the lock: other threads may write neighbouring units at the same time.
         room.chunk.write(file.as_deref(), room.part.start, code)?;
         Ok(room)
     }
 
-    /// Takes whole lines for a unit, and the file to write it with.
+    /// Takes whole lines for a unit. Also returns the file to write it with.
     fn take(&self, len: usize) -> Result<Taken, CompileError> {
-        // Held while a chunk is made: others would only make chunks of their own meanwhile.
+        // Held while a chunk is made: other threads would only make chunks of their own meanwhile.
         let mut open = self.open.lock();
         if let Some(taken) = open.as_mut().and_then(|open| open.take(len)) {
             return Ok(taken);
         }
-        // In proportion to what is there, so that neither few nor many functions waste much.
+        // In proportion to the present size, so that neither few nor many functions waste much.
         let ahead = self.quota.used().clamp(PAGE, self.largest_chunk);
         let (chunk, file) = Chunk::new(len, len.max(ahead), &self.quota)?;
         let mut new = OpenChunk { chunk, used: 0 };

@@ -1,9 +1,9 @@
-//! [`Chunk`]: pages of the code space that units of one owner lie in, one behind the other.
+//! [`Chunk`]: pages of the code space with the units of one owner, one behind the other.
 //!
-//! Which unit an address belongs to is known for each line of 64 bytes, where units start. A unit sets
-//! the entries of its own lines and nobody else's, so that neighbours need not agree.
+//! A table tells for each line of 64 bytes which unit it belongs to; units start at lines. A unit sets only the entries
+//! of its own lines, so that neighbours need not synchronise.
 //!
-//! A chunk is there until its last unit is dropped; then its pages go back.
+//! A chunk lives until its last unit is dropped; then its pages are freed.
 
 use super::file::{CodeFile, barrier};
 use super::quota::{Charge, CodeQuota};
@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Weak};
 
-/// Where units start.
+/// Units start at multiples of this many bytes.
 pub(super) const LINE: usize = 64;
 
 /// Pages for code.
@@ -27,7 +27,7 @@ pub(super) struct Chunk {
     lines: Box<[AtomicPtr<CodeUnit>]>,
 }
 
-/// Addresses of the code space that are ours, and how bytes get there. Given back when dropped.
+/// Addresses of the code space that belong to the chunk, and how bytes are written there. Freed when dropped.
 #[derive(Debug)]
 struct CodeMemory {
     space: &'static CodeSpace,
@@ -38,9 +38,9 @@ struct CodeMemory {
 
 #[derive(Debug)]
 enum Backing {
-    /// A part of the file. The process keeps it open while it is written to.
+    /// A part of the file. The process keeps the file open while it is written to.
     File(Weak<CodeFile>),
-    /// Anonymous pages, which become accessible when they are written: all at once, and for good.
+    /// Anonymous pages, which become executable when they are written: all at once, and only once.
     Anonymous {
         /// Why there is no file.
         reason: String,
@@ -48,8 +48,8 @@ enum Backing {
 }
 
 impl Chunk {
-    /// A chunk of `least` bytes, or more if that serves others: up to `most`. With it comes its file, if
-    /// it has one, for the first [`Chunk::write`].
+    /// A chunk of at least `least` bytes. It has up to `most` bytes if more units are expected. Also returns its file,
+    /// if it has one, for the first [`Chunk::write`].
     ///
     /// # Errors
     ///
@@ -85,8 +85,8 @@ impl Chunk {
         self.memory.addresses.len()
     }
 
-    /// The file, if more units may be put behind those that are there: not after a fork, when others may
-    /// be running what is there, and not where pages are made executable as a whole.
+    /// The file, if more units may be put behind the present ones. That is not so after a fork, when another process
+    /// may be running them, nor where pages are made executable as a whole.
     pub(super) fn file(&self) -> Option<Arc<CodeFile>> {
         match &self.memory.backing {
             Backing::File(file) => file.upgrade().filter(|file| file.is_writable()),
@@ -94,9 +94,9 @@ impl Chunk {
         }
     }
 
-    /// Puts code at an offset, where it can run from then on. `file` is the chunk's, if it has one. Should
-    /// the process fork before it is written to, no harm is done: a child puts nothing in chunks of its
-    /// parent, and runs nothing of them that was not there.
+    /// Writes code at an offset, where it can run from then on. `file` is the chunk's, if it has one. A fork between
+    /// taking and writing does no harm: a child writes nothing to chunks of its parent, and does not run code that is
+    /// added to them later.
     pub(super) fn write(
         &self,
         file: Option<&CodeFile>,
@@ -128,13 +128,13 @@ impl Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        // Before the chunk itself goes, and before its addresses are anybody else's.
+        // Before the chunk is freed, and before its addresses can get another owner.
         self.memory.space.map(&self.memory.addresses, std::ptr::null_mut());
     }
 }
 
 impl CodeMemory {
-    /// A part of the file, mapped: of the larger size if there is room for it.
+    /// Maps a part of the file: of the larger size if there is room for it.
     fn take_mapped(
         space: &'static CodeSpace,
         (least, most): (usize, usize),
@@ -158,7 +158,7 @@ impl CodeMemory {
         }
     }
 
-    /// Pages for one unit, not accessible yet.
+    /// Reserves pages for one unit, not accessible yet.
     fn take_anonymous(
         space: &'static CodeSpace,
         len: usize,
@@ -224,8 +224,9 @@ impl Drop for CodeMemory {
             let at = start - self.space.base();
             file.discard(at..at + len);
         }
-        // Where it is refused, processors have nearly always forgotten, too: they were interrupted to
-        // forget the old mapping. To be safe the addresses rest until all others have been used.
+        // If `membarrier` is refused, processors have nearly always discarded the instructions, too, because they were
+        // interrupted to discard the old mapping. To be safe, the addresses are not used again until all others have
+        // been.
         let forgotten = barrier();
         self.space.give(&self.addresses, forgotten);
     }

@@ -1,18 +1,17 @@
-//! [`CodeFile`]: the memory of a process's code, a file in memory with no name.
+//! [`CodeFile`]: the memory for a process's code, an unnamed file in memory.
 //!
-//! Code is mapped from the file to be read and executed, and written with `pwrite`: no mapping of it
-//! is ever writable, not even for a moment, and none changes its protection (which `PR_SET_MDWE` and
-//! security modules refuse). A place in the file is the place in the code space, so that neighbours are one mapping
-//! to the kernel.
+//! Code is executed through a mapping of the file and written with `pwrite`. No mapping of it is ever writable, and no
+//! mapping changes its protection (which `PR_SET_MDWE` and security modules refuse). Offsets in the file equal offsets
+//! in the code space, so that neighbouring chunks are one mapping to the kernel.
 //!
-//! Bytes are written once while they are mapped. The other bytes of their page may be running on other
-//! processors meanwhile: a write changes those bytes only, and processors see a consistent cache.
-//! Before bytes are written again, [`barrier`] has made every thread of the process forget what it
-//! may have fetched of them.
+//! Bytes are written only once while they are mapped. Other bytes of the same page may be running on other processors
+//! meanwhile: a write changes only the new bytes, and processors see a consistent cache. Before bytes are written a
+//! second time, [`barrier`] has made every thread of the process discard instructions that it may have fetched from
+//! them.
 //!
-//! **fork.** A child shares the file with its parent and may run what it has inherited. So after a
-//! fork neither changes a byte of it any more: both go on in files of their own, and the old one goes
-//! when nothing of it is mapped in any process.
+//! **fork.** A child shares the file with its parent and may run what it has inherited. So after a fork neither process
+//! changes any byte of it: both continue in files of their own, and the old file is freed when no process maps any part
+//! of it.
 
 use super::space::PAGE;
 use crate::process;
@@ -25,14 +24,14 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 
-/// A file that code lies in.
+/// A file that contains code.
 #[derive(Debug)]
 pub(super) struct CodeFile {
     file: ManuallyDrop<OwnedFd>,
-    /// Its device and number, by which it is known: hosts close descriptors that they know nothing of,
-    /// and what is opened next has their number.
+    /// Its device and inode number, which identify it: a host may close descriptors that are not its own, and the next
+    /// file that is opened then gets the descriptor's number.
     identity: (u64, u64),
-    /// The process that has made it, and how often that one had forked.
+    /// The process that made it, and how often that process had forked then.
     made_in: (u32, u32),
     size: usize,
 }
@@ -41,7 +40,7 @@ impl CodeFile {
     /// An empty file for a code space of `size` bytes. It takes up no memory yet.
     pub(super) fn new(size: usize) -> Result<CodeFile, String> {
         let refused = |what: &str, error: Errno| format!("{what} was refused: {error}");
-        // Before the file is made: a fork in between makes it one of the child's parent.
+        // Determined before the file is made: if a fork happens in between, the file counts as shared.
         let made_in = (process::generation(), process::forks());
         check_size_limit(size)?;
         let flags = MemfdFlags::CLOEXEC;
@@ -57,23 +56,23 @@ impl CodeFile {
         Ok(CodeFile { file: ManuallyDrop::new(file), identity, made_in, size })
     }
 
-    /// Whether this process may still write to it: no other shares it, the descriptor is ours, and the
-    /// limit has not been lowered.
+    /// Whether this process may still write to it: no other process shares it, the descriptor still refers to it, and
+    /// the limit on file sizes has not been lowered.
     pub(super) fn is_writable(&self) -> bool {
         self.is_unshared() && self.is_ours() && check_size_limit(self.size).is_ok()
     }
 
-    /// Whether no child and no parent has the file.
+    /// Whether neither a child nor the parent has the file.
     fn is_unshared(&self) -> bool {
         self.made_in == (process::generation(), process::forks())
     }
 
-    /// Whether the descriptor still means the file.
+    /// Whether the descriptor still refers to the file.
     fn is_ours(&self) -> bool {
         fstat(&*self.file).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.identity)
     }
 
-    /// Maps a part of it at an address, to be read and executed.
+    /// Maps a part of the file at an address, readable and executable.
     ///
     /// # Safety
     ///
@@ -81,7 +80,7 @@ impl CodeFile {
     /// code space as the start of `addresses`.
     pub(super) unsafe fn map(&self, addresses: &Range<usize>, at: usize) -> Result<(), String> {
         debug_assert_eq!((addresses.start % PAGE, addresses.len() % PAGE, at % PAGE), (0, 0, 0));
-        // SAFETY: replaces what lies there, which is the caller's.
+        // SAFETY: replaces the mapping at addresses that belong to the caller.
         let mapped = unsafe {
             mmap(
                 addresses.start as *mut _,
@@ -115,12 +114,13 @@ impl CodeFile {
         Ok(())
     }
 
-    /// Gives the memory of a part back to the system, once it is not mapped any more.
+    /// Returns the memory of a part to the system, once it is no longer mapped.
     pub(super) fn discard(&self, part: Range<usize>) {
-        // A fork that is not seen here has copied an address space in which it was not mapped either.
+        // If this process does not notice a fork, the child has copied an address space in which the part was already
+        // unmapped.
         if self.is_writable() {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            // Where that is refused, the old bytes stay until they are written over.
+            // If this is refused, the old bytes stay until they are overwritten.
             let _ = fallocate(&*self.file, flags, part.start as u64, part.len() as u64);
         }
     }
@@ -135,7 +135,7 @@ impl Drop for CodeFile {
     }
 }
 
-/// The limit on the sizes of files holds for this one, too; to go beyond it kills the process.
+/// The limit on file sizes also applies to this file; exceeding it would kill the process.
 fn check_size_limit(size: usize) -> Result<(), String> {
     match getrlimit(Resource::Fsize).current {
         Some(limit) if limit < size as u64 => {
@@ -145,11 +145,12 @@ fn check_size_limit(size: usize) -> Result<(), String> {
     }
 }
 
-/// Makes every thread of the process forget instructions that it has fetched and not executed.
-/// False where the system refuses that.
+/// Makes every thread of the process discard instructions that it has fetched and not executed. False if the system
+/// refuses.
 pub(super) fn barrier() -> bool {
     let barrier = || membarrier(MembarrierCommand::PrivateExpeditedSyncCore).is_ok();
     let register = || membarrier(MembarrierCommand::RegisterPrivateExpeditedSyncCore).is_ok();
-    // Refused to who is not registered, which costs something for good and is done when needed.
+    // The kernel refuses processes that have not registered. Registering has a lasting cost, so it is done only when
+    // needed.
     barrier() || (register() && barrier())
 }

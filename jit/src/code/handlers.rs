@@ -1,7 +1,8 @@
-//! The calls of a unit that something catches exceptions of, and what.
+//! Exception handlers of the calls in a unit: which calls have handlers, and what each handler
+//! catches.
 //!
-//! Two arrays, sorted by where the calls return to: plain data, searched without a lock. Calls that
-//! nothing catches from are not in them, so most units' are empty.
+//! Two arrays, sorted by the calls' return addresses: plain data, searched without a lock. Only
+//! calls that have handlers are listed, so most units' arrays are empty.
 
 use crate::vm::Catch;
 use cranelift_codegen::{
@@ -9,22 +10,22 @@ use cranelift_codegen::{
 };
 use std::ops::Range;
 
-/// Where an exception may go on.
+/// A place where an exception may be caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handler {
-    /// The exceptions that it is for.
+    /// The exceptions that it catches.
     pub catch: Catch,
-    /// Where, from the stack pointer at the call, its context is kept.
+    /// The offset from the stack pointer at the call to the slot that keeps the function's context.
     pub context: u32,
     /// Its code, as an offset: in a [`CompiledFunction`](crate::CompiledFunction) from the start of
     /// the function, in a unit from that of the unit.
     pub code: u32,
 }
 
-/// A call and its handlers, the first that fits being the one.
+/// A call and its handlers; the first handler that matches catches the exception.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandledCall {
-    /// Where the call returns to, as an offset like [`Handler::code`].
+    /// The return address, as an offset like [`Handler::code`].
     pub returns_to: u32,
     /// How far below the frame pointer the stack pointer is at the call.
     pub frame_size: u32,
@@ -32,7 +33,7 @@ pub struct HandledCall {
     pub handlers: Box<[Handler]>,
 }
 
-/// The handled calls of a function that was just compiled, ascending.
+/// The calls with handlers of a function that was just compiled, ascending.
 pub(crate) fn handled_calls(compiled: &CompiledCode) -> Vec<HandledCall> {
     compiled.buffer.call_sites().filter_map(handled_call).collect()
 }
@@ -53,7 +54,8 @@ fn handled_call(site: FinalizedMachCallSite<'_>) -> Option<HandledCall> {
                 context: context.expect("the translator gives a context first"),
                 code,
             }),
-            // The way out of the entry trampoline, which knows it by other means.
+            // The exceptional edge of the entry trampoline, whose address the trampoline itself
+            // tells the store.
             FinalizedMachExceptionHandler::Default(_) => {}
         }
     }
@@ -64,7 +66,7 @@ fn handled_call(site: FinalizedMachCallSite<'_>) -> Option<HandledCall> {
     })
 }
 
-/// The handled calls of a unit.
+/// The calls with handlers of a unit.
 #[derive(Debug, Default)]
 pub(super) struct HandlerTable {
     calls: Box<[Call]>,
@@ -88,7 +90,7 @@ pub struct HandlersOfCall<'a> {
 }
 
 impl HandlerTable {
-    /// From functions in the order of their offsets in the unit.
+    /// Takes functions in the order of their offsets in the unit.
     pub(super) fn new<'a>(
         functions: impl Iterator<Item = (u32, &'a [HandledCall])>,
     ) -> HandlerTable {

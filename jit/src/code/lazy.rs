@@ -1,11 +1,10 @@
-//! Lazy entries: what a function's slot leads to before the function is compiled.
+//! Lazy entries: the code that a function's slot points to before the function is compiled.
 //!
-//! Each is one instruction (`arch`) that calls the runtime's stub; the address that the call pushes tells
-//! the stub which entry it was ([`lazy_entry_at`]). The stub compiles the function, patches the
-//! slot, takes the pushed address off again and goes on to the code, so that the function finds
-//! registers and stack as its caller left them.
+//! Each is one instruction (`arch`) that calls the runtime's stub. The return address that the call pushes tells the
+//! stub which entry it was ([`lazy_entry_at`]). The stub compiles the function, patches the slot, removes the pushed
+//! address and jumps to the code, so that the function finds registers and stack as its caller left them.
 //!
-//! The address of the stub lies behind the last entry.
+//! The address of the stub is stored behind the last entry.
 
 use super::arena::CodeArena;
 use super::space::lookup;
@@ -21,8 +20,7 @@ pub struct LazyEntries {
 }
 
 impl LazyEntries {
-    /// Entries for `count` functions that lead to `stub`; `owner` is what [`lazy_entry_at`] will
-    /// say.
+    /// Entries for `count` functions that call `stub`; [`lazy_entry_at`] will return `owner`.
     ///
     /// # Errors
     ///
@@ -51,7 +49,7 @@ impl LazyEntries {
     }
 }
 
-/// The owner and the index of the lazy entry that has pushed `return_address`.
+/// The owner and the index of the lazy entry that pushed `return_address`.
 ///
 /// # Safety
 ///

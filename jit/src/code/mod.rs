@@ -1,13 +1,13 @@
-//! Machine code in memory: where it lies, how it gets there, and what is known about each address.
+//! Machine code in memory: where it is, how it gets there, and what is known about each address.
 //!
-//! All code of the process lies in one reservation so that any address is looked up with two loads
-//! and no lock, also in a signal handler ([`lookup`]). Its memory is a file in memory that is mapped to
-//! be executed and written by a system call: nothing is ever mapped writable and executable, one after the
-//! other or at once (`file.rs`). Each owner of code, a module for instance, has a [`CodeArena`], in which
-//! functions lie one behind the other; what an arena takes counts in a [`CodeQuota`].
+//! All code of the process is in one reservation, so that any address is looked up with two loads and no lock, also in
+//! a signal handler ([`lookup`]). The reservation is backed by a file in memory, which is mapped executable and written
+//! by a system call: no mapping is ever writable and executable, neither at once nor one after the other (`file.rs`).
+//! Each owner of code, such as a module, has a [`CodeArena`], in which functions are placed one behind the other. The
+//! memory of an arena counts in a [`CodeQuota`].
 //!
-//! A [`CodeUnit`] is what was published together: one function, a batch, a trampoline, or the
-//! lazy entries of a module.
+//! A [`CodeUnit`] is code that was published together: one function, a batch, a trampoline, or the lazy entries of a
+//! module.
 
 mod arena;
 mod chunk;

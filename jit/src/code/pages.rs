@@ -1,7 +1,7 @@
-//! Which pages of the code space are taken: a bit for each, and no lock.
+//! Which pages of the code space are taken: one bit per page, and no lock.
 //!
-//! There is nothing here that a thread could hold while another forks: the worst that a child
-//! inherits is pages which a thread of its parent was just taking, and nobody uses.
+//! Without a lock, no thread can hold one while another thread forks. At worst a child inherits
+//! pages that a thread of its parent was just taking, and that nobody uses.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -31,8 +31,8 @@ impl PageMap {
         let first = self
             .take_within(count, from..self.pages)
             .or_else(|| self.take_within(count, 0..(from + count).min(self.pages)))?;
-        // Small runs are taken one after the other. One that has passed over smaller gaps leaves
-        // the hint where they are.
+        // Small runs are taken one after the other. A longer run that skipped smaller gaps leaves
+        // the hint at those gaps.
         if count == 1 || first == from {
             self.from.store(first + count, Ordering::Relaxed);
         }
@@ -70,13 +70,13 @@ impl PageMap {
         None
     }
 
-    /// Takes these pages, or says where to look further.
+    /// Takes these pages, or returns the page at which to continue the search.
     fn claim(&self, pages: Range<usize>) -> Result<(), usize> {
         let mut at = pages.start;
         while at < pages.end {
             let (word, mask, next) = self.part(at, pages.end);
             // Acquire: pairs with the Release in `give`, so that what was done to the pages before
-            // they came back happened before what is done to them now.
+            // they were given back happened before what is done to them now.
             let claim = word.fetch_update(Ordering::Acquire, Ordering::Relaxed, |taken| {
                 (taken & mask == 0).then_some(taken | mask)
             });
@@ -89,8 +89,8 @@ impl PageMap {
         Ok(())
     }
 
-    /// Gives back what [`PageMap::take`] gave out. `soon` if the pages may be taken again at once;
-    /// else all those come first that have not been taken for longer.
+    /// Gives back pages that [`PageMap::take`] returned. With `soon` they may be taken again at
+    /// once; without, only after all pages that have been free for longer.
     pub(super) fn give(&self, pages: Range<usize>, soon: bool) {
         if soon {
             self.from.fetch_min(pages.start, Ordering::Relaxed);
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(map.take(1), Some(1));
     }
 
-    /// As a list of booleans would do it.
+    /// The reference: a list of booleans.
     #[test]
     fn no_page_is_given_to_two() {
         use rand::{Rng, SeedableRng, rngs::StdRng};

@@ -1,13 +1,14 @@
-//! [`CodeQuota`]: how much memory for code somebody may have.
+//! [`CodeQuota`]: a limit on memory for code.
 
 use crate::error::CompileError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A limit on bytes of memory for code, and a count of them. May lie within another.
+/// A limit on bytes of memory for code, with a count of the bytes in use. May be part of another
+/// quota.
 #[derive(Debug)]
 pub struct CodeQuota {
-    /// What the limit is called, for errors.
+    /// The name of the limit, for errors.
     name: &'static str,
     limit: usize,
     used: AtomicUsize,
@@ -15,8 +16,8 @@ pub struct CodeQuota {
 }
 
 impl CodeQuota {
-    /// `limit` bytes, or as many as there are; what counts here counts in `within`, too. `name` tells
-    /// users what to change when they are not enough.
+    /// A limit of `limit` bytes, or none. What counts here also counts in `within`. `name` tells
+    /// users which limit to raise.
     pub fn new(
         name: &'static str,
         limit: Option<usize>,
@@ -36,7 +37,7 @@ impl CodeQuota {
         // Relaxed: the numbers guard nothing.
         let add = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= self.limit);
         let added = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        // From here on the charge takes it back.
+        // From here on, dropping the charge undoes the addition.
         let mut charge = match added {
             Ok(_) => Charge { quota: self.clone(), bytes, within: None },
             Err(used) => return Err(self.exceeded(bytes, used)),
@@ -56,12 +57,12 @@ impl CodeQuota {
     }
 }
 
-/// Bytes that count until it is dropped.
+/// Bytes that count until the charge is dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
     quota: Arc<CodeQuota>,
     bytes: usize,
-    /// The same in the quota that this one lies within.
+    /// The same charge in the enclosing quota.
     within: Option<Box<Charge>>,
 }
 

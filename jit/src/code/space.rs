@@ -1,12 +1,12 @@
-//! The reservation that holds all machine code, and the map from a page of it to its [`Chunk`].
+//! The reservation that holds all machine code, and the map from its pages to [`Chunk`]s.
 //!
-//! The reservation is made once and never given back, so a look-up needs no protection: it is two
-//! loads, of the chunk and of the unit in it. Both entries are set (Release) before any code there can
-//! be reached and cleared before its memory is given back, when nothing can run in it any more.
+//! The reservation is made once and never given back, so a look-up needs no protection. It is two
+//! loads: the chunk, and the unit in it. Both entries are set (Release) before any code there can
+//! be reached, and cleared before its memory is freed, when no thread can run it any more.
 //!
-//! Nothing here is locked but the choice of the file, by a lock that does not outlast its process. A
-//! child of `fork` goes on with a reservation of its own, which starts as a copy: what its parent
-//! publishes later the child does not see, and the other way round.
+//! The only lock is on the choice of the file, and a child does not inherit it as held. A child of
+//! `fork` continues with its own copy of the reservation: neither process sees what the other
+//! publishes later.
 
 use super::chunk::Chunk;
 use super::file::CodeFile;
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// Address space asked for.
 const RESERVATION: usize = 2 << 30;
 
-/// The least that is worth running with, where the process's address space is limited.
+/// The smallest useful reservation, where the process's address space is limited.
 const SMALLEST_RESERVATION: usize = 16 << 20;
 
 /// The unit of protection.
@@ -49,36 +49,36 @@ static SPACE: AtomicPtr<CodeSpace> = AtomicPtr::new(std::ptr::null_mut());
 ///
 /// # Safety
 ///
-/// The caller must know that the unit, if there is one, stays published while it uses the
-/// reference: because its code is on the stack of a live store, or because it owns the unit.
+/// The caller must know that the unit, if there is one, stays published while the reference is
+/// used: because its code is on the stack of a live store, or because the caller owns the unit.
 pub unsafe fn lookup<'a>(pc: usize) -> Option<&'a CodeUnit> {
     // SAFETY: null, or a space, which is never given back.
     let space = unsafe { SPACE.load(Ordering::Acquire).as_ref() }?; // pairs with AcqRel in `get`
     let page = pc.checked_sub(space.base)? / PAGE;
     let chunk = space.chunks.get(page)?.load(Ordering::Acquire); // pairs with Release in `map`
-    // SAFETY: entries are null or point to a chunk, which is there for as long as any of its units
-    // is published (caller's promise). Other units of the chunk may come and go meanwhile.
+    // SAFETY: entries are null or point to a chunk, which lives as long as any of its units is
+    // published (caller's promise). Other units of the chunk may be added and dropped meanwhile.
     let unit = unsafe { chunk.as_ref() }?.unit_at(pc);
     // SAFETY: null or a unit that is published (caller's promise).
     unsafe { unit.as_ref() }
 }
 
 impl CodeSpace {
-    /// The space, made by whoever needs it first.
+    /// The space; the first thread that needs it makes it.
     pub(super) fn get() -> Result<&'static CodeSpace, String> {
         let space = SPACE.load(Ordering::Acquire); // pairs with AcqRel below
         // SAFETY: null, or a space that was leaked below.
         if let Some(space) = unsafe { space.as_ref() } {
             return Ok(space);
         }
-        // Threads may meet here. They do not wait for each other: a thread that a child of `fork`
-        // waited for would not be there.
+        // Several threads may get here. They do not wait for each other, because a child of `fork`
+        // might then wait for a thread that does not exist in it.
         let (reservation, space) = CodeSpace::reserve()?;
         let space = Box::into_raw(Box::new(space));
         let null = std::ptr::null_mut();
         match SPACE.compare_exchange(null, space, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
-                // Lives as long as the process: addresses stay meaningful in signal handlers.
+                // It lives as long as the process, so addresses stay meaningful in signal handlers.
                 std::mem::forget(reservation);
                 // SAFETY: leaked.
                 Ok(unsafe { &*space })
@@ -119,7 +119,7 @@ impl CodeSpace {
         self.chunks.len() * PAGE
     }
 
-    /// The file that new code of this process goes to.
+    /// The file to which this process writes new code.
     pub(super) fn file(&self) -> Result<Arc<CodeFile>, String> {
         let mut file = self.file.lock();
         match &*file {
@@ -132,18 +132,18 @@ impl CodeSpace {
         }
     }
 
-    /// Takes addresses of `len` bytes, whole pages.
+    /// Takes `len` bytes of addresses, whole pages.
     pub(super) fn take(&self, len: usize) -> Option<Range<usize>> {
         let start = self.base + self.pages.take(len / PAGE)? * PAGE;
         Some(start..start + len)
     }
 
-    /// Gives back addresses that [`CodeSpace::take`] gave out; `soon` as [`PageMap::give`] has it.
+    /// Gives back addresses from [`CodeSpace::take`]; `soon` as in [`PageMap::give`].
     pub(super) fn give(&self, addresses: &Range<usize>, soon: bool) {
         self.pages.give(self.pages_of(addresses), soon);
     }
 
-    /// Makes `chunk` the one that [`lookup`] finds for these addresses; null takes it back.
+    /// Makes [`lookup`] find `chunk` for these addresses; null removes it.
     pub(super) fn map(&self, addresses: &Range<usize>, chunk: *mut Chunk) {
         for entry in &self.chunks[self.pages_of(addresses)] {
             entry.store(chunk, Ordering::Release); // pairs with Acquire in `lookup`

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 /// Code that was published together, with what is known about its addresses.
 ///
-/// Everything in it is written before it is published and never changes: the look-ups allocate
-/// nothing, take no lock, and may be used in a signal handler.
+/// It is complete before it is published and never changes. So the look-ups allocate nothing, take
+/// no lock, and may be used in a signal handler.
 #[derive(Debug)]
 pub struct CodeUnit {
     start: usize,
@@ -18,17 +18,17 @@ pub struct CodeUnit {
     functions: Box<[FunctionRange]>,
     /// By offset.
     traps: Box<[(u32, TrapCode)]>,
-    /// By offset: from here on, code stands for this offset of the module.
+    /// By offset. From this offset on, code was compiled from this offset of the module.
     addresses: Box<[(u32, u32)]>,
     handlers: HandlerTable,
-    /// By offset of the position that a call returns to: where its references begin in
-    /// `references`, and how many there are.
+    /// By the offset of a call's return address: where its references begin in `references`, and
+    /// how many there are.
     stack_maps: Box<[(u32, u32, u32)]>,
     references: Box<[u32]>,
     owner: usize,
 }
 
-/// Where the code of one function lies in its unit.
+/// The position of one function's code in its unit.
 #[derive(Clone, Copy, Debug)]
 pub struct FunctionRange {
     /// First byte, from the start of the unit.
@@ -44,22 +44,21 @@ pub struct FunctionRange {
 pub enum CodeKind {
     /// The function with this index in its module.
     Function(u32),
-    /// The way into wasm for one type. While it calls, its frame holds the
-    /// [`VMStoreContext`](crate::vm::VMStoreContext) of the store that it has entered: as a pointer,
-    /// so many bytes below its frame pointer.
+    /// The trampoline into wasm for one function type. During its call, its frame holds a pointer
+    /// to the [`VMStoreContext`](crate::vm::VMStoreContext) of the store that it has entered.
     Entry {
-        /// Bytes from the pointer up to the frame pointer.
+        /// How many bytes below the frame pointer that pointer is.
         store_below_fp: u32,
     },
-    /// The way out of wasm for one type.
+    /// The trampoline from wasm to the host for one function type.
     Exit,
 }
 
-/// No offset of the module is known for this code.
+/// For code that no offset of the module is known for.
 const NO_ADDRESS: u32 = u32::MAX;
 
 impl CodeUnit {
-    /// What the unit's builder said who owns it.
+    /// The owner, as given to [`UnitBuilder::publish`].
     pub fn owner(&self) -> usize {
         self.owner
     }
@@ -77,14 +76,14 @@ impl CodeUnit {
         (offset - function.offset < function.len).then_some(function)
     }
 
-    /// Why the instruction at `pc` traps, if it is one that can.
+    /// Why the instruction at `pc` traps, if it can.
     pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
         let offset = self.offset(pc)?;
         let at = self.traps.binary_search_by_key(&offset, |trap| trap.0).ok()?;
         Some(self.traps[at].1)
     }
 
-    /// The byte offset in the module that the code at `pc` was generated for.
+    /// The byte offset in the module from which the code at `pc` was compiled.
     pub fn module_offset_at(&self, pc: usize) -> Option<u32> {
         let offset = self.offset(pc)?;
         let after = self.addresses.partition_point(|address| address.0 <= offset);
@@ -102,8 +101,8 @@ impl CodeUnit {
         self.start + offset as usize
     }
 
-    /// Where references of the heap lie in a frame whose call returns to `pc`: bytes below its frame
-    /// pointer.
+    /// The references into the heap in a frame whose call returns to `pc`: how many bytes below its
+    /// frame pointer each is.
     pub fn references_at(&self, pc: usize) -> &[u32] {
         let find = |offset| self.stack_maps.binary_search_by_key(&offset, |map| map.0).ok();
         match self.offset(pc).and_then(find) {
@@ -147,7 +146,7 @@ impl UnitBuilder {
         self.size
     }
 
-    /// Puts the code in `arena`, where it can run. `owner` is what [`CodeUnit::owner`] will say.
+    /// Puts the code in `arena`, where it can run. [`CodeUnit::owner`] will return `owner`.
     ///
     /// # Errors
     ///
@@ -192,7 +191,7 @@ impl UnitBuilder {
         Ok(PublishedUnit::new(unit, room))
     }
 
-    /// The bytes of all functions, each where it belongs.
+    /// The bytes of all functions, each at its offset.
     fn text(&self) -> Cow<'_, [u8]> {
         if let [only] = &self.functions[..] {
             return Cow::Borrowed(&only.code);
@@ -206,12 +205,12 @@ impl UnitBuilder {
     }
 }
 
-/// Code that can run; taken back when dropped, so it must outlive every use of its addresses.
+/// Code that can run. It is freed when dropped, so it must outlive every use of its addresses.
 #[derive(Debug)]
 pub struct PublishedUnit {
     // A raw pointer, because the chunk refers to it as well.
     unit: *mut CodeUnit,
-    /// Keeps the chunk, where the unit is found.
+    /// Keeps the chunk in which the unit is found.
     room: Room,
 }
 
@@ -262,8 +261,8 @@ impl PublishedUnit {
 impl Drop for PublishedUnit {
     fn drop(&mut self) {
         self.room.chunk.set_unit(&self.room.part, std::ptr::null_mut());
-        // SAFETY: allocated in `new`; the chunk does not refer to it any more, and whoever drops the
-        // owner of code promises that nothing runs in it.
+        // SAFETY: allocated in `new`; the chunk does not refer to it any more, and the code that
+        // drops the owner promises that no thread runs in it.
         drop(unsafe { Box::from_raw(self.unit) });
     }
 }

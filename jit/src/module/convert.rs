@@ -1,7 +1,7 @@
 //! From the parser's types to ours.
 //!
-//! The validator has already refused what the chosen features do not include; what is left over
-//! here is valid WebAssembly that this engine does not provide.
+//! The validator has already refused modules that need other features. What is refused here is
+//! valid WebAssembly that this engine does not provide.
 
 use super::info::{ConstExpr, ConstOp};
 use super::types::ModuleTypes;
@@ -93,7 +93,7 @@ pub(crate) fn global_type(types: &ModuleTypes, ty: &wasmparser::GlobalType) -> R
     Ok(GlobalType { content, mutability: mutability(ty.mutable) })
 }
 
-/// A constant expression; functions that it refers to are added to `escaped`.
+/// A constant expression; adds the functions that it refers to to `escaped`.
 pub(crate) fn const_expr(
     expr: &wasmparser::ConstExpr<'_>,
     escaped: &mut Vec<u32>,
@@ -134,7 +134,7 @@ pub(crate) fn const_expr(
             Operator::ArrayNewFixed { array_type_index, array_size } => {
                 ConstOp::ArrayNewFixed { ty: array_type_index, len: array_size }
             }
-            // The same reference, seen from the other side.
+            // The reference stays the same; only its type changes.
             Operator::AnyConvertExtern | Operator::ExternConvertAny => continue,
             Operator::End => break,
             other => return unsupported(format!("constant expression operator {other:?}")),

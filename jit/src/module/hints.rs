@@ -1,8 +1,8 @@
-//! [`BranchHints`]: which way branches usually go, as the module's author knows.
+//! [`BranchHints`]: which way branches usually go, according to the module's author.
 //!
-//! Source: specification, appendix "Custom Sections", "Branch Hints". A hint moves code, and never
-//! changes what it does: hints for what is no branch, and what follows where the section is broken,
-//! are passed over.
+//! Source: specification, appendix "Custom Sections", "Branch Hints". A hint changes the placement
+//! of code, never what it does. Hints for instructions that are no branches are ignored, and so is
+//! the rest of a section behind an error in it.
 
 use wasmparser::BranchHintSectionReader;
 
@@ -31,7 +31,8 @@ impl BranchHints {
         BranchHints(hints)
     }
 
-    /// Whether the branch at `offset` in the body of `func` is usually taken, where that is known.
+    /// Whether the branch at `offset` in the body of `func` is usually taken, if there is a hint
+    /// for it.
     pub fn get(&self, func: u32, offset: u32) -> Option<bool> {
         let found = self.0.binary_search_by_key(&(func, offset), |hint| (hint.func, hint.offset));
         found.ok().map(|at| self.0[at].taken)

@@ -1,7 +1,7 @@
 //! [`ModuleInfo`]: types, imports, declarations, segments and exports of one module.
 //!
-//! Index spaces are the specification's: imports come first, and every index is a plain `u32` as
-//! it stands in the binary. "Defined" indices count from the first non-imported entity.
+//! Index spaces are the specification's: imports come first, and every index is a plain `u32` as in
+//! the binary. "Defined" indices count from the first entity that is not imported.
 
 use super::BranchHints;
 use super::types::ModuleTypes;
@@ -48,11 +48,12 @@ pub struct ModuleInfo {
     pub elements: Vec<ElementSegment>,
     /// Its data segments.
     pub data: Vec<DataSegment>,
-    /// Where the body of each defined function lies in the module's bytes.
+    /// The range of each defined function's body in the module's bytes.
     pub bodies: Vec<Range<usize>>,
-    /// Where the function names lie in the module's bytes: the name section's contents.
+    /// The range of the name section's contents in the module's bytes, which has the function
+    /// names.
     pub name_section: Option<Range<usize>>,
-    /// Which way its branches usually go, where the branch hint section tells.
+    /// Which way branches usually go, according to the branch hint section.
     pub branch_hints: BranchHints,
     /// The functions that can become values (exported, in a segment, `ref.func`), ascending.
     pub escaped_functions: Vec<u32>,
@@ -64,7 +65,7 @@ impl ModuleInfo {
         self.types.func(self.functions[func as usize])
     }
 
-    /// The type of a tag, as that of a function: its parameters are what an exception carries.
+    /// The type of a tag, as a function type: its parameters are the values of an exception.
     pub fn tag_type(&self, tag: u32) -> &FuncType {
         self.types.func(self.tags[tag as usize])
     }
@@ -89,7 +90,7 @@ impl ModuleInfo {
         self.escaped_functions.len()
     }
 
-    /// The place of a function among [`ModuleInfo::escaped_functions`].
+    /// The index of a function in [`ModuleInfo::escaped_functions`].
     pub fn escaped_index(&self, func: u32) -> Option<u32> {
         self.escaped_functions.binary_search(&func).ok().map(|i| i as u32)
     }
@@ -102,7 +103,7 @@ pub struct Import {
     pub module: String,
     /// The field part of its name.
     pub name: String,
-    /// What it must be.
+    /// The type that it must have.
     pub ty: EntityType,
 }
 
@@ -126,11 +127,11 @@ pub enum EntityType {
 pub struct Export {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// The exported entity.
     pub entity: EntityIndex,
 }
 
-/// Something of a module, by its kind and index.
+/// An entity of a module, by its kind and index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntityIndex {
     /// A function.
@@ -145,7 +146,7 @@ pub enum EntityIndex {
     Tag(u32),
 }
 
-/// A table and what its elements are at first.
+/// A table and the initial value of its elements.
 #[derive(Clone, Debug)]
 pub struct TableInfo {
     /// Its type.
@@ -250,7 +251,7 @@ pub enum ElementItems {
 }
 
 impl ElementItems {
-    /// How many there are.
+    /// How many elements there are.
     pub fn len(&self) -> usize {
         match self {
             ElementItems::Functions(items) => items.len(),
@@ -269,7 +270,7 @@ impl ElementItems {
 pub struct DataSegment {
     /// What happens to it at instantiation.
     pub mode: DataMode,
-    /// Where its contents lie in the module's bytes.
+    /// The range of its contents in the module's bytes.
     pub range: Range<usize>,
 }
 

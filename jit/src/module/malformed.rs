@@ -1,10 +1,10 @@
-//! Telling malformed modules (the binary format is violated) from invalid ones.
+//! Distinguishes malformed modules (which violate the binary format) from invalid ones.
 //!
-//! The parser has one kind of error for both. The difference matters to people (a damaged file
-//! against a wrong program) and to the specification's tests, so after an error the module is read
-//! once more without being validated: what cannot even be read is malformed. What the format
-//! forbids and the parser leaves to its validator is looked for here: unknown sections, opcodes
-//! and flags, bodies without their `end`, a missing data count.
+//! The parser has one kind of error for both. The difference matters to users (a damaged file or a
+//! wrong program) and to the specification's tests. So after an error the module is read once more
+//! without validation: a module that cannot even be read is malformed. Some rules of the format are
+//! left to the validator by the parser. They are checked here: unknown sections, opcodes and flags,
+//! bodies without their `end`, a missing data count.
 
 use super::needs;
 use crate::error::CompileError;
@@ -16,7 +16,7 @@ use wasmparser::{
 
 const ILLEGAL_OPCODE: &str = "illegal opcode";
 
-/// The error that `error`, which stopped validation, stands for.
+/// The error that stands for `error`, which stopped validation.
 pub(super) fn classify(
     bytes: &[u8],
     features: WasmFeatures,
@@ -34,7 +34,7 @@ pub(super) fn classify(
     }
 }
 
-/// What is wrong with the module for those who know no other features.
+/// The error for readers that do not know the other features.
 fn refusal(bytes: &[u8], features: WasmFeatures, error: &wasmparser::Error) -> CompileError {
     let mut syntax = Syntax { features, data_count: false };
     match syntax.read_all(bytes) {
@@ -53,7 +53,7 @@ fn refusal(bytes: &[u8], features: WasmFeatures, error: &wasmparser::Error) -> C
     }
 }
 
-/// What violates the binary format, and where.
+/// A violation of the binary format, and where it is.
 struct Violation {
     message: String,
     offset: u64,
@@ -71,7 +71,7 @@ impl From<wasmparser::Error> for Violation {
     }
 }
 
-/// A reading of the whole module.
+/// A pass over the whole module.
 struct Syntax {
     features: WasmFeatures,
     /// Whether the data count section was seen.
@@ -174,7 +174,7 @@ impl Syntax {
         Ok(operators.finish()?)
     }
 
-    /// The parser takes the flag of a later proposal for what it will be.
+    /// The parser already accepts the flag of a later proposal.
     fn mutability(&self, ty: GlobalType, offset: u64) -> Result<(), Violation> {
         if ty.shared && !self.features.shared_everything_threads() {
             return Err(Violation::at(offset, "malformed mutability"));
@@ -199,7 +199,7 @@ macro_rules! define_operator_facts {
             }
         }
 
-        /// The binary logarithm of the alignment that the instruction names, if it names one.
+        /// The binary logarithm of the alignment of the instruction, if it has one.
         fn alignment(operator: &Operator<'_>) -> Option<u8> {
             match operator {
                 $($(Operator::$op { $($arg),* } => {
@@ -211,7 +211,7 @@ macro_rules! define_operator_facts {
     };
     (@has $features:ident mvp) => { true };
     (@has $features:ident $proposal:ident) => { $features.$proposal() };
-    // The name is given twice: one to compare, one that still refers to the caller's variable.
+    // The name is given twice: once to compare, once to refer to the caller's variable.
     (@align memarg $memarg:ident) => { Some($memarg.align) };
     (@align $name:ident $other:ident) => {{
         let _ = $other;
@@ -229,8 +229,8 @@ mod tests {
 
     const TYPE_AND_FUNCTION: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0";
 
-    /// What refuses a module of one function with the `body` (its size, locals and code) and the
-    /// sections `before` it.
+    /// The error for a module of one function with the `body` (its size, locals and code) and with
+    /// the sections `before` it.
     fn refusal(before: &[u8], body: &[u8], features: WasmFeatures) -> CompileError {
         let code = [&[10, body.len() as u8 + 2, 1, body.len() as u8][..], body].concat();
         let bytes = [TYPE_AND_FUNCTION, before, &code].concat();

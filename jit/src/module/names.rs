@@ -6,8 +6,8 @@ use wasmparser::{BinaryReader, Name, NameSectionReader};
 
 /// Reads the names of functions out of a name section at `range` of the module's bytes.
 ///
-/// A broken section ends the reading, and so does a lack of memory; neither is an error. Source: specification, appendix "Custom
-/// Sections", "Name Section".
+/// An error in the section ends the reading, and so does a lack of memory; neither is reported. Source: specification,
+/// appendix "Custom Sections", "Name Section".
 pub fn function_names(bytes: &[u8], range: Range<usize>) -> HashMap<u32, Box<str>> {
     let mut names = HashMap::new();
     let reader =

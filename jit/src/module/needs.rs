@@ -1,25 +1,24 @@
-//! Which features a module needs that are switched off.
+//! Finds which features a module needs that are switched off.
 //!
-//! The parser stops at the first thing that it refuses, so what is missing is found by trying. To try
-//! all features on the whole module, one after the other, would cost a validation each. Here the
-//! module is cut in pieces, the sections and each body: a piece that is valid with the features so
-//! far is left at that, and only on one that is not are features tried. Each such piece adds a
-//! feature at least, so there are no more of them than features, and the whole costs about one
-//! validation.
+//! The parser stops at the first thing that it refuses, so missing features are found by trial.
+//! Trying each feature on the whole module would cost one validation per feature. So the module is
+//! cut into pieces: the sections, and each body. A piece that is valid with the features found so
+//! far needs no trials. A piece that is refused is tried with more features, and adds at least one.
+//! So there are at most as many such pieces as features, and the whole costs about one validation.
 //!
-//! This relies on more features never making a valid module invalid.
+//! This relies on the fact that more features never make a valid module invalid.
 
 use super::parse::{BodyValidation, ValidationScratch};
 use crate::feature::Feature;
 use wasmparser::{Parser, ValidPayload, Validator, WasmFeatures};
 
-/// The features beside those of `given` without which `bytes`, refused with these, are no valid
-/// module, and with which they are. None when there are no such features.
+/// The features that `bytes` needs in addition to `given`, with which it was refused. `None` if no
+/// features make it valid.
 pub(super) fn missing(bytes: &[u8], given: WasmFeatures) -> Option<Vec<Feature>> {
     search(bytes, given).0
 }
 
-/// The same, and how many bodies were validated for it.
+/// The same; also returns how many bodies were validated for it.
 fn search(bytes: &[u8], given: WasmFeatures) -> (Option<Vec<Feature>>, usize) {
     let off: Vec<Feature> =
         Feature::ALL.iter().copied().filter(|&f| !given.contains(f.flag())).collect();
@@ -36,17 +35,17 @@ struct Search<'a> {
     given: WasmFeatures,
     /// What is off.
     off: Vec<Feature>,
-    /// As the sections have them with all features on.
+    /// The bodies, as the sections with all features on describe them.
     bodies: Vec<BodyValidation>,
     scratch: ValidationScratch,
     validated: usize,
 }
 
-/// The sections, or the body of this number.
+/// The sections (`None`), or the body with this number.
 type Piece = Option<usize>;
 
 impl Search<'_> {
-    /// What is missing, piece by piece; none if features are not all that is wrong.
+    /// The missing features, found piece by piece; none if features are not all that is wrong.
     fn missing(&mut self) -> Option<Vec<Feature>> {
         let mut missing = self.needs_of(None, &[])?;
         // The pieces that were refused once.
@@ -72,7 +71,7 @@ impl Search<'_> {
         }
     }
 
-    /// `known`, and what else a piece needs; none if no features make it valid.
+    /// `known`, and the other features that a piece needs; none if no features make it valid.
     fn needs_of(&mut self, piece: Piece, known: &[Feature]) -> Option<Vec<Feature>> {
         let mut needed = self.off.clone();
         if !self.accepts(piece, &needed) {
@@ -87,13 +86,13 @@ impl Search<'_> {
         Some(needed)
     }
 
-    /// `missing` less what turns out to be needed no longer: where either of two features would do, a
-    /// piece has named one, and a later piece has the other.
+    /// `missing` without features that are not needed after all: where either of two features would
+    /// do, a piece has named one, and a later piece needs the other.
     fn least(&mut self, mut missing: Vec<Feature>, refused: &[Piece]) -> Vec<Feature> {
         for feature in missing.clone() {
             let less = without(&missing, feature);
-            // Nearly always a piece that was refused before is refused again, so that the others need
-            // not be asked.
+            // Nearly always one of the pieces that were refused before is refused again, so that
+            // the others need not be tried.
             if refused.iter().all(|&piece| self.accepts(piece, &less))
                 && (0..self.bodies.len()).all(|body| self.accepts(Some(body), &less))
             {
@@ -104,7 +103,7 @@ impl Search<'_> {
     }
 }
 
-/// Checks everything but the bodies of functions, and returns those; none if something is invalid.
+/// Validates everything except function bodies, and returns those; none if something is invalid.
 fn sections(bytes: &[u8], features: WasmFeatures) -> Option<Vec<BodyValidation>> {
     let mut validator = Validator::new_with_features(features);
     let mut parser = Parser::new(0);
@@ -146,7 +145,7 @@ mod tests {
         let without = default_flags().difference(WasmFeatures::SIMD | WasmFeatures::GC);
         assert_eq!(missing_of("(module (func (param v128)))", without), [Feature::Simd]);
         assert!(missing_of("(module (func (result i32)))", default_flags()).is_empty());
-        // Valid as it is, or with no features.
+        // Valid as it is, or valid with no features at all.
         assert!(missing_of("(module)", default_flags()).is_empty());
         let wrong_too = "(module (func (param v128)) (func (result i32)))";
         assert!(missing_of(wrong_too, WasmFeatures::WASM1).is_empty());
@@ -154,7 +153,7 @@ mod tests {
 
     #[test]
     fn where_either_of_two_features_would_do_only_what_all_pieces_need_is_named() {
-        // The types alone come with either.
+        // Either feature allows the types.
         let first = "(type $f (func)) (func (param (ref $f)))";
         let given = WasmFeatures::WASM2;
         for (second, needs) in [
@@ -197,7 +196,7 @@ mod tests {
             Feature::Memory64 => "(memory i64 1)",
             Feature::TailCall => "(func $f (return_call $f))",
             Feature::Exceptions => "(tag)",
-            // The types alone come with the garbage collection, too.
+            // Garbage collection allows the types, too.
             Feature::FunctionReferences => {
                 "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))"
             }

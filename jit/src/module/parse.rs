@@ -1,8 +1,8 @@
 //! Parsing and validating a module's sections.
 //!
 //! One pass over the payloads feeds the validator and fills a [`ModuleInfo`]. Function bodies are
-//! only located: checking them is most of the work, so it is handed back as independent pieces
-//! ([`BodyValidation`]) that the caller may run on many threads.
+//! only located. Validating them is most of the work, so they are returned as independent pieces
+//! ([`BodyValidation`]), which the caller may run on many threads.
 
 use super::convert;
 use super::hints::BranchHints;
@@ -26,7 +26,7 @@ use wasmparser::{
 pub struct ParsedModule {
     /// What it declares.
     pub info: ModuleInfo,
-    /// One piece of work for each function body; all must succeed before any code is generated.
+    /// One piece of work for each function body; all must succeed before any code is compiled.
     pub bodies: Vec<BodyValidation>,
 }
 
@@ -57,12 +57,12 @@ impl std::fmt::Debug for ValidationScratch {
 pub enum InvalidBody {
     /// It is not valid with these features.
     Invalid(wasmparser::Error, WasmFeatures),
-    /// It is, but compiling it would take too long.
+    /// It is valid, but compiling it would take too long.
     TooMuch(CompileError),
 }
 
 impl InvalidBody {
-    /// What that makes of the module, `bytes`, which is read once more.
+    /// The error for the module `bytes`, which is read once more for it.
     pub fn into_error(self, bytes: &[u8]) -> CompileError {
         match self {
             InvalidBody::Invalid(error, features) => classify(bytes, features, &error),
@@ -80,12 +80,12 @@ impl BodyValidation {
         BodyValidation { func, range: to_usize(body.range()) }
     }
 
-    /// Checks the body of a function of the module `info`; `bytes` is the whole module, as it was
-    /// given to [`parse`].
+    /// Validates the body of a function of the module `info`; `bytes` is the whole module, as it
+    /// was given to [`parse`].
     ///
     /// # Errors
     ///
-    /// When it is not valid, or compiling it would take too long.
+    /// When the body is not valid, or would take too long to compile.
     pub fn run(
         &self,
         info: &ModuleInfo,
@@ -98,7 +98,7 @@ impl BodyValidation {
         translate::check(info, index, &body).map_err(InvalidBody::TooMuch)
     }
 
-    /// The same with these features, which the sections must be valid with.
+    /// Validates with these features, with which the sections must be valid.
     pub(super) fn check_with(
         &self,
         features: WasmFeatures,
@@ -115,7 +115,7 @@ impl BodyValidation {
     }
 }
 
-/// The body that lies at `range` of a module.
+/// The body at `range` of a module.
 pub(crate) fn function_body(
     bytes: &[u8],
     range: Range<usize>,
@@ -125,7 +125,7 @@ pub(crate) fn function_body(
     FunctionBody::new(wasmparser::BinaryReader::new_features(&bytes[range], start, features))
 }
 
-/// Parses a module in the binary format and checks everything but its function bodies.
+/// Parses a module in the binary format and validates everything except its function bodies.
 pub fn parse(bytes: &[u8], features: WasmFeatures) -> Result<ParsedModule, CompileError> {
     let mut sections =
         Sections { info: ModuleInfo::default(), bodies: Vec::new(), escaped: Vec::new() };
@@ -140,7 +140,8 @@ pub fn parse(bytes: &[u8], features: WasmFeatures) -> Result<ParsedModule, Compi
     Ok(ParsedModule { info, bodies })
 }
 
-/// Why reading stopped: the parser's error still has to be told apart.
+/// Why reading stopped. The parser's error does not tell yet whether the module is malformed or
+/// invalid.
 enum Stop {
     Parser(wasmparser::Error),
     Compile(CompileError),
@@ -358,14 +359,15 @@ impl Sections {
                 offset: convert::const_expr(&offset_expr, &mut self.escaped)?,
             },
         };
-        // A segment's own range ends with its contents.
+        // The range of a segment ends with its contents.
         let end = segment.range.end as usize;
         self.info.data.push(DataSegment { mode, range: end - segment.data.len()..end });
         Ok(())
     }
 }
 
-/// The module's own name. A broken name section is no error: it only names.
+/// The module's own name. An error in the name section is ignored, since the section has only
+/// names.
 fn module_name(names: wasmparser::NameSectionReader<'_>) -> Option<String> {
     names.into_iter().map_while(Result::ok).find_map(|name| match name {
         Name::Module { name, .. } => Some(name.to_owned()),

@@ -12,7 +12,7 @@ pub struct ModuleTypes {
     types: Vec<SubType>,
     /// Where each group ends.
     group_ends: Vec<u32>,
-    /// What each type is; those of a group are known before its types are read.
+    /// The kind of each type; those of a group are known before its types are read.
     kinds: Vec<fn(u32) -> HeapType>,
     has_objects: bool,
     most_values: usize,
@@ -94,7 +94,7 @@ impl ModuleTypes {
         self[index].as_func().expect("validation says that it is a function type")
     }
 
-    /// How many supertypes a type has, itself included.
+    /// How many supertypes a type has, including itself.
     pub fn depth(&self, index: u32) -> u32 {
         let mut depth = 1;
         let mut ty = &self[index];
@@ -105,7 +105,7 @@ impl ModuleTypes {
         depth
     }
 
-    /// Whether objects of the heap are among the types.
+    /// Whether some of the types are types of heap objects.
     pub fn has_objects(&self) -> bool {
         self.has_objects
     }

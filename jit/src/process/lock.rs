@@ -7,11 +7,12 @@ use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A mutex. Held by a thread of another process, the parent before it forked, it is free: that
-/// thread does not exist here. What it was doing may be half done, so the value then starts anew.
+/// A mutex. If a thread of the parent held it during a fork, it is free in the child, where that
+/// thread does not exist. The thread's change may be half done, so the child's value starts anew.
 #[derive(Debug, Default)]
 pub struct Lock<T> {
-    /// Zero when free; else twice the generation of the holder's process, odd if somebody waits.
+    /// Zero when free. Otherwise twice the generation of the holder's process, plus one if a thread
+    /// is waiting.
     word: AtomicU32,
     value: UnsafeCell<ManuallyDrop<T>>,
 }
@@ -38,7 +39,7 @@ impl<T: Default> Lock<T> {
     fn lock_slowly(&self, mut word: u32, ours: u32) {
         loop {
             if word == 0 {
-                // Others may wait still: assume it.
+                // Other threads may still be waiting: assume so.
                 let waited = ours | WAITED_FOR;
                 match self.word.compare_exchange(0, waited, Ordering::Acquire, Ordering::Relaxed) {
                     Ok(_) => return,
@@ -68,15 +69,15 @@ impl<T: Default> Lock<T> {
         if futex::wait(&self.word, futex::Flags::PRIVATE, waited, None).is_err_and(|error| {
             !matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR)
         }) {
-            // No futexes here: wait by asking again.
+            // Without futexes: wait by polling.
             std::thread::yield_now();
         }
     }
 
-    /// Forgets a value that a thread of another process may have been changing.
+    /// Replaces a value that a thread of another process may have been changing.
     fn start_anew(&self) {
-        // SAFETY: the lock is ours. The old value is overwritten and not dropped: parts of it may
-        // be gone already.
+        // SAFETY: this thread holds the lock. The old value is overwritten and not dropped, because
+        // parts of it may already be gone.
         unsafe { self.value.get().write(ManuallyDrop::new(T::default())) };
     }
 }
@@ -84,7 +85,7 @@ impl<T: Default> Lock<T> {
 impl<T> Drop for Lock<T> {
     fn drop(&mut self) {
         let holder = *self.word.get_mut();
-        // Held: by a thread of another process, whose changes may be half done.
+        // Held by a thread of another process, whose change may be half done.
         if holder == 0 {
             // SAFETY: not used any more.
             unsafe { ManuallyDrop::drop(self.value.get_mut()) };
@@ -97,7 +98,7 @@ impl<T> Drop for LockGuard<'_, T> {
         // Release: pairs with the Acquire of the next `lock`.
         let word = self.0.word.swap(0, Ordering::Release);
         if word & WAITED_FOR != 0 {
-            // Nobody waits where the system has no futexes.
+            // Where the system has no futexes, nobody waits for one.
             let _ = futex::wake(&self.0.word, futex::Flags::PRIVATE, 1);
         }
     }
@@ -119,7 +120,7 @@ impl<T> DerefMut for LockGuard<'_, T> {
     }
 }
 
-// SAFETY: whoever has the lock has the value to itself.
+// SAFETY: the holder of the lock has exclusive access to the value.
 unsafe impl<T: Send> Send for Lock<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Lock<T> {}

@@ -1,13 +1,13 @@
-//! Which process this is: what `fork` copies is not always still good in the child.
+//! Identifies the process: some of what `fork` copies is not valid in the child.
 //!
-//! A child has its parent's memory but not its threads, and it shares with it what was mapped as
-//! shared. So whoever keeps something that is good in one process only notes the [`generation`]
-//! with it. A [`Lock`] that a thread of the parent holds for ever is free in the child, where its value
-//! starts anew; what must be whole there lies in a [`ForkMutex`].
+//! A child has its parent's memory but not its threads, and shared mappings stay shared with the
+//! parent. Code that keeps something which is valid in one process only records the [`generation`]
+//! with it. A [`Lock`] that a thread of the parent held is free in the child, and its value starts
+//! anew there. Values that must be consistent in a child are in a [`ForkMutex`].
 //!
-//! The generation lies in a page that the kernel zeroes in children (`MADV_WIPEONFORK`), so that
-//! children which were made without the C library notice, too. The handlers of `pthread_atfork`
-//! do the same where the kernel does not, and count the forks for the parent's part.
+//! The generation is in a page that the kernel zeroes in children (`MADV_WIPEONFORK`), so that
+//! children which were made without the C library notice, too. The handlers of `pthread_atfork` do
+//! the same where the kernel does not, and count the forks for the parent.
 
 mod lock;
 mod mutex;
@@ -19,28 +19,29 @@ use region::Protection;
 use rustix::mm::{Advice, madvise};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// The generation that was given out last; copied to children, which go on from there.
+/// The last generation that was used; children inherit it and continue from there.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
 /// How often this process has begun to fork.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// The word that holds this process's generation, or zero in a child that has none yet.
+/// The word that holds this process's generation; zero in a child that has none yet.
 static WORD: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 
-/// A number that no process has in common with one that it descends from, as far as they have used
-/// this crate. Never zero, and below 2^31 for the first two thousand million descendants.
+/// A number that differs from those of all ancestors of this process that have used this crate.
+/// Never zero, and below 2^31 for the first two thousand million descendants.
 pub fn generation() -> u32 {
     let word = word();
-    // Relaxed: it orders nothing. A child starts with one thread, and starting others orders them.
+    // Relaxed: it orders nothing. A child starts with one thread, and starting more threads orders
+    // them after it.
     match word.load(Ordering::Relaxed) {
         0 => renew(word),
         generation => generation,
     }
 }
 
-/// How often this process has begun to fork by the C library. What was shared with children when
-/// the number was another may still be in use by them.
+/// How often this process has begun a fork by the C library. Children may still use what was shared
+/// with them when this number was lower.
 pub(crate) fn forks() -> u32 {
     word();
     FORKS.load(Ordering::SeqCst)
@@ -54,7 +55,7 @@ fn renew(word: &AtomicU32) -> u32 {
     }
 }
 
-/// The word of this process, made by whoever asks first.
+/// The word of this process; the first thread that asks makes it.
 fn word() -> &'static AtomicU32 {
     let word = WORD.load(Ordering::Acquire); // pairs with the AcqRel below
     // SAFETY: null, or what was left below, which stays for as long as the process.
@@ -62,9 +63,9 @@ fn word() -> &'static AtomicU32 {
         return word;
     }
     let new = wiped_word();
-    // Before the word can be found. Several threads may come here: the handlers do no harm twice.
-    // SAFETY: the handlers are good in any thread at any time: they touch statics only.
-    // A failure (no memory) leaves the page, which does the child's part.
+    // Before the word can be found. Several threads may register the handlers, which does no harm.
+    // SAFETY: the handlers may run in any thread at any time: they touch statics only. If this
+    // fails (no memory), the page alone serves children.
     let _ = unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) };
     let found =
         WORD.compare_exchange(std::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire);
@@ -76,7 +77,8 @@ fn word() -> &'static AtomicU32 {
     unsafe { &*word }
 }
 
-/// A word in a page that children find zeroed; where there is no such page, one for `in_child`.
+/// A word in a page that children find zeroed; where there is no such page, a word that `in_child`
+/// zeroes.
 fn wiped_word() -> *mut AtomicU32 {
     static PLAIN: AtomicU32 = AtomicU32::new(0);
     let plain = (&raw const PLAIN).cast_mut();
@@ -93,8 +95,9 @@ fn wiped_word() -> *mut AtomicU32 {
 }
 
 extern "C" fn before_fork() {
-    // SeqCst: before the system call in program order. Whoever asks after the kernel has copied
-    // the address space, for instance because they have changed it since, sees it.
+    // SeqCst: before the system call in program order. A thread that asks after the kernel has
+    // copied the address space, for instance because it has changed the address space since, sees
+    // the new count.
     FORKS.fetch_add(1, Ordering::SeqCst);
     mutex::close();
 }

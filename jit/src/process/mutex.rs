@@ -1,28 +1,29 @@
-//! [`ForkMutex`]: a mutex that nobody holds while the process forks.
+//! [`ForkMutex`]: a mutex that no thread holds while the process forks.
 
 use super::generation;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A mutex for what must be whole in a child of `fork`: forks wait until it is free, and who wants it
-/// waits for forks. Held for a few steps only; a thread that holds one takes no other and does not fork.
+/// A mutex for values that must be consistent in a child of `fork`. A fork waits until the mutex is free, and threads
+/// that want the mutex wait for the fork. It is held only for a few steps; a thread that holds one takes no other and
+/// does not fork.
 ///
-/// In a child made by the bare system call, which nothing waits for, it may be held for ever.
+/// The bare system call does not wait for it. In a child made that way it may be held for ever.
 #[derive(Debug, Default)]
 pub struct ForkMutex<T>(Mutex<T>);
 
 /// The mutex is held, until this is dropped.
 #[derive(Debug)]
 pub struct ForkMutexGuard<'a, T> {
-    // Before the gate: children find the mutex free.
+    // Dropped before the gate is left, so that children find the mutex free.
     value: MutexGuard<'a, T>,
     _passage: Passage,
 }
 
 impl<T> ForkMutex<T> {
-    /// Waits for the mutex and takes it. A panic of an earlier holder is no matter: they say themselves
-    /// why the value is whole.
+    /// Waits for the mutex and takes it. A panic of an earlier holder is ignored: each use states why the value is
+    /// consistent.
     pub fn lock(&self) -> ForkMutexGuard<'_, T> {
         let _passage = Passage::begin();
         ForkMutexGuard { value: self.0.lock().unwrap_or_else(PoisonError::into_inner), _passage }
@@ -43,8 +44,8 @@ impl<T> DerefMut for ForkMutexGuard<'_, T> {
     }
 }
 
-/// The gate: from the top, the generation of the process that the rest is about, how many threads
-/// are forking (12 bits), and how many hold a mutex or wait for one (20 bits).
+/// The gate. From the top: the generation of the process that the rest describes, how many threads are forking (12
+/// bits), and how many hold a mutex or wait for one (20 bits).
 static GATE: AtomicU64 = AtomicU64::new(0);
 
 const HOLDER: u64 = 1;
@@ -52,18 +53,18 @@ const FORKING: u64 = 1 << 20;
 const HOLDERS: u64 = FORKING - 1;
 const GENERATION: u64 = !(u32::MAX as u64);
 
-/// Changes the gate; waits while `pass` finds that it may not.
+/// Changes the gate; waits while `pass` returns `None`.
 fn change(pass: impl Fn(u64) -> Option<u64>) {
     let ours = u64::from(generation()) << 32;
-    // In a child, what the gate says of the parent means nothing.
+    // In a child, the parent's gate means nothing.
     let step = |gate: u64| pass(if gate & GENERATION == ours { gate } else { ours });
-    // Acquire: pairs with the Release of those who leave.
+    // Acquire: pairs with the Release of the threads that leave.
     while GATE.fetch_update(Ordering::Acquire, Ordering::Relaxed, step).is_err() {
         std::thread::yield_now();
     }
 }
 
-/// No thread of the process forks while this is there.
+/// No thread of the process forks while this exists.
 #[derive(Debug)]
 struct Passage;
 
@@ -80,7 +81,7 @@ impl Drop for Passage {
     }
 }
 
-/// Called before a fork: lets no holder begin, and waits for those who are there.
+/// Called before a fork: stops new holders, and waits for the present ones.
 pub(super) fn close() {
     change(|gate| Some(gate + FORKING));
     while GATE.load(Ordering::Acquire) & HOLDERS != 0 {
@@ -88,7 +89,7 @@ pub(super) fn close() {
     }
 }
 
-/// Called in the parent after a fork. The child has a generation of its own, and an open gate.
+/// Called in the parent after a fork. The child has another generation, for which the gate is open.
 pub(super) fn open() {
     GATE.fetch_sub(FORKING, Ordering::Release);
 }

@@ -1,10 +1,10 @@
-//! Composite types: functions, structs and arrays, and their place among subtypes.
+//! Composite types: functions, structs and arrays, and their subtyping.
 //!
 //! Source: WebAssembly core specification, section 2.3.8 "Composite Types" and following.
 
 use super::{FuncType, Mutability, ValType};
 
-/// How a field is kept.
+/// The storage of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StorageType {
     /// The low 8 bits of an `i32`.
@@ -46,7 +46,7 @@ impl StorageType {
 /// A field of a struct, or the elements of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FieldType {
-    /// How it is kept.
+    /// Its storage.
     pub storage: StorageType,
     /// Whether it can be assigned to.
     pub mutability: Mutability,
@@ -77,7 +77,7 @@ pub enum CompositeType {
     Array(ArrayType),
 }
 
-/// A composite type with its place among subtypes.
+/// A composite type, its supertype, and whether it is final.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SubType {
     /// Whether it has no subtypes.
@@ -94,7 +94,7 @@ impl SubType {
         SubType { is_final: true, supertype: None, composite }
     }
 
-    /// The function type that this is.
+    /// This as a function type, if it is one.
     pub fn as_func(&self) -> Option<&FuncType> {
         match &self.composite {
             CompositeType::Func(ty) => Some(ty),
@@ -102,7 +102,7 @@ impl SubType {
         }
     }
 
-    /// The same type with other numbers for the types that it refers to.
+    /// The same type with the type indices replaced by those that `f` gives.
     pub fn map(&self, mut f: impl FnMut(u32) -> u32) -> SubType {
         let f = &mut f;
         SubType {
@@ -120,7 +120,7 @@ impl SubType {
         }
     }
 
-    /// Calls `f` with the number of each type that this refers to.
+    /// Calls `f` with the index of each type that this type refers to.
     pub fn for_each_reference(&self, mut f: impl FnMut(u32)) {
         self.map(|index| {
             f(index);

@@ -15,7 +15,7 @@ const WASM_PAGE_SIZE_LOG2: u8 = 16;
 pub struct MemoryType {
     /// Pages at the start.
     pub minimum: u64,
-    /// Pages it may grow to, when declared.
+    /// The most pages it may have, if declared.
     pub maximum: Option<u64>,
     /// Whether several threads may use it at once.
     pub shared: bool,
@@ -59,7 +59,7 @@ impl MemoryType {
         1 << self.page_size_log2
     }
 
-    /// Pages that it can have at most: as many as addresses reach, and as its size can say.
+    /// The most pages that it can have: as many as addresses reach and its size can express.
     pub fn addressable_pages(&self) -> u64 {
         let (bits, most) = if self.memory64 { (64, u64::MAX) } else { (32, u32::MAX.into()) };
         let log2 = u32::from(self.page_size_log2);
@@ -144,7 +144,7 @@ impl MemoryTypeBuilder {
     }
 }
 
-/// No memory can be of this type.
+/// No memory can have this type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid memory type: {0}")]
 pub struct InvalidMemoryType(&'static str);

@@ -1,23 +1,23 @@
-//! The functions of the runtime that compiled code calls: the one list of them.
+//! The functions of the runtime that compiled code calls: this is the only list of them.
 //!
-//! Everything else about a builtin comes from its line in [`foreach_builtin`]: its place in the table
-//! of addresses ([`VMBuiltins`]), the function by which the translator calls it
+//! Everything else about a builtin comes from its line in [`foreach_builtin`]: its field in the
+//! table of addresses ([`VMBuiltins`]), the function by which the translator calls it
 //! (`translate::builtins`), and the runtime's shim and entry, which call the body. The body is a
-//! function of the same name on the runtime's side. A call or a body that does not have the types of
-//! the line does not compile.
+//! function of the same name in the runtime. If a call or a body does not have the types of the
+//! line, it does not compile.
 //!
-//! Every builtin takes the caller's context first and follows the platform's C convention. None of
-//! them says whether it has failed: then it does not return, because it has recorded the trap or error
-//! and unwinds to the entry of wasm.
+//! Every builtin takes the caller's context first and follows the platform's C convention. No
+//! builtin returns an error: when it fails, it does not return, but records the trap or error and
+//! unwinds to the entry of wasm.
 
 use super::{VMContext, VMHostContext, VMTag, ValRaw};
 use std::ptr::NonNull;
 
 /// Calls a macro with the list of builtins, without the context that comes first.
 ///
-/// Those that *return* may also trap. Those that *throw* never return: they are called in the `tail`
-/// convention, so that handlers of the caller are found. Those that *fail* never return either: they
-/// are what code that raises no signals calls for a trap.
+/// *Returning* builtins may also trap. *Throwing* ones never return: they are called in the `tail`
+/// convention, so that handlers of the caller are found. *Failing* ones never return either: code
+/// that raises no signals calls them to trap.
 #[macro_export]
 macro_rules! foreach_builtin {
     ($mac:ident) => {
@@ -56,8 +56,8 @@ macro_rules! foreach_builtin {
                 fn table_init(table: u32, segment: u32, index: u64, from: u32, len: u32);
                 /// `elem.drop`.
                 fn elem_drop(segment: u32);
-                /// Allocates an object that the heap has no room for as it is: the engine's number of
-                /// its type, bytes, length; the new object.
+                /// Allocates an object for which the heap has no room at present: the engine's
+                /// number of its type, bytes, length; the new object.
                 fn gc_alloc(ty: u32, size: u64, len: u32) -> u32;
                 /// `array.new_data`: `len` elements, from the byte `from` on in the segment; the new
                 /// array.
@@ -112,7 +112,7 @@ macro_rules! define_table {
         /// }
         /// ```
         ///
-        /// Types that are not those of the list do not compile:
+        /// Other types than those of the list do not compile:
         ///
         /// ```compile_fail,E0308
         /// # use seqfault_jit::vm::{VMBuiltins, VMContext};
@@ -127,8 +127,8 @@ macro_rules! define_table {
             pub $name: unsafe extern "C" fn(*mut VMContext, $($ty),*) $(-> $result)?,)*
             $($(#[$doc2])* pub $throw: unsafe extern "C" fn(*mut VMContext, $($ty2),*) -> !,)*
             $($(#[$doc3])* pub $fail: unsafe extern "C" fn(*mut VMContext, $($ty3),*) -> !,)*
-            /// A host function has failed and left its error in the store: unwinds. Not in the list,
-            /// because it is called by exit trampolines, which have noted the frame already.
+            /// A host function has failed and left its error in the store: unwinds. It is not in
+            /// the list, because exit trampolines call it, which have already recorded the frame.
             pub raise: unsafe extern "C" fn(*mut VMHostContext) -> !,
         }
     };

@@ -2,16 +2,16 @@
 
 /// What a handler catches.
 ///
-/// A tag is named by where its address lies in the handler's context, so that whoever looks for a
-/// handler needs no more than that context.
+/// A tag is named by the offset of its address in the handler's context, so that a search for a
+/// handler needs only that context.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Catch(u32);
 
-/// The handler wants a reference to the exception. Tags lie at multiples of 8.
+/// The handler wants a reference to the exception. Offsets of tags are multiples of 8.
 const BY_REFERENCE: u32 = 1;
 
 impl Catch {
-    /// Exceptions of the tag whose address lies at `tag` in the context, or all.
+    /// Exceptions with the tag whose address is at offset `tag` of the context, or all exceptions.
     pub(crate) fn new(tag: Option<u32>, by_reference: bool) -> Catch {
         let tag = tag.unwrap_or(0);
         debug_assert!(tag.is_multiple_of(8));
@@ -26,9 +26,9 @@ impl Catch {
         self.0
     }
 
-    /// Where in the context the address of the tag lies; `None` if it catches all.
+    /// The offset in the context of the tag's address; `None` if it catches all.
     pub fn tag(self) -> Option<u32> {
-        // What comes first in a context is not a tag.
+        // The start of a context is not a tag.
         let tag = self.0 & !BY_REFERENCE;
         (tag != 0).then_some(tag)
     }

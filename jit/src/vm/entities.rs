@@ -1,14 +1,14 @@
-//! What a context refers to: functions, memories, tables, globals.
+//! What a context refers to: functions, memories, tables, globals, tags.
 
 use super::VMContext;
 use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
-/// Where the code of one function starts.
+/// The address of the code of one function.
 ///
-/// Every call goes through it: at first it leads to the compiler, later to the compiled code.
-/// Written with Release when code is published; a compiled call loads it plainly and jumps, which
-/// is ordered by the dependency of the jump on the load (and, where instruction caches are not
-/// coherent, by the cache maintenance done before publishing).
+/// Every call goes through it. At first it points to a lazy entry, later to the compiled code. It
+/// is written with Release when code is published. A compiled call loads it plainly and jumps,
+/// which is ordered by the dependency of the jump on the load (and, where instruction caches are
+/// not coherent, by the cache maintenance before publication).
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct VMSlot(pub AtomicPtr<u8>);
@@ -17,7 +17,7 @@ pub struct VMSlot(pub AtomicPtr<u8>);
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct VMFuncRef {
-    /// Where its code starts.
+    /// The slot of its code.
     pub slot: *const VMSlot,
     /// Its first argument: its instance's context (or a host function's own).
     pub vmctx: *mut VMContext,
@@ -47,7 +47,7 @@ pub struct VMMemory {
     pub len: AtomicUsize,
 }
 
-/// A memory as seen from an instance: the base, which never changes, at hand.
+/// A memory as an instance refers to it, with a copy of the base, which never changes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct VMMemoryRef {
@@ -67,7 +67,7 @@ pub struct VMTable {
     pub len: usize,
 }
 
-/// A global: 16 bytes, the value in the low ones.
+/// A global: 16 bytes, the value in the first ones.
 #[derive(Debug)]
 #[repr(C, align(16))]
 pub struct VMGlobal {
@@ -75,7 +75,7 @@ pub struct VMGlobal {
     pub bytes: [u8; 16],
 }
 
-/// A tag. It is its address that tells it from others.
+/// A tag. Its address is its identity.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct VMTag {

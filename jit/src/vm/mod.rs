@@ -1,9 +1,9 @@
 //! What compiled code reads and writes: the structs shared by machine code and the runtime.
 //!
-//! They are defined once, here, `#[repr(C)]`; the translator takes every offset from
-//! `offset_of!` or [`VMOffsets`]. Names begin with `VM` only for what compiled code touches.
-//! The runtime allocates and fills them; this crate only knows their layout. How far accesses reach,
-//! and what they meet there, is in [`MemoryReach`] and its module.
+//! They are defined once, here, `#[repr(C)]`; the translator takes every offset from `offset_of!`
+//! or [`VMOffsets`]. Only types that compiled code touches have names that begin with `VM`. The
+//! runtime allocates and fills them; this crate only knows their layout. [`MemoryReach`] and its
+//! module say how far accesses reach, and what they meet there.
 //!
 //! ```text
 //! vmctx ─► VMContext header ── store_context ─► VMStoreContext (one per store)

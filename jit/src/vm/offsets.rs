@@ -1,4 +1,4 @@
-//! Where the arrays behind a `VMContext` lie, for one module.
+//! The offsets of the arrays behind a `VMContext`, for one module.
 
 use super::{VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMTable, VMTag};
 use crate::module::ModuleInfo;
@@ -88,7 +88,7 @@ impl VMOffsets {
         self.defined_globals + defined * size_of::<VMGlobal>() as u32
     }
 
-    /// The [`VMFuncRef`] of an escaping function, by its place in
+    /// The [`VMFuncRef`] of an escaping function, by its index in
     /// [`ModuleInfo::escaped_functions`].
     pub fn func_ref(&self, escaped: u32) -> u32 {
         self.func_refs + escaped * size_of::<VMFuncRef>() as u32

@@ -1,8 +1,7 @@
-//! How far accesses of compiled code reach, and what they meet there.
+//! How far accesses of compiled code reach, and what is there.
 //!
-//! Compiled code leaves a check out where an access that must not happen is certain to fault. The
-//! translator takes from here which checks it may leave out, the runtime what address space to keep,
-//! and the signal handler which faults are traps.
+//! Compiled code omits a check where an access that must not happen is certain to fault. This file tells the translator
+//! which checks it may omit, the runtime which address space to reserve, and the signal handler which faults are traps.
 //!
 //! | access | reaches | there |
 //! |---|---|---|
@@ -20,15 +19,15 @@ use super::VMFuncRef;
 use crate::gc::HEADER_SIZE;
 use crate::tunables::Tunables;
 
-/// Bytes from address 0 on where the system maps nothing: an access here went through a null
-/// pointer, which is also what an index outside of its table becomes.
+/// The system maps nothing at the first this many bytes of addresses. An access here went through a null pointer. An
+/// index outside of its table also becomes a null pointer.
 pub const NULL_PAGE: usize = 4096;
 
-/// Bytes at the start of the heap that no object lies in and no access may touch: an access through
-/// a null reference, at an offset below this, faults.
+/// Bytes at the start of the heap that hold no object and are never accessible: an access through a null reference, at
+/// an offset below this, faults.
 pub const NULL_OBJECT: u32 = 64 << 10;
 
-/// More than the widest access has bytes, in pages of WebAssembly.
+/// More than the widest access, in bytes; a page of WebAssembly.
 const WIDEST: u64 = 64 << 10;
 
 // What is accessed through null pointers without a check.
@@ -46,19 +45,19 @@ pub struct MemoryReach {
 }
 
 impl MemoryReach {
-    /// Of a memory with 64-bit or 32-bit addresses. It is the same for all such memories of an
-    /// engine, whatever their maximum: code compares with constants.
+    /// The reach for memories with 64-bit or 32-bit addresses. It is the same for all such memories of an engine,
+    /// whatever their maximum: code compares with constants.
     pub fn of(memory64: bool, tunables: &Tunables) -> MemoryReach {
         match memory64 {
             true => {
                 MemoryReach { end: tunables.memory64_reservation, greatest_offset: i32::MAX as u64 }
             }
-            // No index and offset of 32 bits lead out of it: nothing is checked.
+            // No 32-bit index plus 32-bit offset can leave it: nothing is checked.
             false => MemoryReach { end: 1 << 32, greatest_offset: u32::MAX.into() },
         }
     }
 
-    /// What no memory grows beyond, and no index that is accessed may exceed.
+    /// The end: no memory grows beyond it, and no index that is accessed may exceed it.
     pub fn end(self) -> u64 {
         self.end
     }
@@ -68,7 +67,7 @@ impl MemoryReach {
         offset <= self.greatest_offset
     }
 
-    /// The address space to keep, of which what is behind the end is never accessible.
+    /// The address space to reserve; the part behind the end is never accessible.
     pub fn total(self) -> u64 {
         self.end.saturating_add(self.greatest_offset + 1).saturating_add(WIDEST)
     }
