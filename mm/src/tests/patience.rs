@@ -51,9 +51,11 @@ fn wait_for_a_slow_one(region: &Region) {
             })
         });
         let start = Instant::now();
-        // Another stripe: nothing is in its way.
-        region.write(8 << 20, &[1]).unwrap();
-        assert!(start.elapsed() < LONG);
+        // Another stripe: nothing is in its way, unless every fault takes the lock.
+        if crate::speculates() {
+            region.write(8 << 20, &[1]).unwrap();
+            assert!(start.elapsed() < LONG);
+        }
         thread::sleep(LONG);
         assert!(
             others.iter().all(|other| !other.is_finished()),
