@@ -1,4 +1,4 @@
-//! [`Config`]: what an engine can be told before it starts.
+//! [`Config`]: the choices for an engine.
 
 use crate::error::{Error, Result};
 use crate::types::WASM_PAGE_SIZE;
@@ -16,14 +16,13 @@ pub enum Compilation {
     Eager,
 }
 
-/// The most that a 64-bit memory may reserve: 4 TiB. What is known of its pages then takes 512 MiB
-/// of addresses by itself.
+/// The most that a 64-bit memory may reserve: 4 TiB. The page states for it alone take 512 MiB of address space.
 const MEMORY64_LARGEST: u64 = 4 << 40;
 
-/// Half of the addresses that all code of the process shares.
+/// Half of the address space that all code of the process shares.
 const CODE_LIMIT: usize = 1 << 30;
 
-/// The code of the largest modules that are known takes up a fifth of it.
+/// The code of the largest known modules takes a fifth of it.
 const MODULE_CODE_LIMIT: usize = 512 << 20;
 
 /// Choices for an [`Engine`](crate::Engine).
@@ -39,7 +38,7 @@ pub struct Config {
     pub(crate) speculation: bool,
     pub(crate) memory_resident_limit: Option<usize>,
     pub(crate) check_segments_first: bool,
-    /// What was chosen; resolved when an engine is made.
+    /// What the host has chosen; decided when an engine is made.
     pub(crate) signals_based_traps: Option<bool>,
     pub(crate) gc_heap_limit: Option<usize>,
     pub(crate) gc_stress: bool,
@@ -54,7 +53,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults: the features that [`Feature::is_default`] tells, functions compiled when first
+    /// The defaults: the features for which [`Feature::is_default`] is true, functions compiled when they are first
     /// called, 1 MiB of stack.
     pub fn new() -> Config {
         Config {
@@ -76,7 +75,7 @@ impl Config {
         }
     }
 
-    /// Accepts exactly what that version of the specification has.
+    /// Accepts exactly the features of that version of the specification.
     pub fn wasm_version(&mut self, version: WasmVersion) -> &mut Config {
         self.features = seqfault_jit::version_flags(version);
         self
@@ -103,12 +102,11 @@ impl Config {
 
     /// Bytes of stack that wasm may use before it traps. Default: 1 MiB.
     ///
-    /// On a thread whose stack is smaller, the limit is what the thread has, less a reserve of
-    /// 128 KiB for the host: with less than that, every call traps. On a stack that the thread has not
-    /// come with, such as that of a coroutine, nobody knows how much there is: it must have room for
-    /// these bytes and the reserve.
+    /// On a thread whose stack is smaller, the limit is the thread's stack less a reserve of 128 KiB for the host; on a
+    /// thread that has less than the reserve, every call traps. The size of a stack that the thread did not start on,
+    /// such as a coroutine's, is not known: it must have room for these bytes and the reserve.
     ///
-    /// The entries into one store that are on the same stack share the limit.
+    /// Entries into one store that are on the same stack share the limit.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Config {
         self.max_wasm_stack = bytes;
         self
@@ -126,10 +124,10 @@ impl Config {
         self
     }
 
-    /// Compiles every function plainly: not optimised, registers allocated in one pass, locals in the
-    /// frame. Default: off, only functions that it would otherwise take too long for.
+    /// Compiles every function in the plain way: not optimised, registers allocated in one pass, locals kept in the
+    /// frame. Default: off, so that only functions are compiled in this way which would otherwise take too long.
     ///
-    /// It is there to test that way of compiling on ordinary functions.
+    /// It exists to test this way of compiling on ordinary functions.
     pub fn compile_plainly(&mut self, on: bool) -> &mut Config {
         self.tunables.plain = on;
         self
@@ -141,16 +139,15 @@ impl Config {
         self
     }
 
-    /// Gives relaxed vector operators the same results on every machine, as the specification's
-    /// deterministic profile has them, and not what the processor does fastest. Default: off.
+    /// Gives relaxed vector operators the same results on every machine, those of the specification's deterministic
+    /// profile, instead of whatever is fastest on the processor. Default: off.
     pub fn relaxed_simd_deterministic(&mut self, on: bool) -> &mut Config {
         self.tunables.relaxed_simd_deterministic = on;
         self
     }
 
-    /// Whether the generated code uses all instructions that the processor of this machine has, and not
-    /// only those that every processor of the architecture has. Results are the same, except for those of
-    /// relaxed vector operators. Default: on.
+    /// Whether the generated code uses all instructions of this machine's processor, or only those that every processor
+    /// of the architecture has. Results are the same, except those of relaxed vector operators. Default: on.
     pub fn native_cpu(&mut self, on: bool) -> &mut Config {
         self.tunables.native_cpu = on;
         self
@@ -162,35 +159,34 @@ impl Config {
         self
     }
 
-    /// The most bytes of each store's heap that objects may take up; what does not fit traps with
-    /// [`TrapCode::GcHeapOutOfMemory`](crate::TrapCode::GcHeapOutOfMemory). Default: nearly 2 GiB,
-    /// which is also the most.
+    /// Limits the bytes of each store's heap that objects may take. An allocation beyond it traps with
+    /// [`TrapCode::GcHeapOutOfMemory`](crate::TrapCode::GcHeapOutOfMemory). Default and maximum: nearly 2 GiB.
     ///
-    /// A collection copies, so that for a moment twice as much may be resident.
+    /// A collection copies objects, so for a moment twice as much may be resident.
     pub fn gc_heap_limit(&mut self, bytes: Option<usize>) -> &mut Config {
         self.gc_heap_limit = bytes;
         self
     }
 
-    /// Collects at every allocation, to test how a host holds its references. What a collection has left is
-    /// overwritten, and references that lead there are panics or traps. Default: off.
+    /// Collects at every allocation, to test how a host holds its references. The memory that a collection has left is
+    /// overwritten, so that references into it cause panics or traps. Default: off.
     pub fn gc_stress(&mut self, on: bool) -> &mut Config {
         self.gc_stress = on;
         self
     }
 
-    /// The most bytes of machine code, in whole pages, that all modules of the engine may have at one time.
-    /// To go beyond is a [`CompileError::CodeSpace`](crate::CompileError::CodeSpace), also in a call of a
-    /// function that would be compiled then. Default: 1 GiB. `None`: as much as there is.
+    /// Limits the bytes of machine code, in whole pages, that all modules of the engine may have at one time. Beyond
+    /// it, compilations fail with [`CompileError::CodeSpace`](crate::CompileError::CodeSpace), also those that happen
+    /// in a call. Default: 1 GiB. `None`: no limit.
     ///
-    /// The code of all engines of a process shares 2 GiB of addresses. That of a module is given back
-    /// with the last clone and instance of it.
+    /// The code of all engines of a process shares 2 GiB of addresses. The code of a module is freed with its last
+    /// clone and instance.
     pub fn code_limit(&mut self, bytes: Option<usize>) -> &mut Config {
         self.code_limit = bytes;
         self
     }
 
-    /// The same for each module. Default: 512 MiB.
+    /// The same limit for each module. Default: 512 MiB.
     pub fn module_code_limit(&mut self, bytes: Option<usize>) -> &mut Config {
         self.module_code_limit = bytes;
         self
@@ -203,36 +199,34 @@ impl Config {
         self
     }
 
-    /// What to do when another part of the process has installed a handler for SIGSEGV, SIGBUS, SIGILL
-    /// or SIGFPE after the first engine was made, in the place of the runtime's. Default:
-    /// [`DisplacedHandlers::Reclaim`].
+    /// What to do when another part of the process has installed a handler for SIGSEGV, SIGBUS, SIGILL or SIGFPE over
+    /// the runtime's. Default: [`DisplacedHandlers::Reclaim`].
     ///
-    /// The runtime looks when a module is instantiated and a memory is made, and when a fault has
-    /// reached it through another handler; [`Engine::check_signals`](crate::Engine::check_signals)
-    /// looks at once.
+    /// The runtime checks this when a module is instantiated, when a memory is made, and after a fault has reached it
+    /// through another handler; [`Engine::check_signals`](crate::Engine::check_signals) checks at once.
     pub fn displaced_handlers(&mut self, displaced: DisplacedHandlers) -> &mut Config {
         self.displaced_handlers = displaced;
         self
     }
 
-    /// Whether traps and first touches of memory rest on signals, for which the engine installs handlers. Default: they
-    /// do, except under valgrind, and faster code is the result.
+    /// Whether traps and first touches of memory rely on signals, for which the engine installs handlers. Default: yes,
+    /// except under valgrind. It makes code faster.
     ///
-    /// Without, the engine installs no handler, and neither its code nor its memories ever raise SIGSEGV, SIGBUS,
-    /// SIGILL or SIGFPE: each access to memory is compared with the length, each division with zero, and so on, by
-    /// branches of the compiled code, and memories are paged by the kernel alone ([`PagerKind::Demand`]). This is for
-    /// hosts that can have no handlers, or whose own ones cannot be shared. It costs 1.4 to 1.5 times the time in loops
-    /// that do little but access memory, nothing measurable in divisions and calls, and larger code. A process that runs
-    /// out of memory is killed by the kernel, where otherwise the guest traps. Very large functions, which the checks make larger still, may no longer be optimised and
-    /// then need several times the stack: the interpreter loop of CPython wants [`max_wasm_stack`](Self::max_wasm_stack) of
-    /// 4 MiB.
+    /// Without signals, the engine installs no handler, and neither its code nor its memories ever raise SIGSEGV,
+    /// SIGBUS, SIGILL or SIGFPE. Compiled code compares each access to memory with the length, each divisor with zero,
+    /// and so on, by branches. The kernel alone pages memories ([`PagerKind::Demand`]). This is for hosts that can have
+    /// no handlers, or that cannot share their own. Loops that do little but access memory take 1.4 to 1.5 times as
+    /// long; divisions and calls are not measurably slower; code is larger. When a process runs out of memory, the
+    /// kernel kills it, where otherwise the guest traps. The checks make functions larger. Very large ones may then no
+    /// longer be optimised, and need several times the stack: the interpreter loop of CPython needs a
+    /// [`max_wasm_stack`](Self::max_wasm_stack) of 4 MiB.
     ///
-    /// [`Engine::new`](crate::Engine::new) refuses what cannot be had without: a pager other than `Auto` and `Demand`,
-    /// and [`memory_resident_limit`](Self::memory_resident_limit).
+    /// [`Engine::new`](crate::Engine::new) refuses what is not possible without signals: a pager other than `Auto` and
+    /// `Demand`, and [`memory_resident_limit`](Self::memory_resident_limit).
     ///
-    /// Under valgrind, which with its default settings (`--vex-iropt-register-updates`) loses stores that a handler lets
-    /// run again and so computes wrong results, the default is to do without; where the configuration asks for such a
-    /// pager or limit, or for signals, the user must call valgrind with
+    /// valgrind's default settings (`--vex-iropt-register-updates`) lose a store that runs again after a handler, so
+    /// the guest would compute wrong results. So under valgrind the default is to do without signals. If the
+    /// configuration asks for signals, or for such a pager or limit, the user must call valgrind with
     /// `--vex-iropt-register-updates=allregs-at-mem-access`.
     pub fn signals_based_traps(&mut self, on: bool) -> &mut Config {
         self.signals_based_traps = Some(on);
@@ -245,39 +239,39 @@ impl Config {
         self
     }
 
-    /// Address space for each memory with 64-bit addresses, in bytes: none of them grows beyond,
-    /// whatever its maximum. Default: 64 GiB.
+    /// Address space for each memory with 64-bit addresses, in bytes. No such memory grows beyond it, whatever its
+    /// maximum. Default: 64 GiB.
     ///
-    /// It costs addresses and nothing else; a process has 128 TiB of them on x86-64. It is rounded
-    /// up to whole pages of 64 KiB, and 4 TiB at most.
+    /// It costs only addresses, of which a process has 128 TiB on x86-64. It is rounded up to whole pages of 64 KiB,
+    /// and is at most 4 TiB.
     pub fn memory64_reservation(&mut self, bytes: u64) -> &mut Config {
         self.tunables.memory64_reservation =
             bytes.clamp(1, MEMORY64_LARGEST).next_multiple_of(WASM_PAGE_SIZE as u64);
         self
     }
 
-    /// Looks at all active segments of a module before any of them is written: instantiation that
-    /// traps because one does not fit has then changed no memory and no table, as in the first
-    /// edition. Default: off, what comes before that segment stays written.
+    /// Checks all active segments of a module before any of them is written. If instantiation traps because one does
+    /// not fit, no memory and no table has changed then, as in the first edition. Default: off: segments before that
+    /// one stay written.
     pub fn check_segments_first(&mut self, on: bool) -> &mut Config {
         self.check_segments_first = on;
         self
     }
 
-    /// The most bytes of each linear memory that may take up memory of the machine; a touch beyond
-    /// traps with [`TrapCode::ResidentLimit`](crate::TrapCode::ResidentLimit). Default: none.
+    /// Limits the bytes of each linear memory that may take up memory of the machine. A touch beyond it traps with
+    /// [`TrapCode::ResidentLimit`](crate::TrapCode::ResidentLimit). Default: no limit.
     ///
-    /// Other than a limit on a memory's size it does not count what is declared and never touched.
+    /// Unlike a limit on a memory's size, it does not count memory that is declared and never touched.
     pub fn memory_resident_limit(&mut self, bytes: Option<usize>) -> &mut Config {
         self.memory_resident_limit = bytes;
         self
     }
 
-    /// The configuration with everything decided that the machine has a say in.
+    /// The configuration with everything decided that depends on the machine.
     ///
     /// # Errors
     ///
-    /// When the choices contradict each other.
+    /// When choices contradict each other.
     pub(crate) fn resolve(&self) -> Result<Config> {
         let mut config = self.clone();
         let pager = config.pager;

@@ -1,9 +1,9 @@
-//! [`Error`]: whatever went wrong, in one word.
+//! [`Error`]: any error, in one word.
 //!
 //! An `Error` owns any `std::error::Error` (a [`Trap`], a [`CompileError`](crate::CompileError), a
-//! [`LinkError`](crate::LinkError), an embedder's own type), what was being done when it happened,
-//! and the wasm frames it passed through. Like `anyhow`'s it does not implement the trait itself,
-//! so that `?` converts everything that does.
+//! [`LinkError`](crate::LinkError), an embedder's own type), descriptions of the operations that
+//! failed, and the wasm frames that it passed through. Like `anyhow::Error` it does not implement
+//! the trait itself, so that `?` converts every type that does.
 
 use crate::trap::{Backtrace, FrameInfo, Trap};
 use std::error::Error as StdError;
@@ -12,12 +12,12 @@ use std::fmt;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Whatever went wrong.
+/// Any error.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     cause: Box<dyn StdError + Send + Sync>,
-    /// What was being done, innermost first.
+    /// Descriptions of the operations that failed, innermost first.
     contexts: Vec<String>,
     backtrace: Option<Backtrace>,
 }
@@ -28,7 +28,7 @@ impl Error {
         Error::from(Message(message.to_string()))
     }
 
-    /// The same error, with what was being done.
+    /// Adds a description of the operation that failed.
     pub fn context(mut self, context: impl fmt::Display) -> Error {
         self.0.contexts.push(context.to_string());
         self
@@ -67,17 +67,17 @@ impl Error {
         &*self.0.cause
     }
 
-    /// The wasm frames that the error came through, innermost first.
+    /// The wasm frames that the error passed through, innermost first.
     pub fn backtrace(&self) -> Option<&[FrameInfo]> {
         self.0.backtrace.as_ref().map(Backtrace::frames)
     }
 
-    /// Notes the wasm frames, unless an inner call has noted its own.
+    /// Adds the wasm frames, unless an inner call has added its own.
     pub(crate) fn attach_backtrace(&mut self, backtrace: Backtrace) {
         self.0.backtrace.get_or_insert(backtrace);
     }
 
-    /// Whether the frames are still to be noted.
+    /// Whether the frames are still to be added.
     pub(crate) fn wants_backtrace(&self) -> bool {
         self.0.backtrace.is_none()
     }
@@ -99,7 +99,7 @@ impl From<Error> for Box<dyn StdError + Send + Sync> {
     }
 }
 
-/// What was being done, outermost first, then the cause, separated by colons.
+/// The descriptions, outermost first, then the cause, separated by colons.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for context in self.0.contexts.iter().rev() {
@@ -124,7 +124,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// A cause with what was being done, for those who take any error.
+/// A cause with its descriptions, as a standard error.
 #[derive(Debug)]
 struct InContext {
     text: String,

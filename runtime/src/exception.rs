@@ -12,9 +12,9 @@ use std::fmt;
 
 /// An exception as an error.
 ///
-/// A call whose exception nobody has caught returns it; see [`Error::downcast_ref`]. A host function
-/// that returns it throws the exception in its caller, where it may be caught: one that comes from a
-/// call of its own goes on when it is returned, like any error.
+/// A call returns it if no handler has caught the exception; see [`Error::downcast_ref`]. If a host
+/// function returns it, the exception is thrown in the function's caller, where it may be caught.
+/// So an exception from an inner call continues when the host function returns it, like any error.
 ///
 /// [`Error::downcast_ref`]: crate::Error::downcast_ref
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub struct ThrownException {
     tag: Tag,
     ty: TagType,
     fields: Box<[Val]>,
-    /// The same as `fields`, but good beyond the scope that those are rooted in.
+    /// The same values as `fields`, but valid beyond the scope in which those are rooted.
     held: Box<[Held]>,
 }
 
@@ -55,8 +55,8 @@ impl ThrownException {
         self.tag
     }
 
-    /// What it carries: a value for each parameter of the tag's type. References are rooted in the
-    /// scope in which the call returned the error, or this was made.
+    /// Its values: one for each parameter of the tag's type. References are rooted in the scope in
+    /// which the call returned the error, or in which this was made.
     pub fn fields(&self) -> &[Val] {
         &self.fields
     }
@@ -95,7 +95,7 @@ impl ThrownException {
         Ok(ThrownException { tag, ty, fields, held: held.into() })
     }
 
-    /// What it carries, as compiled code has it: good until the next allocation.
+    /// Its values in the form of compiled code, valid until the next allocation.
     pub(crate) fn raw_fields(&self) -> Result<Vec<ValRaw>, NoMemory> {
         let mut fields = fallible::with_capacity(self.held.len())?;
         let raw = self.held.iter().map(|value| match value {

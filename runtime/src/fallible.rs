@@ -1,9 +1,9 @@
-//! Allocations whose size or number a guest chooses: an error instead of the end of the process where
-//! the system has no memory.
+//! Allocations whose size or number a guest chooses: if the system has no memory, they return an
+//! error instead of ending the process.
 //!
-//! What has a small size of its own and is not repeated for the guest (an error, a store, a handle) is
-//! allocated as Rust does everywhere, and so is what the code generator and the parser need: there the
-//! process may end.
+//! Values of a small fixed size that are not repeated for the guest (an error, a store, a handle)
+//! are allocated as everywhere in Rust. So are the data of the code generator and the parser. There
+//! the process may end.
 
 use std::alloc::{Layout, alloc_zeroed};
 use std::fmt;
@@ -35,14 +35,14 @@ pub(crate) fn with_capacity<T>(count: usize) -> Result<Vec<T>, NoMemory> {
     Ok(values)
 }
 
-/// `count` times the same value.
+/// A vector of `count` times the same value.
 pub(crate) fn repeated<T: Clone>(value: T, count: usize) -> Result<Vec<T>, NoMemory> {
     let mut values = with_capacity(count)?;
     values.resize(count, value);
     Ok(values)
 }
 
-/// `count` zeroes, in pages that the system brings when they are touched where there are many.
+/// `count` zeroes; if there are many, in pages that the system brings when they are touched.
 pub(crate) fn zeroes(count: usize) -> Result<Vec<u64>, NoMemory> {
     let no_memory = NoMemory::of::<u64>(count);
     let layout = Layout::array::<u64>(count).map_err(|_| no_memory)?;
@@ -53,8 +53,8 @@ pub(crate) fn zeroes(count: usize) -> Result<Vec<u64>, NoMemory> {
     let zeroes = unsafe { alloc_zeroed(layout) }.cast::<u64>();
     match zeroes.is_null() {
         true => Err(no_memory),
-        // SAFETY: from the allocator that vectors use, with the layout of so many numbers, which are
-        // all there: zero is one.
+        // SAFETY: from the allocator that vectors use, with the layout of `count` numbers. All are
+        // initialised: zero is a valid number.
         false => Ok(unsafe { Vec::from_raw_parts(zeroes, count, count) }),
     }
 }
@@ -63,20 +63,20 @@ pub(crate) fn zeroes(count: usize) -> Result<Vec<u64>, NoMemory> {
 pub(crate) fn boxed<T>(value: T) -> Result<Box<T>, NoMemory> {
     let mut one = with_capacity(1)?;
     one.push(value);
-    // No more than one fits, so this moves nothing.
+    // The capacity is one, so this moves nothing.
     let one: Box<[T]> = one.into_boxed_slice();
     // SAFETY: a slice of one value has the layout of the value, and comes from the same allocator.
     Ok(unsafe { Box::from_raw(Box::into_raw(one).cast()) })
 }
 
-/// Puts a value at the end of `values`.
+/// Appends a value to `values`.
 pub(crate) fn push<T>(values: &mut Vec<T>, value: T) -> Result<(), NoMemory> {
     reserve(values, 1)?;
     values.push(value);
     Ok(())
 }
 
-/// Makes room for `more` values, and for some beside them.
+/// Makes room for `more` values, and for some in advance.
 pub(crate) fn reserve<T>(values: &mut Vec<T>, more: usize) -> Result<(), NoMemory> {
     let count = values.len().saturating_add(more);
     values.try_reserve(more).map_err(|_| NoMemory::of::<T>(count))

@@ -1,18 +1,19 @@
-//! Interrupting a store from another thread, also while its guest is blocked in a wait.
+//! Interrupting a store from another thread, even while its guest is blocked in a wait.
 //!
-//! What other threads may touch of a store is its [`Interrupt`], which lies outside of it. There
-//! are two reasons to interrupt: the engine's epoch has reached the store's deadline, or somebody
-//! has asked for it through an [`InterruptHandle`]. Code that runs learns of both by the check
-//! that compiled code makes of the deadline. A guest that is blocked in `memory.atomic.wait32` or
-//! `wait64` runs no code; it is taken out of its queue and looks for itself.
+//! Other threads may access only a store's [`Interrupt`], which is outside of the store. There are
+//! two reasons to interrupt: the engine's epoch has reached the store's deadline, or an
+//! [`InterruptHandle`] was used. Running code notices both, because compiled code checks the
+//! deadline. A guest that is blocked in `memory.atomic.wait32` or `wait64` runs no code; it is
+//! taken out of its queue and then checks for itself.
 //!
 //! # No wake-up is lost
 //!
-//! The waiter (1) says what it waits on, (2) under the lock of that queue looks whether it is due,
-//! and parks if not. Who interrupts (3) makes it due, (4) reads what it waits on, and (5) takes it
-//! out of that queue, under the same lock. Steps 1 to 4 are `SeqCst`: if 4 does not see 1, then 2
-//! sees 3. If it does, 5 either finds the waiter parked, or comes before 2, which then sees 3.
-//! Nothing here is taken by a thread that holds the lock of a queue, and nobody polls.
+//! The waiter (1) publishes which address it waits on; then, (2) under the lock of that queue, it
+//! checks whether it is due, and parks if not. The interrupting thread (3) makes it due, (4) reads
+//! the address, and (5) takes it out of that queue, under the same lock. Steps 1 to 4 are `SeqCst`.
+//! If 4 does not see 1, then 2 sees 3. If 4 does see 1, then 5 either finds the waiter parked, or
+//! comes before 2, which then sees 3. A thread that holds the lock of a queue takes no lock of this
+//! file, and nothing polls.
 
 use crate::entities::{INTERRUPTED, wake_waiter};
 use seqfault_jit::process::{ForkMutex, ForkMutexGuard};
@@ -21,12 +22,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// What other threads may touch of a store.
+/// The part of a store that other threads may access.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     /// The epoch at which the guest is interrupted; compiled code reads it.
     deadline: AtomicU64,
-    /// Whether somebody has asked for it. Stays, once it is set.
+    /// Whether a handle has asked for it. Once set, it stays set.
     requested: AtomicBool,
     /// The host address that the guest waits on, or 0.
     waiting_on: AtomicUsize,
@@ -48,8 +49,8 @@ impl Interrupt {
 
     /// Called by the store's thread.
     pub(crate) fn set_deadline(&self, epoch: u64) {
-        // SeqCst, as in `request`: of two threads that each store one and then look at the other,
-        // one sees the other's. So a request is never overwritten for good.
+        // SeqCst, as in `request`: of two threads that each store one of the two and then read the
+        // other, at least one sees the other's store. So a request is never overwritten for ever.
         self.deadline.store(epoch, Ordering::SeqCst);
         if self.is_requested() {
             self.deadline.store(0, Ordering::SeqCst);
@@ -78,16 +79,16 @@ impl Interrupt {
 
     /// The guest waits no longer.
     pub(crate) fn end_wait(&self) {
-        // Relaxed: who still sees the address looks for the guest in vain.
+        // Relaxed: a thread that still sees the address looks for the guest in vain.
         self.waiting_on.store(0, Ordering::Relaxed);
     }
 
-    /// What tells this store's thread from others in a queue.
+    /// Identifies this store's thread in a queue.
     pub(crate) fn token(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Lets a guest that waits look whether it is due: steps 4 and 5.
+    /// Makes a waiting guest check whether it is due: steps 4 and 5.
     fn wake(&self) {
         match self.waiting_on.load(Ordering::SeqCst) {
             0 => {}
@@ -114,19 +115,19 @@ impl InterruptHandle {
     }
 
     /// Makes the store's guest trap with [`TrapCode::Interrupt`](crate::TrapCode::Interrupt), now
-    /// and whenever it is entered again; whatever the store does at its epoch deadline, it is not
-    /// asked.
+    /// and whenever it is entered again. The store's behaviour at its epoch deadline does not
+    /// matter.
     ///
-    /// A guest that is blocked in a wait traps at once. One that computes does so where it next
-    /// begins a function or a turn of a loop, if the engine's code was made
-    /// [with epoch checks](crate::Config::epoch_interruption). Operations on large memories and
-    /// instantiations look every few milliseconds. One that is inside a function of the host does when
-    /// it comes back.
+    /// A guest that is blocked in a wait traps at once. A guest that computes traps at the next
+    /// function entry or loop iteration, if the engine compiles code [with epoch
+    /// checks](crate::Config::epoch_interruption). Operations on large memories and instantiations
+    /// check every few milliseconds. A guest that is inside of a host function traps when it
+    /// returns.
     pub fn interrupt(&self) {
         self.0.request();
     }
 
-    /// Whether somebody has interrupted the store through a handle.
+    /// Whether the store was interrupted through a handle.
     pub fn is_interrupted(&self) -> bool {
         self.0.is_requested()
     }
@@ -138,7 +139,7 @@ pub(crate) struct Waiters(ForkMutex<HashMap<usize, Arc<Interrupt>>>);
 
 impl Waiters {
     fn stores(&self) -> ForkMutexGuard<'_, HashMap<usize, Arc<Interrupt>>> {
-        // Nothing panics while it is held half-changed.
+        // Nothing panics while the list is half changed.
         self.0.lock()
     }
 
@@ -150,7 +151,7 @@ impl Waiters {
         self.stores().remove(&interrupt.token());
     }
 
-    /// The epoch is `now`.
+    /// Wakes the stores that are due at epoch `now`.
     pub(crate) fn wake_due(&self, now: u64) {
         self.stores().values().filter(|store| store.is_due(now)).for_each(|store| store.wake());
     }

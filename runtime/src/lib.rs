@@ -21,16 +21,15 @@
 //! }
 //! ```
 //!
-//! The names and shapes are those that embedders of other runtimes know: an [`Engine`] compiles
-//! [`Module`]s, a [`Store`] holds [`Instance`]s and what they are made of, a [`Linker`] finds
-//! imports by name. What differs: memory is never handed out as a slice ([`Memory`]), functions
-//! are compiled when they are first called ([`Compilation`]), and growing a memory costs no system
-//! call.
+//! The API has the names and the structure of other runtimes': an [`Engine`] compiles [`Module`]s,
+//! a [`Store`] holds [`Instance`]s and their parts, a [`Linker`] finds imports by name. The
+//! differences: memory is never available as a slice ([`Memory`]), functions are compiled when they
+//! are first called ([`Compilation`]), and growing a memory makes no system call.
 //!
-//! Where the system has no memory, whatever a guest has chosen the size or the number of is refused: by
-//! an error of the instantiation or the call, a trap, or a growth that fails. What has a small size of
-//! its own, and what the parser and the code generator need while a module is made or a function is
-//! compiled, is allocated as everywhere in Rust: the process ends there.
+//! When the system has no memory for something whose size or number a guest chooses, it is refused:
+//! the instantiation or the call returns an error, the guest traps, or the growth fails. Values of
+//! a small fixed size are allocated as everywhere in Rust, and so are the data of the parser and
+//! the code generator: if that memory is missing, the process ends.
 
 mod config;
 mod engine;

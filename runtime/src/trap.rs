@@ -1,4 +1,4 @@
-//! [`Trap`]: how a guest fails, and the wasm frames it failed in.
+//! [`Trap`]: the failure of a guest, with its wasm frames.
 
 mod fault;
 
@@ -14,8 +14,8 @@ pub use seqfault_jit::TrapCode;
 
 /// The guest did what WebAssembly defines as an error.
 ///
-/// `Display` prints the specification's text, for accesses out of bounds of a memory also where, then
-/// the wasm frames.
+/// `Display` prints the specification's text (with the address, for accesses out of bounds of a
+/// memory), then the wasm frames.
 #[derive(Clone)]
 pub struct Trap {
     code: TrapCode,
@@ -33,7 +33,7 @@ impl Trap {
         Trap { code: TrapCode::MemoryOutOfBounds, fault: Some(fault), backtrace }
     }
 
-    /// The trap that the runtime itself has found, if it is why something has failed.
+    /// The trap that the runtime itself has found, if it is the cause of `error`.
     pub(crate) fn of(error: &Error, backtrace: impl FnOnce() -> Backtrace) -> Option<Trap> {
         if let Some(&TrapReason(code)) = error.downcast_ref() {
             return Some(Trap::new(code, backtrace()));
@@ -47,13 +47,13 @@ impl Trap {
         self.code
     }
 
-    /// Which memory was accessed out of bounds and where, with
-    /// [`TrapCode::MemoryOutOfBounds`]. `None` for other traps, and where nothing of it is known.
+    /// Which memory was accessed out of bounds and where, for [`TrapCode::MemoryOutOfBounds`].
+    /// `None` for other traps, and if that is not known.
     pub fn memory_fault(&self) -> Option<&MemoryFault> {
         self.fault.as_ref()
     }
 
-    /// Where: the wasm frames, innermost first.
+    /// The wasm frames, innermost first.
     pub fn frames(&self) -> &[FrameInfo] {
         self.backtrace.frames()
     }
@@ -84,8 +84,8 @@ impl fmt::Debug for Trap {
 
 impl std::error::Error for Trap {}
 
-/// A trap that the runtime itself has found, before its backtrace is taken. Where a memory is accessed
-/// out of bounds, a [`MemoryFault`] stands for the trap instead.
+/// A trap that the runtime itself has found, before its backtrace is taken. For an access out of
+/// bounds of a memory, a [`MemoryFault`] is used instead.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TrapReason(pub(crate) TrapCode);
 
@@ -128,7 +128,7 @@ impl FrameInfo {
     }
 }
 
-/// `0x1f0 - module!function`; what has no name is shown by its index.
+/// `0x1f0 - module!function`; modules and functions without a name are shown by index.
 impl fmt::Display for FrameInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.module_offset {
@@ -146,19 +146,19 @@ impl fmt::Display for FrameInfo {
     }
 }
 
-/// The wasm frames at one moment. Names are looked up when somebody asks.
+/// The wasm frames at one moment. Names are looked up when they are needed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backtrace(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     raw: Vec<RawFrame>,
-    /// Frames beyond those kept.
+    /// How many frames were not kept.
     omitted: usize,
     resolved: OnceLock<Vec<FrameInfo>>,
 }
 
-/// A frame before names are looked up.
+/// A frame before its names are looked up.
 #[derive(Debug)]
 pub(crate) struct RawFrame {
     pub(crate) module: Module,

@@ -1,4 +1,4 @@
-//! [`Engine`]: what modules and stores have in common.
+//! [`Engine`]: what modules and stores share.
 
 mod once;
 mod parallel;
@@ -18,10 +18,10 @@ use seqfault_jit::{CompileError, CompileScratch, Compiler};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The compiler, the canonical function types, and the clock that interrupts stores.
+/// The compiler, the canonical types, and the clock that interrupts stores.
 ///
-/// Cheap to clone; all clones are the same engine. Modules and stores of different engines do not
-/// mix.
+/// Cheap to clone; all clones are the same engine. Modules and stores of different engines cannot
+/// be combined.
 #[derive(Clone, Debug)]
 pub struct Engine(Arc<EngineInner>);
 
@@ -31,19 +31,19 @@ pub(crate) struct EngineInner {
     compiler: Compiler,
     types: TypeRegistry,
     epoch: AtomicU64,
-    /// Whether compilations fail.
+    /// Whether compilations are interrupted.
     gives_up: AtomicBool,
     waiters: Waiters,
     scratch: Lock<Vec<CompileScratch>>,
     code_quota: Arc<CodeQuota>,
-    /// Code that is no module's text.
+    /// The memory for code that belongs to no module.
     stubs: CodeArena,
 }
 
-/// Stack for one compilation. The code generator was seen to use up to 192 KiB in release builds.
+/// Stack for one compilation. Cranelift was seen to use up to 192 KiB in release builds.
 const COMPILE_STACK: usize = 2 << 20;
 
-/// Scratch memories that an engine keeps: about as many as threads compile at once.
+/// How many scratch memories an engine keeps: about as many as threads compile at once.
 const SCRATCH_POOL: usize = 16;
 
 impl Default for Engine {
@@ -61,9 +61,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// On a machine that Cranelift has no code generator for, or when the system refuses the
-    /// signal handlers; when another library has installed its own over them, and the configuration
-    /// says that this is an error; or when choices of `config` contradict each other.
+    /// On a machine that Cranelift has no code generator for; when the system refuses the signal
+    /// handlers; when another library has installed its own handlers over them, and the
+    /// configuration makes this an error; or when choices of `config` contradict each other.
     pub fn new(config: &Config) -> Result<Engine> {
         let config = config.resolve()?;
         if config.tunables.signals_based_traps {
@@ -89,7 +89,7 @@ impl Engine {
         &self.0.config
     }
 
-    /// Advances the engine's epoch: stores whose deadline is reached are interrupted, also while
+    /// Advances the engine's epoch: stores whose deadline is reached are interrupted, even while
     /// their guests are blocked in a wait. May be called from any thread, but not from a signal
     /// handler, since it takes a lock.
     pub fn increment_epoch(&self) {
@@ -98,10 +98,10 @@ impl Engine {
         self.0.waiters.wake_due(before.wrapping_add(1));
     }
 
-    /// Makes compilations fail with [`CompileError::Interrupted`], those under way between two
-    /// functions and all that begin later, for hosts that give up. May be called from any thread.
+    /// Makes compilations fail with [`CompileError::Interrupted`]: running ones between two
+    /// functions, later ones at once. For hosts that give up. May be called from any thread.
     pub fn interrupt_compilations(&self) {
-        // Relaxed: nothing else is told by it.
+        // Relaxed: the flag orders nothing else.
         self.0.gives_up.store(true, Ordering::Relaxed);
     }
 
@@ -115,8 +115,8 @@ impl Engine {
     }
 
     /// Makes sure that faults of the calling thread reach the runtime: its signal handlers are in
-    /// place, or put back as [`Config::displaced_handlers`] says, and the thread does not block
-    /// their signals. For hosts that install handlers, or change masks, while instances exist;
+    /// place, or are put back as [`Config::displaced_handlers`] says, and the thread does not block
+    /// their signals. For hosts that install handlers or change masks while instances exist;
     /// instantiation does the same. A few system calls.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl Engine {
         &self.0.epoch
     }
 
-    /// Those whom [`increment_epoch`](Self::increment_epoch) has to wake.
+    /// The stores that [`increment_epoch`](Self::increment_epoch) has to wake.
     pub(crate) fn waiters(&self) -> &Waiters {
         &self.0.waiters
     }
@@ -148,12 +148,12 @@ impl Engine {
         &self.0.compiler
     }
 
-    /// What all code of the engine counts in.
+    /// The quota in which all code of the engine counts.
     pub(crate) fn code_quota(&self) -> &Arc<CodeQuota> {
         &self.0.code_quota
     }
 
-    /// Where code goes that is no module's text: the ways in and out of wasm for each type of function,
+    /// The memory for code that belongs to no module: the trampolines for each type of function,
     /// and lazy entries, which hold an address of this process.
     pub(crate) fn stubs(&self) -> &CodeArena {
         &self.0.stubs
@@ -163,8 +163,8 @@ impl Engine {
         &self.0.types
     }
 
-    /// Runs `compile` with memory that earlier compilations have left, and with enough stack: it
-    /// may be called where wasm has used up nearly all of the thread's.
+    /// Runs `compile` with scratch memory that earlier compilations have left, and with enough
+    /// stack, even if wasm has used up nearly all of the thread's.
     pub(crate) fn with_scratch<R>(&self, compile: impl FnOnce(&mut CompileScratch) -> R) -> R {
         let mut scratch = self.0.scratch.lock().pop().unwrap_or_default();
         let compile = || compile(&mut scratch);
@@ -181,8 +181,8 @@ impl Engine {
     }
 }
 
-/// Whether this runs on the stack that the thread has come with. Nobody knows how much is left of
-/// another one.
+/// Whether this runs on the stack that the thread started on. The size of any other stack is not
+/// known.
 fn is_own_stack() -> bool {
     let marker = 0u8;
     seqfault_mm::stack_bounds().contains(&(std::ptr::from_ref(&marker) as usize))
@@ -209,7 +209,7 @@ mod tests {
         thread.spawn(compile).unwrap().join().unwrap();
     }
 
-    /// Where the stack of a coroutine lies above that of its thread, it looks as if there were plenty.
+    /// A coroutine's stack that is above that of its thread looks as if plenty of it were left.
     #[test]
     fn a_compilation_has_its_stack_on_a_stack_of_another_kind() {
         use corosensei::stack::DefaultStack;
@@ -224,7 +224,8 @@ mod tests {
             Coroutine::<(), (), (), _>::with_stack(stack, compile).resume(());
         };
         let mut stacks = stacks.into_iter();
-        // Mappings go from high addresses to low ones: this stack is there before the thread's.
+        // The system maps from high addresses to low ones, so this stack is made before the
+        // thread's.
         let early = stacks.next().unwrap();
         std::thread::spawn(move || on(above, early)).join().unwrap();
         on(below, stacks.next().unwrap());

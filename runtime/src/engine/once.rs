@@ -1,4 +1,4 @@
-//! [`CompileOnce`]: code that the first who needs it compiles.
+//! [`CompileOnce`]: code that is compiled by the first thread that needs it.
 
 use crate::error::Result;
 use seqfault_jit::CompileError;
@@ -6,19 +6,19 @@ use seqfault_jit::code::PublishedUnit;
 use seqfault_jit::process::Lock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// Code that is compiled when first needed. Others who need it meanwhile wait for it, and for
-/// nothing else. A failure is not kept: what stood in the way (no room for code) may pass.
+/// Code that is compiled when it is first needed. Other threads that need it meanwhile wait for
+/// this code only. A failure is not remembered, because its reason (no room for code) may pass.
 ///
-/// In a child of `fork`, what a thread of the parent was compiling is compiled again.
+/// In a child of `fork`, code that a thread of the parent was compiling is compiled again.
 #[derive(Debug, Default)]
 pub(crate) struct CompileOnce {
-    /// Null, or from a box, for good.
+    /// Null, or from a box; set only once.
     unit: AtomicPtr<PublishedUnit>,
     compiling: Lock<()>,
 }
 
 impl CompileOnce {
-    /// Where the code starts; `compile` makes and publishes it, unless that has been done.
+    /// The address of the code; `compile` makes and publishes it, unless that has been done.
     pub(crate) fn get(
         &self,
         compile: impl FnOnce() -> Result<PublishedUnit, CompileError>,
@@ -33,7 +33,7 @@ impl CompileOnce {
         }
         let unit = compile()?;
         let start = unit.start();
-        // Release: pairs with the Acquire in `unit`. It is null, as the lock is held.
+        // Release: pairs with the Acquire in `unit`. The pointer is null, because the lock is held.
         self.unit.store(Box::into_raw(Box::new(unit)), Ordering::Release);
         Ok(start)
     }
@@ -48,7 +48,7 @@ impl Drop for CompileOnce {
     fn drop(&mut self) {
         let unit = *self.unit.get_mut();
         if !unit.is_null() {
-            // SAFETY: left there by `get`, and not used any more.
+            // SAFETY: `get` stored it, and nothing uses it any more.
             drop(unsafe { Box::from_raw(unit) });
         }
     }

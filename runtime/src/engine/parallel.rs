@@ -1,7 +1,7 @@
-//! Work on all cores: threads of the process's own, started when there is something for them to do.
+//! Work on all cores: threads of the process's own, started when there is work for them.
 //!
-//! They are not those of rayon's global pool. That may have been started before a `fork`, by us or by
-//! the host, and in the child none of its threads exists: whoever asks it for something waits forever.
+//! These are not the threads of rayon's global pool. We or the host may have started that before a
+//! `fork`; its threads do not exist in the child, where a caller would wait for them for ever.
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -9,9 +9,9 @@ use seqfault_jit::process;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// Calls `work` for each item, with something that one thread reuses from item to item, and collects
-/// the results in the order of the items. Pieces of `grain` items are not shared. After an error not
-/// all items are worked on.
+/// Calls `work` for each item and collects the results in the order of the items. `work` also gets
+/// a value that its thread reuses from item to item. Pieces of `grain` items are not divided. After
+/// an error not all items are worked on.
 pub(crate) fn try_map<T, S, R, E>(
     items: Vec<T>,
     grain: usize,
@@ -23,7 +23,7 @@ where
     R: Send,
     E: Send,
 {
-    // Few items are done before other threads are awake.
+    // A few items are done before other threads have woken up.
     match (items.len() > grain).then(threads).flatten() {
         Some(threads) => threads.install(|| {
             let items = items.into_par_iter().with_min_len(grain);
@@ -39,7 +39,7 @@ where
 /// The threads of one process.
 struct Threads {
     generation: u32,
-    /// None where the system refuses threads.
+    /// `None` if the system refuses threads.
     pool: Option<ThreadPool>,
 }
 
@@ -51,7 +51,8 @@ fn threads() -> Option<&'static ThreadPool> {
     // SAFETY: null, or leaked below.
     match unsafe { known.as_ref() } {
         Some(threads) if threads.generation == generation => return threads.pool.as_ref(),
-        // None yet, or those of a parent: they do not exist here, and are left as they are.
+        // There are none yet, or they belong to a parent: those do not exist here, and are left as
+        // they are.
         _ => {}
     }
     let pool = ThreadPoolBuilder::new().thread_name(|i| format!("seqfault-{i}")).build().ok();
@@ -59,12 +60,12 @@ fn threads() -> Option<&'static ThreadPool> {
     let threads = match THREADS.compare_exchange(known, new, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => new,
         Err(first) => {
-            // SAFETY: nobody else knows of these. The threads end.
+            // SAFETY: no other thread knows these. Their threads end.
             drop(unsafe { Box::from_raw(new) });
             first
         }
     };
-    // SAFETY: leaked, here or by whoever was first.
+    // SAFETY: leaked, by this thread or by another.
     unsafe { (*threads).pool.as_ref() }
 }
 

@@ -17,7 +17,7 @@ pub struct Global {
     owner: GlobalOwner,
 }
 
-/// Who knows the type of a global.
+/// The owner of a global, which knows its type.
 #[derive(Clone, Copy, Debug)]
 enum GlobalOwner {
     /// The host made it.
@@ -31,7 +31,7 @@ unsafe impl Send for Global {}
 // SAFETY: as above.
 unsafe impl Sync for Global {}
 
-/// A global that the host made; those of instances lie in their contexts.
+/// A global that the host made; those of instances are in their contexts.
 #[derive(Debug)]
 pub(crate) struct GlobalCell {
     pub(crate) vm: Shared<VMGlobal>,

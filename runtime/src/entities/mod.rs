@@ -1,4 +1,4 @@
-//! What instances are made of besides functions: memories, tables, globals, tags, values.
+//! The parts of instances besides functions: memories, tables, globals, tags; and values.
 
 mod global;
 mod memory;

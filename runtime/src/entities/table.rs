@@ -12,7 +12,7 @@ use crate::vm::Shared;
 use seqfault_jit::vm::VMTable;
 use std::ops::Range;
 
-/// Elements that a table can have at most, as in browsers.
+/// The most elements that a table can have, as in browsers.
 ///
 /// Source: WebAssembly JavaScript interface, section "Implementation-defined Limits".
 pub(crate) const MAX_TABLE_ELEMENTS: u64 = 10_000_000;
@@ -24,12 +24,12 @@ pub struct Table {
     index: usize,
 }
 
-/// What a store keeps of a table.
+/// A store's data for a table.
 #[derive(Debug)]
 pub(crate) struct TableData {
-    /// What compiled code reads; follows `elements`. Compiled code also writes the elements, through the
-    /// address that the list itself uses: references to them are made for a moment only, from the same
-    /// address, while no compiled code runs.
+    /// The part that compiled code reads; it describes `elements`. Compiled code also writes the elements, through the
+    /// same address as the list itself. So references to them are made only for a moment, from that address, while no
+    /// compiled code runs.
     vm: Shared<VMTable>,
     elements: Vec<u64>,
     ty: TableType,
@@ -38,7 +38,7 @@ pub(crate) struct TableData {
 impl TableData {
     fn new(ty: TableType, init: u64) -> Result<TableData> {
         let len = ty.minimum as usize;
-        // A table of nulls is left to the system's zero pages.
+        // For a table of nulls the system's zero pages are used.
         let elements = match init {
             0 => fallible::zeroes(len),
             init => fallible::repeated(init, len),
@@ -57,7 +57,7 @@ impl TableData {
         self.elements.len()
     }
 
-    /// The type with the present size as its minimum: what imports are matched against.
+    /// The type with the present size as its minimum: imports are matched against it.
     pub(crate) fn current_type(&self) -> TableType {
         TableType { minimum: self.len() as u64, ..self.ty.clone() }
     }
@@ -66,7 +66,7 @@ impl TableData {
         self.ty.maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS)
     }
 
-    /// Makes room for `delta` more elements; whether there is.
+    /// Makes room for `delta` more elements; false if there is none.
     fn grow(&mut self, delta: usize, init: u64) -> bool {
         if fallible::reserve(&mut self.elements, delta).is_err() {
             return false;
@@ -109,7 +109,7 @@ pub(crate) fn checked_range(
     }
 }
 
-/// A new table, if the store's limiter agrees; its index.
+/// Makes a table, if the store's limiter agrees. Returns its index.
 ///
 /// # Safety
 ///
@@ -150,7 +150,7 @@ pub(crate) unsafe fn allocate_table(
     }
 }
 
-/// Grows a table by `delta` elements that are `init`: the old size, or `None` if that may not be.
+/// Grows a table by `delta` elements that are `init`. Returns the old size, or `None` if it may not grow.
 ///
 /// # Safety
 ///
@@ -198,7 +198,7 @@ impl Table {
         let store = store.opaque();
         init.check_reference(store, &ty.element)?;
         let init = init.to_reference(store);
-        // SAFETY: the store is borrowed mutably; `to_reference` has checked whose `init` is.
+        // SAFETY: the store is borrowed mutably; `to_reference` has checked that `init` belongs to it.
         let index = unsafe { allocate_table(store, ty, init)? };
         Ok(Table { store: store.id(), index })
     }

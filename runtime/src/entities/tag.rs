@@ -1,4 +1,4 @@
-//! [`Tag`]: what tells exceptions apart.
+//! [`Tag`]: distinguishes exceptions.
 
 use crate::engine::RegisteredType;
 use crate::error::{Error, Result};
@@ -10,36 +10,36 @@ use std::ptr::NonNull;
 
 /// A tag, in the store that it belongs to.
 ///
-/// Two tags of the same type are still two; see [`Tag::eq`].
+/// Two tags of the same type are different tags; see [`Tag::eq`].
 #[derive(Clone, Copy, Debug)]
 pub struct Tag {
     store: StoreId,
     cell: NonNull<VMTag>,
 }
 
-/// What a store keeps of a tag.
+/// A store's data for a tag.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct TagCell {
-    /// First: compiled code knows the tag by this.
+    /// First: compiled code identifies the tag by the address of this field.
     vm: VMTag,
     ty: RegisteredType,
     references: Box<[usize]>,
 }
 
-/// Which of the values that an exception carries are references of the heap.
+/// The indices of the exception's values that are references into the heap.
 ///
 /// # Safety
 ///
 /// The tag's store must live as long as this is used.
 pub(crate) unsafe fn references_of<'a>(tag: NonNull<VMTag>) -> &'a [usize] {
-    // SAFETY: tags lie in cells of their stores, which never change; the caller promises the rest.
+    // SAFETY: tags are in cells of their stores, which never change; the caller promises the rest.
     let cell = unsafe { tag.cast::<TagCell>().as_ref() };
     &cell.references
 }
 
 impl TagCell {
-    /// A tag of this type, as that of a function.
+    /// A tag whose exceptions carry the parameters of this function type.
     pub(crate) fn new(ty: RegisteredType) -> Result<Box<TagCell>, NoMemory> {
         let params = ty.ty().as_func().expect("validated").params();
         let vm = VMTag { type_id: ty.id().0, values: params.len() as u32 };
@@ -55,7 +55,7 @@ unsafe impl Send for Tag {}
 unsafe impl Sync for Tag {}
 
 impl Tag {
-    /// A new tag, which no other is equal to.
+    /// A new tag, which is equal to no other.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Tag {
         a.cell(store) == b.cell(store)
     }
 
-    /// The tag that lies there, in this store.
+    /// The tag at an address, in this store.
     pub(crate) fn from_cell(store: &StoreOpaque, cell: NonNull<VMTag>) -> Tag {
         Tag { store: store.id(), cell }
     }
@@ -95,7 +95,7 @@ impl Tag {
         self.store
     }
 
-    /// The address that stands for the tag in compiled code.
+    /// The address that identifies the tag in compiled code.
     ///
     /// # Panics
     ///
@@ -105,9 +105,9 @@ impl Tag {
         self.cell
     }
 
-    /// The type of the function whose parameters its exceptions carry.
+    /// The function type whose parameters its exceptions carry.
     pub(crate) fn registered_type<'a>(&self, store: &'a StoreOpaque) -> &'a RegisteredType {
-        // SAFETY: the store owns what the pointer leads to, the first part of a cell that never
+        // SAFETY: the store owns the target of the pointer, the first part of a cell that never
         // changes.
         unsafe { &self.cell(store).cast::<TagCell>().as_ref().ty }
     }

@@ -7,7 +7,7 @@ use crate::store::{AsContext, StoreOpaque};
 use crate::types::{HeapType, RefType, ValType};
 use seqfault_jit::vm::ValRaw;
 
-/// A value of any type. Floats are their bits, so that NaNs keep theirs.
+/// A value of any type. Floats are kept as bits, so that the bits of NaNs are preserved.
 #[derive(Clone, Copy, Debug)]
 pub enum Val {
     /// `i32`.
@@ -76,7 +76,7 @@ impl Val {
         }
     }
 
-    /// Zero or null, if the type has it.
+    /// Zero or null; `None` if the type has neither.
     pub fn default_for_ty(ty: &ValType) -> Option<Val> {
         match ty {
             ValType::Ref(ty) => ty.is_nullable().then(|| Val::null_ref(ty.heap_type())),
@@ -84,7 +84,7 @@ impl Val {
         }
     }
 
-    /// Zero, or null where there should be a reference.
+    /// Zero, or null for any reference type.
     pub(crate) fn zero(ty: &ValType) -> Val {
         match ty {
             ValType::I32 => Val::I32(0),
@@ -132,7 +132,7 @@ impl Val {
         })
     }
 
-    /// Whether the value is one of type `ty`.
+    /// Whether the value has type `ty`.
     ///
     /// # Errors
     ///
@@ -141,11 +141,11 @@ impl Val {
         Ok(self.ty(store)?.matches(ty))
     }
 
-    /// An error that names both, unless the value is one of type `ty`. Afterwards
-    /// [`Val::to_raw`] works, until the next scope ends.
+    /// An error that names both, unless the value has type `ty`. After success, [`Val::to_raw`]
+    /// works until the next scope ends.
     pub(crate) fn check(&self, store: &StoreOpaque, ty: &ValType) -> Result<()> {
         match (self, ty) {
-            // Without making a type first.
+            // The common cases, without making a type first.
             (Val::I32(_), ValType::I32)
             | (Val::I64(_), ValType::I64)
             | (Val::F32(_), ValType::F32)
@@ -168,7 +168,7 @@ impl Val {
         }
     }
 
-    /// The value as compiled code has it. All 16 bytes are written.
+    /// The value in the form of compiled code. All 16 bytes are written.
     ///
     /// # Panics
     ///
@@ -213,7 +213,7 @@ impl Val {
     ///
     /// `bits` must be a reference of that type, of this store.
     pub(crate) unsafe fn from_reference(store: &mut StoreOpaque, bits: u64, ty: &RefType) -> Val {
-        // References of the heap have 32 bits; the upper half of a raw value is not theirs.
+        // References into the heap have 32 bits; the upper half of a raw value is not part of them.
         let low = bits as u32;
         match ty.heap_type().top() {
             // SAFETY: null or a function of this store (caller's promise).
@@ -239,7 +239,7 @@ fn mismatch(expected: impl std::fmt::Display, found: impl std::fmt::Display) -> 
     Error::msg(format!("type mismatch: expected {expected}, found {found}"))
 }
 
-/// A reference that has been checked, as compiled code has it.
+/// A reference that has been checked, in the form of compiled code.
 fn raw<T: GcRef>(store: &StoreOpaque, value: Option<Rooted<T>>) -> u64 {
     value.map_or(0, |value| u64::from(value.raw(store).expect("it was checked")))
 }

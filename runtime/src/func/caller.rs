@@ -1,4 +1,4 @@
-//! [`Caller`]: what a host function knows of who called it.
+//! [`Caller`]: what a host function knows of its caller.
 
 use crate::engine::Engine;
 use crate::instance::{Extern, InstanceData};
@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 #[derive(Debug)]
 pub struct Caller<'a, T: 'static> {
     pub(crate) store: StoreContextMut<'a, T>,
-    /// `None` when the host itself called.
+    /// `None` if the host itself called.
     instance: Option<NonNull<InstanceData>>,
 }
 
@@ -36,7 +36,7 @@ impl<'a, T: 'static> Caller<'a, T> {
         self.store.engine()
     }
 
-    /// An export of the calling instance. `None` also when the host itself called.
+    /// An export of the calling instance. `None` if there is none, and if the host itself called.
     pub fn get_export(&mut self, name: &str) -> Option<Extern> {
         // SAFETY: instances live as long as their store, which this borrows.
         let instance = unsafe { self.instance?.as_ref() };

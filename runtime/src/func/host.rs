@@ -1,4 +1,4 @@
-//! Host functions: independent of any store first, then in one.
+//! Host functions: first independent of any store, then in a store.
 //!
 //! A [`HostFunc`] is made once, by a linker for many stores. In a store it gets a
 //! [`HostFuncInstance`]: the context, slot and reference that compiled code uses.
@@ -26,12 +26,12 @@ pub(crate) struct HostFunc(Arc<Inner>);
 struct Inner {
     ty: FuncType,
     registered: RegisteredType,
-    /// The type of the data of the stores that it works in.
+    /// The type of data of the stores that it works in.
     data_type: RustTypeId,
     function: HostFunction,
-    /// What `function` finds behind its context's `data`.
+    /// The closure, which `function` finds through its context's `data`.
     closure: Box<dyn Any + Send + Sync>,
-    /// What `registered` belongs to.
+    /// The engine that `registered` belongs to.
     engine: Engine,
 }
 
@@ -88,8 +88,8 @@ impl HostFunc {
             Engine::same(&self.0.engine, store.engine()),
             "a host function and the store it is put in must be of the same engine"
         );
-        // Linker and store are of the same `T` by their types; what follows from it is too much to
-        // rely on that alone.
+        // By their types, linker and store have the same `T`. Too much depends on it to rely on
+        // that alone.
         assert!(self.0.data_type == store.data_type());
         let code = match self.0.ty.results().len() {
             0..=REGISTER_RESULTS => vm::lazy_exit_stub(),
@@ -113,7 +113,7 @@ impl HostFunc {
             host: self.clone(),
         })?;
         let instance = store.add_host_func(instance)?;
-        // SAFETY: just made, and where it stays.
+        // SAFETY: just made, and at its final address.
         let func_ref = unsafe { HostFuncInstance::link(instance) };
         // SAFETY: a function of this store, alive as long as it.
         Ok(unsafe { Func::from_raw(store, func_ref) }.expect("not null"))
@@ -128,7 +128,7 @@ const MAX_VALUES: usize = 1000;
 /// A host function in a store. Boxed by the store, so it does not move.
 #[repr(C)]
 pub(crate) struct HostFuncInstance {
-    /// First: compiled code knows the instance by this.
+    /// First: compiled code gets the address of this field.
     context: VMHostContext,
     func_ref: VMFuncRef,
     slot: VMSlot,
@@ -137,8 +137,8 @@ pub(crate) struct HostFuncInstance {
 }
 
 impl HostFuncInstance {
-    /// Makes the reference point to its own parts, now that they do not move any more. From here on
-    /// nothing of it changes, except what is in the slot.
+    /// Makes the reference point to the function's own parts, which do not move from now on.
+    /// Nothing of it changes after this, except the contents of the slot.
     ///
     /// # Safety
     ///
@@ -148,7 +148,7 @@ impl HostFuncInstance {
         // SAFETY: the caller's promise.
         unsafe {
             (*this).func_ref.slot = &raw const (*this).slot;
-            // The context comes first; who gets it may go on to the whole.
+            // The context comes first, so its receiver may access the whole.
             (*this).func_ref.vmctx = this.cast();
             &raw mut (*this).func_ref
         }
@@ -169,7 +169,7 @@ struct Dynamic<F> {
     func: F,
 }
 
-/// What the exit trampoline calls for a [`Dynamic`] function.
+/// The function that the exit trampoline calls for a [`Dynamic`] function.
 unsafe extern "C" fn call_dynamic<T: 'static, F>(
     context: *mut VMHostContext,
     values: *mut ValRaw,
@@ -188,10 +188,10 @@ where
         vals.extend(dynamic.ty.results().iter().map(Val::zero));
         let (params, results) = vals.split_at_mut(params);
         let StoreContextMut(inner) = &mut caller.store;
-        // Lent to the closure, needed again for the results.
+        // Lent to the closure, and needed again for the results.
         let inner: *mut StoreInner<T> = *inner;
         (dynamic.func)(caller, params, results)?;
-        // SAFETY: the closure has given its borrow back.
+        // SAFETY: the closure's borrow has ended.
         let store = StoreContextMut(unsafe { &mut *inner });
         let store = store.opaque_ref();
         for (index, (result, ty)) in results.iter().zip(dynamic.ty.results()).enumerate() {
@@ -208,8 +208,8 @@ where
     unsafe { run(context, body) }
 }
 
-/// Runs the body of a host function: finds store, caller and closure, and keeps errors and panics
-/// for the trampoline, which raises them.
+/// Runs the body of a host function: finds store, caller and closure. Leaves errors and panics in
+/// the store, for the trampoline to raise.
 ///
 /// # Safety
 ///
@@ -227,12 +227,13 @@ pub(super) unsafe fn run<T: 'static, C: 'static>(
         let caller = (*vm).caller_vmctx;
         let instance = NonNull::new(caller)
             .map(|vmctx| NonNull::new_unchecked(vmctx.as_ref().instance.cast::<InstanceData>()));
-        // What the call roots is let go when it returns.
+        // The references that the call roots are released when it returns.
         let opaque: *mut StoreOpaque = store.cast();
         let height = (*opaque).roots().height();
         let returned = vm::catch(opaque, || {
             body(Caller::new(StoreContextMut(&mut *store), instance), closure)?;
-            // On a stack of its own the guest may go on on another thread than it was entered on.
+            // A guest on a stack of its own may have been resumed on another thread than it was
+            // entered on.
             Ok(seqfault_mm::prepare_thread()?)
         });
         (*opaque).roots_mut().truncate(height);

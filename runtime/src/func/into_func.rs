@@ -14,9 +14,10 @@ use std::any::Any;
 /// `Params` and `Results` only tell implementations apart.
 ///
 /// # Safety
+/// # Safety
 ///
-/// The function that `into_parts` gives must read arguments and write results of the type that it
-/// gives, and find the closure that it gives. Only this crate can know how.
+/// The function that `into_parts` returns must read arguments and write results of the type that it
+/// returns, and use the closure that it returns. Only this crate can satisfy this.
 pub unsafe trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
     #[doc(hidden)]
     fn into_parts(self) -> (FuncType, HostFunction, Box<dyn Any + Send + Sync>);
@@ -61,7 +62,7 @@ macro_rules! closures {
             $($name: WasmTy,)*
         {
             fn into_parts(self) -> (FuncType, HostFunction, Box<dyn Any + Send + Sync>) {
-                /// What the exit trampoline calls.
+                /// The function that the exit trampoline calls.
                 #[allow(non_snake_case, unused, reason = "generated for each number of parameters")]
                 unsafe extern "C" fn call<T, Fun, R, $($name),*>(
                     context: *mut VMHostContext,
@@ -86,8 +87,8 @@ macro_rules! closures {
                             };
                         )*
                         let results = closure(caller, $($name),*).into_result()?;
-                        // SAFETY: the store is alive, and the closure has given its borrow back;
-                        // the trampoline's array has room for the results.
+                        // SAFETY: the store is alive, and the closure's borrow has ended; the
+                        // trampoline's array has room for the results.
                         unsafe { results.store_results(&*store, values) }
                     };
                     // SAFETY: the exit trampoline passes the context of a function made by
@@ -99,7 +100,7 @@ macro_rules! closures {
             }
         }
 
-        // SAFETY: it hands over to the implementation above.
+        // SAFETY: it delegates to the implementation above.
         unsafe impl<T: 'static, Fun, R, $($name),*> IntoFunc<T, ($($name,)*), R> for Fun
         where
             Fun: Fn($($name),*) -> R + Send + Sync + 'static,

@@ -35,8 +35,8 @@ unsafe impl Send for Func {}
 unsafe impl Sync for Func {}
 
 impl Func {
-    /// A host function of any type: it finds its arguments in one slice and leaves its results,
-    /// which start as zeros, in the other.
+    /// A host function of any type. It gets its arguments in one slice and writes its results,
+    /// which start as zeros, to the other.
     ///
     /// # Panics
     ///
@@ -52,7 +52,7 @@ impl Func {
         host.instantiate(store.opaque()).expect("room for a trampoline")
     }
 
-    /// A host function whose type is that of a closure.
+    /// A host function with the type of a closure.
     ///
     /// # Panics
     ///
@@ -76,7 +76,7 @@ impl Func {
     ///
     /// # Errors
     ///
-    /// When arguments or the number of results do not fit its type, and when the call ends in a
+    /// When the arguments or the number of results do not match its type; when the call ends in a
     /// [`Trap`](crate::Trap) or in an error of a host function.
     pub fn call(
         &self,
@@ -129,7 +129,7 @@ impl Func {
         Some(Func { store: store.id(), func_ref: NonNull::new(func_ref)? })
     }
 
-    /// The pointer that stands for the function in compiled code.
+    /// The pointer that identifies the function in compiled code.
     ///
     /// # Panics
     ///

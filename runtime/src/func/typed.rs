@@ -25,7 +25,7 @@ impl<Params, Results> Clone for TypedFunc<Params, Results> {
 
 impl<Params, Results> Copy for TypedFunc<Params, Results> {}
 
-/// Most values that a tuple can have.
+/// The most values that a tuple can have.
 const MAX_VALUES: usize = 12;
 
 impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {

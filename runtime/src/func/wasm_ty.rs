@@ -114,7 +114,7 @@ references! {
 ///
 /// # Safety
 ///
-/// `store_all` must write a value of each of `TYPES`. Only this crate can know how.
+/// `store_all` must write a value of each of `TYPES`. Only this crate can satisfy this.
 pub unsafe trait WasmParams: Send {
     #[doc(hidden)]
     const TYPES: &'static [ValType];
@@ -126,7 +126,7 @@ pub unsafe trait WasmParams: Send {
 ///
 /// # Safety
 ///
-/// The functions must read and write a value of each of `TYPES`. Only this crate can know how.
+/// The functions must read and write a value of each of `TYPES`. Only this crate can satisfy this.
 pub unsafe trait WasmResults: Send + Sized {
     #[doc(hidden)]
     const TYPES: &'static [ValType];

@@ -1,9 +1,9 @@
-//! What compiled code calls for objects: allocations that find no room, and bulk operations on arrays.
+//! The builtins for objects: allocations that find no room, and bulk operations on arrays.
 //!
 //! # Safety
 //!
-//! Of all functions of the list here: they are called by compiled code, so that nothing borrows the
-//! store and the references of frames are where stack maps tell; `instance` is the one that it runs in.
+//! For all builtins here: compiled code calls them, so nothing borrows the store, and the
+//! references in frames are where stack maps say; `instance` is the one that the code runs in.
 
 use super::heap::{GcHeap, RawRef};
 use crate::error::Result;
@@ -14,7 +14,7 @@ use seqfault_jit::gc::{HEADER_SIZE, array_size};
 use seqfault_jit::types::{CompositeType, StorageType};
 use std::ops::Range;
 
-/// `start..start + len`, if it ends by `available`.
+/// `start..start + len`, if it ends at or below `available`.
 fn range(start: u32, len: u32, available: u32, code: TrapCode) -> Result<Range<usize>> {
     match start.checked_add(len) {
         Some(end) if end <= available => Ok(start as usize..end as usize),
@@ -22,7 +22,7 @@ fn range(start: u32, len: u32, available: u32, code: TrapCode) -> Result<Range<u
     }
 }
 
-/// `len` elements of an array from `start` on, which must be there.
+/// `len` elements of an array from `start` on, if the array has them.
 fn elements(heap: &GcHeap, array: RawRef, start: u32, len: u32) -> Result<Range<usize>> {
     range(start, len, heap.len_of(array), TrapCode::ArrayOutOfBounds)
 }
@@ -34,7 +34,7 @@ fn not_null(array: RawRef) -> Result<()> {
     }
 }
 
-/// The heap that an array lies in.
+/// The heap that contains the array.
 fn heap(store: &StoreOpaque) -> &GcHeap {
     store.gc_heap().expect("there is an array")
 }

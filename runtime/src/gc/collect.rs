@@ -1,12 +1,11 @@
-//! The collection: copies what is alive to the idle half.
+//! The collection: copies live objects to the idle half.
 //!
-//! Source: C. J. Cheney, "A nonrecursive list compacting algorithm", CACM 13 (1970). The copies
-//! themselves are the queue of what is still to be looked through, so the depth of a structure does
-//! not matter.
+//! Source: C. J. Cheney, "A nonrecursive list compacting algorithm", CACM 13 (1970). The copies themselves are the
+//! queue of objects that are still to be scanned, so the depth of a structure does not matter.
 //!
-//! Roots are every place outside of the heap that holds a reference ([`StoreOpaque::visit_roots`]).
-//! Each is rewritten; a place that is missed holds a dangling reference from then on. The mode that
-//! collects at every allocation makes such faults show.
+//! Roots are all places outside of the heap that hold a reference ([`StoreOpaque::visit_roots`]). Each is rewritten; a
+//! place that is missed would hold a dangling reference from then on. The mode that collects at every allocation makes
+//! such faults visible.
 
 use super::heap::RawRef;
 use super::host_data::HostData;
@@ -17,17 +16,16 @@ use seqfault_jit::vm::{FORWARDED, HOST_OBJECT, TYPE_KIND_BITS, VMType};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
-/// Collects the store's heap, if it has one. With `release`, all memory that holds no object goes
-/// back to the system.
+/// Collects the store's heap, if it has one. With `release`, all memory that holds no object is returned to the system.
 ///
 /// # Safety
 ///
-/// `store` must be alive and not borrowed elsewhere; if its wasm is on a stack, of whatever thread,
-/// the frame that was left must be noted. No reference may be held that is not one of the store's roots.
+/// `store` must be alive and not borrowed elsewhere. If its wasm is on a stack, of any thread, the frame that was left
+/// must be recorded. No reference may be held outside of the store's roots.
 ///
 /// # Errors
 ///
-/// When the system has no memory to copy to: nothing has moved then.
+/// When the system has no memory for the copies: nothing has moved then.
 pub(crate) unsafe fn collect(store: *mut StoreOpaque, release: bool) -> Result<()> {
     // SAFETY: the caller's promise; each borrow ends with its line.
     unsafe {
@@ -56,10 +54,10 @@ pub(crate) unsafe fn collect(store: *mut StoreOpaque, release: bool) -> Result<(
 struct Copier {
     base: *mut u8,
     types: *const VMType,
-    /// Where the next copy goes.
+    /// The place of the next copy.
     next: RawRef,
     host_data: HostData,
-    /// Where all references have to lead, if that is to be checked.
+    /// The range that all references must point to, if that is to be checked.
     checked: Option<Range<RawRef>>,
 }
 
@@ -74,7 +72,7 @@ impl Copier {
         unsafe { *root = self.forward(*root) };
     }
 
-    /// The new place of an object, which is copied if it has none yet.
+    /// The new place of an object, which is copied unless it already was.
     ///
     /// # Safety
     ///
@@ -89,9 +87,8 @@ impl Copier {
                 "{reference:#x} is not in {objects:#x?}: an earlier collection has missed this reference"
             );
         }
-        // SAFETY: a reference that is neither null nor an integer leads to an object, whose header
-        // says what follows it; there is room for a copy of everything in the idle half, and the
-        // two halves do not overlap.
+        // SAFETY: a reference that is neither null nor an integer points to an object, whose header describes what
+        // follows it. The idle half has room for a copy of everything, and the two halves do not overlap.
         unsafe {
             let from = self.base.add(reference as usize);
             let (ty, len) = header(from);
@@ -111,12 +108,11 @@ impl Copier {
         }
     }
 
-    /// Rewrites the references in all copies, from the first one on, including those that this
-    /// itself makes.
+    /// Rewrites the references in all copies, from the first one on, including the copies that this makes.
     ///
     /// # Safety
     ///
-    /// `at` must be where the first copy lies.
+    /// `at` must be the place of the first copy.
     unsafe fn look_through(&mut self, mut at: RawRef) {
         while at < self.next {
             // SAFETY: copies lie one behind the other; layouts say where their references are.

@@ -1,18 +1,17 @@
-//! [`GcHeap`]: the memory that objects lie in.
+//! [`GcHeap`]: the memory for objects.
 //!
-//! One region of address space holds two halves behind a guard that no object lies in. Objects are
-//! allocated in the active half, one behind the other; a collection copies what is alive to the
-//! idle half and makes that the active one ([`collect`](super::collect)).
+//! One region of address space holds two halves behind a guard that holds no object. Objects are allocated in the
+//! active half, one behind the other. A collection copies the live ones to the idle half, which then becomes the active
+//! one ([`collect`](super::collect)).
 //!
 //! ```text
 //! 0        NULL_OBJECT                                       maximum
 //! │ guard  │ first half: objects ── next ──► limit ┆         │ second half: idle ┆          │
 //! ```
 //!
-//! `next` and `limit` are in the store's context, where compiled code allocates by itself; it comes
-//! here when the half is full. How much of a half is used follows what is alive: a multiple of it
-//! ([`capacity_for`]). Pages come when they are touched; a collection first makes sure of those
-//! that it may copy to, so that it never stops halfway.
+//! `next` and `limit` are in the store's context, where compiled code allocates by itself; it calls the runtime when
+//! the half is full. The used size of a half follows what is alive: a multiple of it ([`capacity_for`]). Pages come
+//! when they are touched. A collection first commits the pages that it may copy to, so that it never stops halfway.
 
 use super::host_data::HostData;
 use crate::config::Config;
@@ -23,32 +22,32 @@ use seqfault_jit::vm::{NULL_OBJECT, POISON, VMStoreContext};
 use seqfault_mm::{Access, GRANULE_SIZE, Protection, Region, RegionOptions};
 use std::ops::Range;
 
-/// A reference into the heap, as compiled code has it: 0 is null.
+/// A reference into the heap, in the form of compiled code: 0 is null.
 pub(crate) type RawRef = u32;
 
-/// Bytes that the half of a small heap has: about what a core's cache holds.
+/// The size of a half of a small heap: about a core's cache.
 const SMALLEST: u32 = 1 << 20;
 
-/// Bytes of the idle half that stay resident between collections, to save the faults.
+/// Bytes of the idle half that stay resident between collections, to avoid faults.
 pub(super) const RETAINED: u32 = 32 << 20;
 
-/// Bytes that the region may bring behind one that is touched.
+/// How many bytes behind a touched one the region may bring.
 const PREFETCHED: u32 = 4 << 20;
 
 /// The most bytes that a half can have: references are 32 bits wide.
 const LARGEST: u32 = ((u32::MAX - NULL_OBJECT) / 2) & !(GRANULE_SIZE as u32 - 1);
 
-/// The memory that objects lie in.
+/// The memory for objects.
 #[derive(Debug)]
 pub(crate) struct GcHeap {
     region: Region,
-    /// Bytes that a half has room for.
+    /// The size of a half.
     half: u32,
     /// Whether the second half is the active one.
     second: bool,
     /// Bytes of the active half that may be used before the next collection.
     capacity: u32,
-    /// The most bytes of a half that the embedder has allowed so far.
+    /// The largest size of a half that the embedder has allowed so far.
     granted: u32,
     /// How far each half has been used since its memory was given back.
     reach: [u32; 2],
@@ -61,7 +60,7 @@ pub(crate) struct GcHeap {
 }
 
 impl GcHeap {
-    /// Reserves the address space; nothing is resident, and nothing granted yet.
+    /// Reserves the address space. Nothing is resident and nothing is granted yet.
     pub(crate) fn new(config: &Config) -> Result<GcHeap> {
         let wanted = config.gc_heap_limit.unwrap_or(usize::MAX).min(LARGEST as usize);
         // At most `LARGEST`, which is a multiple of the granule.
@@ -92,7 +91,7 @@ impl GcHeap {
     pub(crate) fn publish(&self, vm: &mut VMStoreContext, next: u32) {
         vm.gc_heap_base = self.base();
         vm.gc_next = u64::from(next);
-        // Under stress compiled code finds no room and comes here each time.
+        // Under stress compiled code finds no room and calls the runtime each time.
         vm.gc_limit = if self.stress { 0 } else { u64::from(self.end()) };
     }
 
@@ -104,17 +103,17 @@ impl GcHeap {
         self.stress
     }
 
-    /// What references may lead to: the part of the active half that objects lie in.
+    /// The valid targets of references: the part of the active half that holds objects.
     pub(super) fn objects(&self, vm: &VMStoreContext) -> Range<RawRef> {
         self.start()..vm.gc_next as u32
     }
 
-    /// Where the active half starts.
+    /// The start of the active half.
     pub(crate) fn start(&self) -> u32 {
         self.half_start(self.second)
     }
 
-    /// Where the part of the active half that may be used ends.
+    /// The end of the part of the active half that may be used.
     fn end(&self) -> u32 {
         self.start() + self.capacity
     }
@@ -133,8 +132,7 @@ impl GcHeap {
         self.collections
     }
 
-    /// Allocates `size` bytes from `next` on, if there is room; their place is `next`, their end
-    /// the new `next`. Nothing is written.
+    /// Allocates `size` bytes at `next`, if there is room, and moves `next` to their end. Writes nothing to them.
     pub(crate) fn bump(&self, vm: &mut VMStoreContext, size: u32) -> Option<RawRef> {
         debug_assert!(size.is_multiple_of(OBJECT_ALIGN) && size >= HEADER_SIZE);
         let place = vm.gc_next;
@@ -166,7 +164,7 @@ impl GcHeap {
         unsafe { self.at(place, offset).write_bytes(0, len as usize) };
     }
 
-    /// Bytes that a half has room for.
+    /// The size of a half.
     pub(super) fn half(&self) -> u32 {
         self.half
     }
@@ -176,13 +174,13 @@ impl GcHeap {
         vm.gc_next as u32 - self.start()
     }
 
-    /// The most bytes of a half that the embedder has allowed so far.
+    /// The largest size of a half that the embedder has allowed so far.
     pub(super) fn granted(&self) -> u32 {
         self.granted
     }
 
-    /// What of a half to ask the embedder for when `needed` bytes are: so much that collections are worth it, or as
-    /// little as will do.
+    /// The sizes of a half to ask the embedder for when `needed` bytes are needed: one that makes collections worth
+    /// their cost, and the least that suffices.
     pub(super) fn wishes(&self, needed: u32) -> [u32; 2] {
         let least = needed.max(1).checked_next_multiple_of(GRANULE_SIZE as u32).unwrap_or(LARGEST);
         [capacity_for(needed).min(self.half), least.min(self.half)]
@@ -193,13 +191,13 @@ impl GcHeap {
         self.granted = bytes;
     }
 
-    /// Lets as much of the half be used as `needed` bytes suggest, and is granted.
+    /// Extends the usable part of the half as `needed` bytes suggest, within what is granted.
     pub(super) fn make_room(&mut self, vm: &mut VMStoreContext, needed: u32) {
         self.capacity = capacity_for(needed).min(self.granted).max(self.capacity);
         self.publish(vm, vm.gc_next as u32);
     }
 
-    /// Makes sure of the memory that the survivors of `used` bytes may need; where they go.
+    /// Commits the memory that the survivors of `used` bytes may need. Returns the place of the first copy.
     ///
     /// # Errors
     ///
@@ -215,7 +213,7 @@ impl GcHeap {
     /// Makes the idle half, which is used up to `next`, the active one.
     pub(super) fn flip(&mut self, vm: &mut VMStoreContext, next: u32, release: bool) {
         self.collections += 1;
-        // Room was made for everything, though little of it may have been alive.
+        // Room was made for everything, although little of it may have been alive.
         let prepared = vm.gc_next as u32 - self.start();
         self.reached(self.capacity);
         self.second = !self.second;
@@ -235,7 +233,7 @@ impl GcHeap {
         }
     }
 
-    /// Fills the first bytes of the idle half, which are present, with what shows when it is used.
+    /// Fills the first bytes of the idle half, which are present, with a pattern that is noticed when it is used.
     fn poison(&mut self, bytes: u32) {
         let start = self.half_start(!self.second);
         for offset in (0..bytes).step_by(size_of::<u32>()) {
@@ -244,7 +242,7 @@ impl GcHeap {
         self.poisoned = bytes;
     }
 
-    /// Makes sure that nothing was written to the idle half, which starts here, since it was left.
+    /// Checks that nothing was written to the idle half, which starts here, since it was left.
     fn check_poison(&self, start: RawRef) {
         for offset in (0..self.poisoned).step_by(size_of::<u32>()) {
             let found = self.read::<u32>(start, offset);
@@ -256,22 +254,22 @@ impl GcHeap {
         }
     }
 
-    /// The active half has been used up to here.
+    /// Records that the active half has been used up to here.
     fn reached(&mut self, used: u32) {
         let reach = &mut self.reach[usize::from(self.second)];
         *reach = used.next_multiple_of(seqfault_mm::PAGE_SIZE as u32).max(*reach);
     }
 
-    /// Gives the memory of a half back to the system, except its first `kept` bytes.
+    /// Returns the memory of a half to the system, except its first `kept` bytes.
     fn give_back(&mut self, second: bool, kept: u32) {
         let (start, reach) = (self.half_start(second), &mut self.reach[usize::from(second)]);
         if *reach <= kept {
             return;
         }
-        // A touch may bring pages behind it as well; most of the half was never touched.
+        // A touch may bring pages behind it as well. Most of the half was never touched.
         let end = reach.saturating_add(PREFETCHED).min(self.half);
         *reach = kept;
-        // What the system refuses to take stays resident, and is used again.
+        // Pages that the system refuses to take stay resident, and are used again.
         let given = self.region.discard((start + kept) as usize..(start + end) as usize);
         debug_assert!(!matches!(given, Err(seqfault_mm::Error::Misaligned { .. })));
     }
@@ -283,8 +281,8 @@ impl GcHeap {
 
     /// Reads a part of an object.
     pub(crate) fn read<T: Plain>(&self, place: RawRef, offset: u32) -> T {
-        // SAFETY: references of the store lead to objects, whose pages are present; the caller
-        // keeps to its layout; any bits are a `T`.
+        // SAFETY: references of the store point to objects, whose pages are present; the caller keeps to the object's
+        // layout; any bits are a `T`.
         unsafe { self.at(place, offset).cast::<T>().read_unaligned() }
     }
 
@@ -313,8 +311,8 @@ impl Plain for u32 {}
 impl Plain for u64 {}
 impl Plain for u128 {}
 
-/// How much of a half may be used when `live` bytes of it are alive: so much that the next
-/// collection, which costs what is then alive, is worth it.
+/// How much of a half may be used when `live` bytes of it are alive: enough to make the next collection, whose cost is
+/// what is alive then, worth it.
 fn capacity_for(live: u32) -> u32 {
     const MOST_AT_ONCE: u32 = 64 << 20;
     let more = live.saturating_mul(2).min(MOST_AT_ONCE);
@@ -329,7 +327,7 @@ mod tests {
     use crate::gc::{ExternRef, Rooted};
     use crate::store::{AsContextMut, Store, StoreOpaque};
 
-    /// A store that collects at every allocation, and where an object was before it has moved.
+    /// A store that collects at every allocation, and the old place of an object that has moved.
     fn stale() -> (Store<()>, RawRef) {
         let engine = Engine::new(Config::new().gc_stress(true)).unwrap();
         let mut store = Store::new(&engine, ());

@@ -1,14 +1,14 @@
 //! [`HostData`]: the host values that objects of the heap stand for.
 //!
-//! Such an object holds a place in this table. A collection marks the places that it finds alive;
-//! the values in the others are dropped after it.
+//! Such an object holds the index of a value in this table. A collection marks the indices in live
+//! objects; the other values are dropped after it.
 
 use crate::fallible::{self, NoMemory};
 use std::any::Any;
 
 type Value = Box<dyn Any + Send + Sync>;
 
-/// Host values by the place that their object holds.
+/// Host values by the index that their object holds.
 #[derive(Default)]
 pub(crate) struct HostData {
     entries: Vec<Entry>,
@@ -16,7 +16,7 @@ pub(crate) struct HostData {
 }
 
 struct Entry {
-    /// `None` while the place is free, except during a collection.
+    /// `None` while the index is free, except during a collection.
     value: Option<Value>,
     is_free: bool,
     alive: bool,
@@ -29,11 +29,12 @@ impl std::fmt::Debug for HostData {
 }
 
 impl HostData {
-    /// Takes a value over; its place. A heap has room for fewer objects than there are places.
+    /// Takes over a value; returns its index. A heap has room for fewer objects than there are
+    /// indices.
     ///
     /// # Errors
     ///
-    /// When the system has no memory to note it.
+    /// When the system has no memory for the entry.
     pub(crate) fn insert(&mut self, value: Value) -> Result<u32, NoMemory> {
         let entry = Entry { value: Some(value), is_free: false, alive: false };
         match self.free.pop() {
@@ -43,7 +44,7 @@ impl HostData {
             }
             None => {
                 fallible::push(&mut self.entries, entry)?;
-                // Room for all to be free at once, so that a collection needs none.
+                // Room for all indices to be free at once, so that a collection needs none.
                 let all = self.entries.len() - self.free.len();
                 if let Err(error) = fallible::reserve(&mut self.free, all) {
                     self.entries.pop();
@@ -69,12 +70,12 @@ impl HostData {
         self.entries.len() - self.free.len()
     }
 
-    /// A collection has found the object of this place.
+    /// Marks the index of a live object.
     pub(super) fn mark(&mut self, place: u32) {
         self.entries[place as usize].alive = true;
     }
 
-    /// Frees the places whose objects the collection has not found. Their values are there until
+    /// Frees the indices whose objects the collection has not found. Their values stay until
     /// [`HostData::drop_dead`]. Allocates nothing.
     pub(super) fn sweep(&mut self) {
         for (place, entry) in self.entries.iter_mut().enumerate() {
@@ -86,8 +87,8 @@ impl HostData {
         }
     }
 
-    /// Drops the values in free places, when the heap is whole again: their destructors are the
-    /// host's.
+    /// Drops the values of free indices. Called when the heap is consistent again, because their
+    /// destructors are the host's code.
     pub(super) fn drop_dead(&mut self) {
         for &place in &self.free {
             drop(self.entries[place as usize].value.take());

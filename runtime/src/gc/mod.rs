@@ -11,7 +11,7 @@
 //! | `builtins` | what compiled code leaves to the runtime |
 //!
 //! A collection may happen at every allocation and moves everything. So no raw reference is held
-//! across one, other than in the places that [`StoreOpaque::visit_roots`] goes through.
+//! across one, except in the places that [`StoreOpaque::visit_roots`] visits.
 
 pub(crate) mod builtins;
 mod collect;
@@ -34,7 +34,8 @@ use crate::error::Result;
 use crate::store::StoreOpaque;
 use crate::trap::{TrapCode, TrapReason};
 
-/// Allocates an object of `size` bytes and writes its header; what follows that is as it was.
+/// Allocates an object of `size` bytes and writes its header. The other bytes keep their old
+/// contents.
 ///
 /// # Safety
 ///
@@ -75,8 +76,8 @@ pub(crate) unsafe fn allocate(
     }
 }
 
-/// Lets as much of the heap be used as is good for `size` bytes more, if the embedder agrees; as
-/// much as they need if it does not agree to that.
+/// Extends the usable heap as is good for `size` more bytes, if the embedder agrees. If it does not
+/// agree, extends it by the least that suffices.
 ///
 /// # Safety
 ///

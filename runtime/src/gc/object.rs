@@ -10,7 +10,7 @@ use seqfault_jit::gc::GcLayout;
 use seqfault_jit::types::{self as canonical, CompositeType, StorageType};
 use seqfault_jit::vm::ValRaw;
 
-/// Where the host finds a field, and how it is kept.
+/// The offset of a field, and its storage.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) offset: u32,
@@ -29,13 +29,13 @@ impl Place {
         Some(Place { offset: layout.offsets[index], storage })
     }
 
-    /// An element of an array type, wherever arrays of it end.
+    /// An element of an array type; whether an array has it is not checked.
     pub(super) fn element(ty: &canonical::ArrayType, index: u32) -> Place {
         let storage = ty.element.storage;
         Place { offset: seqfault_jit::gc::HEADER_SIZE + index * storage.size(), storage }
     }
 
-    /// The value there, packed ones with zeros above.
+    /// Loads the value; packed values are extended with zeros.
     pub(super) fn load(self, heap: &GcHeap, object: RawRef) -> ValRaw {
         let low = match self.storage.size() {
             1 => u128::from(heap.read::<u8>(object, self.offset)),
@@ -47,7 +47,7 @@ impl Place {
         ValRaw { v128: low }
     }
 
-    /// Writes a value there, the low bits of it if the field is packed.
+    /// Stores a value; of a packed field, its low bits.
     pub(super) fn store(self, heap: &GcHeap, object: RawRef, value: ValRaw) {
         // SAFETY: raw values have all their bytes written.
         let low = unsafe { value.v128 };
@@ -60,7 +60,7 @@ impl Place {
         }
     }
 
-    /// The value there as the host has it; its references are those of `ty`.
+    /// Loads the value for the host; `ty` resolves the types of its references.
     pub(super) fn get(self, store: &mut StoreOpaque, object: RawRef, ty: &RegisteredType) -> Val {
         let raw = self.load(store.gc_heap().expect("there is an object"), object);
         let unpacked = self.storage.unpacked();
@@ -87,7 +87,7 @@ impl Place {
         Ok(())
     }
 
-    /// Whether a value may be written there.
+    /// An error unless the value may be written there.
     pub(super) fn check(self, store: &StoreOpaque, ty: &RegisteredType, value: &Val) -> Result<()> {
         let unpacked = self.storage.unpacked();
         value.check(store, &ValType::from_canonical(unpacked, &|id| ty.resolve(id)))

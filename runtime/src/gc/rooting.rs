@@ -1,9 +1,9 @@
 //! How the host holds references: by handles that the collector knows.
 //!
-//! A [`Rooted`] names an entry of a stack in the store. Each call of a host function, and each
-//! [`RootScope`], takes back the entries made in it; a handle that is used after that is an error,
-//! because entries know which generation they are of. An [`OwnedRooted`] has a cell of its own, which
-//! the store finds as long as the handle exists.
+//! A [`Rooted`] names an entry of a stack in the store. When a call of a host function or a
+//! [`RootScope`] ends, the entries made in it are removed. Using a handle after that is an error,
+//! which is noticed because entries have a generation. An [`OwnedRooted`] has a cell of its own,
+//! which the store visits as long as the handle exists.
 
 use super::heap::RawRef;
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ pub(super) mod private {
 /// A reference that the host holds until its scope ends: that of the host function that was called,
 /// of a [`RootScope`], or of the store.
 ///
-/// It is used with its store; using it with another store, or after its scope, is an error.
+/// It may be used only with its store and within its scope; otherwise there is an error.
 pub struct Rooted<T: GcRef> {
     store: StoreId,
     index: u32,
@@ -46,7 +46,7 @@ impl<T: GcRef> fmt::Debug for Rooted<T> {
     }
 }
 
-/// A reference that the host holds as long as it likes.
+/// A reference that the host holds for any time.
 pub struct OwnedRooted<T: GcRef> {
     store: StoreId,
     cell: Arc<AtomicU32>,
@@ -69,7 +69,7 @@ impl<T: GcRef> fmt::Debug for OwnedRooted<T> {
 #[derive(Debug, Default)]
 pub(crate) struct RootSet {
     stack: Vec<Entry>,
-    /// Of the entries that are made now; another one after entries were taken back.
+    /// The generation of new entries; changes when entries are removed.
     generation: u64,
     owned: Vec<Arc<AtomicU32>>,
 }
@@ -86,7 +86,7 @@ impl RootSet {
         self.stack.len()
     }
 
-    /// Takes back the entries above `height`.
+    /// Removes the entries above `height`.
     pub(crate) fn truncate(&mut self, height: usize) {
         if self.stack.len() > height {
             self.stack.truncate(height);
@@ -94,7 +94,7 @@ impl RootSet {
         }
     }
 
-    /// Puts a reference on the stack; its place.
+    /// Pushes a reference; returns its place.
     pub(crate) fn push(&mut self, reference: RawRef) -> usize {
         self.stack.push(Entry { reference, generation: self.generation });
         self.stack.len() - 1
@@ -111,11 +111,11 @@ impl RootSet {
         self.stack[place].reference
     }
 
-    /// Knows a cell from now on, as long as its handle exists.
+    /// Visits a cell from now on, as long as its handle exists.
     fn own(&mut self, cell: Arc<AtomicU32>) -> Result<(), NoMemory> {
         if self.owned.len() == self.owned.capacity() {
             self.forget_unused();
-            // Not again before as many more have come: so it costs little for each.
+            // Not again before the number has doubled, so that the cost for each is small.
             let more = self.owned.len() + 1;
             fallible::reserve(&mut self.owned, more)?;
         }
@@ -123,7 +123,7 @@ impl RootSet {
         Ok(())
     }
 
-    /// Lets go of cells that only this knows: they belong to handles that are gone.
+    /// Drops cells that nothing else refers to: their handles are gone.
     fn forget_unused(&mut self) {
         self.owned.retain(|cell| Arc::strong_count(cell) > 1);
     }
@@ -137,7 +137,7 @@ impl RootSet {
         for cell in &self.owned {
             let mut reference = cell.load(Ordering::Relaxed);
             visit(&mut reference);
-            // Relaxed: read by whoever has borrowed the store next.
+            // Relaxed: the next borrower of the store reads it.
             cell.store(reference, Ordering::Relaxed);
         }
     }
@@ -155,7 +155,7 @@ impl HeldRef {
         Ok(HeldRef(cell))
     }
 
-    /// The reference, good until the next allocation.
+    /// The reference, valid until the next allocation.
     pub(crate) fn raw(&self) -> RawRef {
         self.0.load(Ordering::Relaxed)
     }
@@ -176,7 +176,7 @@ impl<T: GcRef> Rooted<T> {
         (reference != 0).then(|| Rooted::new(store, reference))
     }
 
-    /// The reference itself, good until the next allocation.
+    /// The reference itself, valid until the next allocation.
     pub(crate) fn raw(&self, store: &StoreOpaque) -> Result<RawRef> {
         if self.store != store.id() {
             return Err(Error::msg("a reference used with another store than its own"));
@@ -187,7 +187,7 @@ impl<T: GcRef> Rooted<T> {
         }
     }
 
-    /// The same handle, for another kind that the reference is of.
+    /// The same handle as another kind, which the reference must have.
     pub(super) fn cast<U: GcRef>(self) -> Rooted<U> {
         let Rooted { store, index, generation, .. } = self;
         Rooted { store, index, generation, kind: PhantomData }
@@ -206,7 +206,7 @@ impl<T: GcRef> Rooted<T> {
         Ok(OwnedRooted { store: store.id(), cell, kind: PhantomData })
     }
 
-    /// Whether both lead to the same object, or are the same `i31`.
+    /// Whether both refer to the same object, or are the same `i31`.
     ///
     /// # Errors
     ///
@@ -233,7 +233,7 @@ impl<T: GcRef> OwnedRooted<T> {
     }
 }
 
-/// A scope: what is rooted through it is let go when it is dropped.
+/// A scope: references that are rooted through it are released when it is dropped.
 pub struct RootScope<C: AsContextMut> {
     store: C,
     height: usize,

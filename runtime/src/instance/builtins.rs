@@ -1,9 +1,9 @@
-//! What compiled code calls for segments.
+//! The builtins for segments.
 //!
 //! # Safety
 //!
-//! Of all functions here: they are called by compiled code, so that nothing borrows the store, and
-//! `instance` is the one that it runs in.
+//! For all functions here: compiled code calls them, so nothing borrows the store; `instance` is
+//! the one that the code runs in.
 
 use super::context::InstanceData;
 use super::init;
@@ -43,7 +43,7 @@ pub(crate) unsafe fn table_init(
     from: u32,
     len: u32,
 ) -> Result<()> {
-    // SAFETY: see the head of this file; instances lie outside of their store.
+    // SAFETY: see the head of this file; instances are outside of their store.
     let (store, instance) = unsafe { (&mut *store, &*instance) };
     init::table_init(store, instance, table, segment, index, from, len)
 }

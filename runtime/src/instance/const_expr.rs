@@ -1,10 +1,10 @@
 //! Evaluating constant expressions.
 //!
 //! Source: specification section 3.3.10 "Constant Expressions". They have been validated, so the
-//! stack is known to hold what each operation needs.
+//! stack always holds the operands of each operation.
 //!
-//! Operations that allocate may collect: references on the stack are rooted, and read from their
-//! root when they are popped.
+//! Operations that allocate may collect. So references on the stack are rooted, and are read from
+//! their root when they are popped.
 
 use super::context::InstanceData;
 use crate::entities::read_global;
@@ -18,8 +18,8 @@ use seqfault_jit::module::{ConstExpr, ConstOp};
 use seqfault_jit::types::{CompositeType, StorageType};
 use seqfault_jit::vm::ValRaw;
 
-/// The value of `expr` in an instance whose functions and earlier globals are in place; in the low
-/// bytes, the others zero. A reference of the heap is good until the next allocation.
+/// The value of `expr` in an instance whose functions and earlier globals are set. It is in the low
+/// bytes; the others are zero. A reference into the heap is valid until the next allocation.
 ///
 /// # Safety
 ///
@@ -58,7 +58,7 @@ pub(super) unsafe fn evaluate_reference(
     unsafe { Ok(evaluate(store, instance, expr)?.f64) }
 }
 
-/// An evaluation under way.
+/// The state of one evaluation.
 struct Evaluation {
     store: *mut StoreOpaque,
     instance: *const InstanceData,
@@ -70,7 +70,7 @@ struct Evaluation {
 enum Item {
     /// The value itself.
     Plain(u128),
-    /// A reference of the heap, by the place of its root.
+    /// A reference into the heap, by the place of its root.
     Rooted(usize),
 }
 
@@ -123,7 +123,7 @@ impl Evaluation {
         self.value(item)
     }
 
-    /// What an item stands for now.
+    /// The present value of an item.
     fn value(&self, item: Item) -> u128 {
         match item {
             Item::Plain(value) => value,
@@ -146,8 +146,8 @@ impl Evaluation {
 
     fn global_get(&mut self, global: u32) -> Result<()> {
         let instance = self.instance();
-        // SAFETY: globals that constant expressions may read are set before, and no guest code runs
-        // now; all bits of a raw value are plain.
+        // SAFETY: the globals that constant expressions may read are already set, and no guest code
+        // runs now; all bits of a raw value are plain.
         let value = unsafe { read_global(instance.global(global)).v128 };
         match instance.module().info().globals[global as usize].content.is_gc() {
             true => return self.push_reference(value as RawRef),
@@ -201,14 +201,14 @@ impl Evaluation {
         self.push_reference(array)
     }
 
-    /// Fills a new array with the value below, in pieces, and pushes it.
+    /// Fills a new array with the value below it on the stack, in pieces, and pushes it.
     fn repeat(&mut self, array: RawRef, len: u32, storage: StorageType) -> Result<()> {
         const PIECE: u32 = 1 << 18;
         let value = self.stack.pop().expect("validated");
         self.push_reference(array)?;
         let array = *self.stack.last().expect("pushed above");
         for start in (0..len).step_by(PIECE as usize) {
-            // SAFETY: the caller of `evaluate` promises it. What is held is rooted.
+            // SAFETY: the caller of `evaluate` promises it. References that are held are rooted.
             unsafe { StoreOpaque::check_interrupt(self.store)? };
             let (array, value) = (self.value(array) as RawRef, self.value(value));
             for index in start..len.min(start + PIECE) {
@@ -230,13 +230,13 @@ impl Evaluation {
     }
 }
 
-/// What the elements of a new array are.
+/// The elements of a new array.
 enum Elements {
     /// Zero or null.
     Default,
-    /// One value for all, below the length.
+    /// The same value for all; it is below the length on the stack.
     Repeated,
-    /// A value each.
+    /// One value for each.
     Listed,
 }
 

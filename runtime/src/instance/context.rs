@@ -1,4 +1,4 @@
-//! [`InstanceData`]: what a store keeps of an instance, with the context that compiled code uses.
+//! [`InstanceData`]: a store's data for an instance, with the context that compiled code uses.
 
 use super::externs::Extern;
 use crate::entities::{Global, Memory, SharedMemory, Table, Tag};
@@ -16,7 +16,7 @@ use seqfault_jit::vm::{
 };
 use std::ptr::NonNull;
 
-/// What a store keeps of an instance. Boxed by the store: the context points back to it.
+/// A store's data for an instance. Boxed by the store: the context points back to it.
 pub(crate) struct InstanceData {
     module: Module,
     /// The context: a `VMContext` and the arrays behind it.
@@ -27,7 +27,7 @@ pub(crate) struct InstanceData {
     tables: Vec<usize>,
     /// Each imported global.
     imported_globals: Vec<Global>,
-    /// The elements of each passive segment that has expressions; evaluated when the instance was
+    /// The elements of each passive segment that has expressions, evaluated when the instance was
     /// made.
     pub(super) elements: Vec<Option<Box<[u64]>>>,
     dropped_elements: Vec<bool>,
@@ -37,8 +37,8 @@ pub(crate) struct InstanceData {
 const _: () = assert!(align_of::<ValRaw>() >= align_of::<VMContext>());
 
 impl InstanceData {
-    /// An instance whose context has its head and its own functions; imports, memories, tables and
-    /// globals come next.
+    /// An instance with the head of its context and its own functions. Imports, memories, tables
+    /// and globals are added next.
     ///
     /// # Safety
     ///
@@ -69,26 +69,26 @@ impl InstanceData {
                 type_ids: module.type_ids().as_ptr().cast(),
                 types: engine.types().vm(),
                 epoch: engine.epoch(),
-                // Known once it is added.
+                // Set when the instance is added to the store.
                 instance: std::ptr::null_mut(),
             });
         }
         Ok(instance)
     }
 
-    /// Tells an instance where it lies for good.
+    /// Tells an instance its final address.
     ///
     /// # Safety
     ///
-    /// It must be alive, not borrowed, and stay there.
+    /// It must be alive, not borrowed, and stay at its address.
     pub(crate) unsafe fn set_place(this: NonNull<InstanceData>) {
         // SAFETY: the caller's promise; its code does not run yet.
         unsafe { (*(*this.as_ptr()).vmctx()).instance = this.as_ptr().cast() };
     }
 
-    /// Where it lies for good.
+    /// Its final address.
     pub(crate) fn place(&self) -> NonNull<InstanceData> {
-        // SAFETY: written once, before anybody asks.
+        // SAFETY: written once, before the first call of this.
         let this = unsafe { (*self.vmctx()).instance };
         NonNull::new(this.cast()).expect("it has been added to its store")
     }
@@ -101,7 +101,8 @@ impl InstanceData {
         self.module.offsets()
     }
 
-    /// The context that compiled code gets, to be used by pointer only: it writes there, too.
+    /// The context for compiled code. It must be used by pointer only, because compiled code writes
+    /// to it, too.
     pub(crate) fn vmctx(&self) -> *mut VMContext {
         self.context.get().cast()
     }
@@ -109,7 +110,7 @@ impl InstanceData {
     /// A field of the context.
     fn field<F>(&self, offset: u32) -> *mut F {
         debug_assert!(offset as usize + size_of::<F>() <= self.context.get().len() * 16);
-        // SAFETY: offsets of the module's own layout lie inside the context.
+        // SAFETY: offsets of the module's own layout are inside the context.
         unsafe { self.vmctx().byte_add(offset as usize).cast() }
     }
 
@@ -132,7 +133,7 @@ impl InstanceData {
         let memory = store.memory(index);
         let offset = self.offsets().memory(self.memories.len() as u32);
         let reference = VMMemoryRef { base: memory.base(), definition: memory.vm() };
-        // SAFETY: a place for exactly this in the context, which nothing else uses now.
+        // SAFETY: the context has a field of this type there, which nothing else uses now.
         unsafe { self.field::<VMMemoryRef>(offset).write(reference) };
         self.memories.push(index);
     }
@@ -144,7 +145,7 @@ impl InstanceData {
         self.tables.push(index);
     }
 
-    /// Fills in a tag, own or imported.
+    /// Sets a tag, own or imported.
     pub(super) fn set_tag(&mut self, tag: u32, cell: NonNull<VMTag>) {
         let offset = self.offsets().tag(tag);
         // SAFETY: as in `push_memory`.
@@ -173,7 +174,7 @@ impl InstanceData {
         self.imported_globals.push(global);
     }
 
-    /// Fills in the references of all functions that can become values; imports come first.
+    /// Sets the references of all functions that can become values; imports come first.
     pub(super) fn fill_func_refs(&mut self) {
         for (escaped, &func) in self.module.info().escaped_functions.iter().enumerate() {
             let offset = self.offsets().func_ref(escaped as u32);
@@ -182,7 +183,7 @@ impl InstanceData {
         }
     }
 
-    /// What refers to a function of this instance, own or imported.
+    /// The reference of a function of this instance, own or imported.
     pub(super) fn make_func_ref(&self, func: u32) -> VMFuncRef {
         let info = self.module.info();
         match info.defined_function(func) {
@@ -214,7 +215,7 @@ impl InstanceData {
         }
     }
 
-    /// What an index of the module means in this instance.
+    /// The entity of this instance for an index of the module.
     pub(crate) fn entity(&self, store: &StoreOpaque, entity: EntityIndex) -> Extern {
         match entity {
             EntityIndex::Function(func) => {
@@ -254,7 +255,7 @@ impl InstanceData {
         }
     }
 
-    /// The contents of a data segment: nothing once it is dropped.
+    /// The contents of a data segment; empty once it is dropped.
     pub(crate) fn data_segment(&self, segment: u32) -> &[u8] {
         match self.dropped_data[segment as usize] {
             true => &[],
@@ -265,7 +266,7 @@ impl InstanceData {
         }
     }
 
-    /// `len` bytes of a data segment from `from` on, which must be there.
+    /// `len` bytes of a data segment from `from` on; an error if it is shorter.
     pub(crate) fn data_slice(
         &self,
         segment: u32,
@@ -280,7 +281,7 @@ impl InstanceData {
         slice.ok_or_else(|| MemoryFault::of_segment(segment, from.into(), len, bytes.len()))
     }
 
-    /// The index of a memory of the store in this instance, if it has the memory.
+    /// The index in this instance of a memory of the store, if the instance has it.
     pub(crate) fn index_of_memory(&self, memory: usize) -> Option<u32> {
         self.memories.iter().position(|&own| own == memory).map(|index| index as u32)
     }

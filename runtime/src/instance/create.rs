@@ -1,9 +1,8 @@
 //! Instantiation, step by step.
 //!
-//! Source: specification section 4.5.4 "Instantiation". Until all memories, tables and globals
-//! exist nothing outside the new instance is changed. Then segments are copied in order; when one
-//! does not fit, what earlier ones have written stays, and so does the instance itself, because
-//! tables of others may refer to its functions.
+//! Source: specification section 4.5.4 "Instantiation". Until all memories, tables and globals exist, nothing outside
+//! of the new instance is changed. Then segments are copied in order. When one does not fit, the effects of earlier
+//! ones stay, and so does the instance itself, because tables of other instances may refer to its functions.
 
 use super::context::InstanceData;
 use super::externs::Extern;
@@ -44,7 +43,7 @@ pub(super) unsafe fn instantiate(
         instance.fill_func_refs();
         create_tags(&mut *store, &mut instance)?;
         create_memories(store, &mut instance).map_err(without_frames)?;
-        // From here on its references are among the store's roots.
+        // From here on, the store's roots include its references.
         let (index, instance) = (*store).add_instance(instance)?;
         if let Err(error) = create_globals_and_tables(store, instance) {
             abandon(&mut *store, &*instance);
@@ -60,13 +59,13 @@ pub(super) unsafe fn instantiate(
     }
 }
 
-/// Takes back an instance whose globals and tables could not all be made: the last of the store,
-/// unless the embedder has made others when it was asked whether to interrupt. Then it stays unused.
+/// Removes an instance whose globals and tables could not all be made. It is the last of the store, unless the embedder
+/// made others when it was asked whether to interrupt; then the instance stays, unused.
 ///
-/// Nobody else can have its objects, and nothing looks at them again: a collection visits what roots lead
-/// to, and tables, which stay, are emptied. So their types may go before them.
+/// Nothing else can refer to its objects, and nothing accesses them again: a collection visits what roots refer to, and
+/// the tables, which stay, are emptied. So their types may be dropped before them.
 fn abandon(store: &mut StoreOpaque, instance: *const InstanceData) {
-    // SAFETY: the store's own, which is not touched before it is taken back.
+    // SAFETY: it belongs to the store, and is not touched before it is removed.
     let (module, tables) = unsafe { ((*instance).module().clone(), (*instance).all_tables()) };
     let info = module.info();
     for table in tables.into_iter().skip(info.num_imported_tables) {
@@ -90,7 +89,7 @@ unsafe fn create_globals_and_tables(
     }
 }
 
-/// A trap of instantiation itself happens in no function.
+/// Makes a trap of instantiation itself, which happens in no function, have no frames.
 fn without_frames(error: Error) -> Error {
     Trap::of(&error, Backtrace::default).map_or(error, Error::from)
 }

@@ -48,7 +48,7 @@ impl Extern {
         }
     }
 
-    /// The memory, if it is one of one store.
+    /// The memory, if it is a memory of one store.
     pub fn into_memory(self) -> Option<Memory> {
         match self {
             Extern::Memory(memory) => Some(memory),
@@ -56,7 +56,7 @@ impl Extern {
         }
     }
 
-    /// The memory, if it is one that stores share.
+    /// The memory, if it is a shared memory.
     pub fn into_shared_memory(self) -> Option<SharedMemory> {
         match self {
             Extern::SharedMemory(memory) => Some(memory),
@@ -72,8 +72,8 @@ impl Extern {
         }
     }
 
-    /// Its type. Of memories and tables, the minimum is the present size: it is what counts when
-    /// they are imported.
+    /// Its type. For memories and tables, the minimum is the present size, which counts when they
+    /// are imported.
     pub fn ty(&self, store: impl AsContext) -> ExternType {
         self.current_type(store.as_context().opaque())
     }

@@ -10,8 +10,7 @@ use crate::store::StoreOpaque;
 use crate::vm::trap_of;
 use seqfault_jit::module::{DataMode, ElementItems, ElementMode};
 
-/// Evaluates the elements of segments that have expressions: their values are those that globals
-/// have now.
+/// Evaluates the elements of segments that have expressions, with the present values of globals.
 ///
 /// # Safety
 ///
@@ -21,7 +20,7 @@ pub(super) unsafe fn evaluate_segments(
     instance: *mut InstanceData,
 ) -> Result<()> {
     // SAFETY: the caller's promise; each borrow ends with its line, because an evaluation may
-    // collect, which rewrites the values that are there.
+    // collect, which rewrites the values in the segments.
     unsafe {
         let module = (*instance).module().clone();
         for segment in &module.info().elements {
@@ -42,7 +41,7 @@ pub(super) unsafe fn evaluate_segments(
     }
 }
 
-/// Whether all active segments fit where they go.
+/// An error unless all active segments fit.
 pub(super) fn check_active(store: &mut StoreOpaque, instance: &InstanceData) -> Result<()> {
     let info = instance.module().info();
     for segment in &info.elements {

@@ -1,4 +1,4 @@
-//! Whether imports are what a module asks for.
+//! Checks that imports are what a module asks for.
 //!
 //! Source: specification section 4.5.3 "Import Subtyping".
 
@@ -10,28 +10,28 @@ use crate::types::{ExternType, GlobalType, MemoryType, Mutability, TableType};
 use seqfault_jit::message::Escaped;
 use std::fmt;
 
-/// An import that is missing or does not fit.
+/// An import that is missing or does not match.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// Nobody has defined it.
+    /// It is not defined.
     UnknownImport {
         /// The module part of its name.
         module: String,
         /// The field part of its name.
         name: String,
-        /// What it must be.
+        /// The type that it must have.
         ty: Box<ExternType>,
     },
-    /// What was given is of another type.
+    /// The given value has another type.
     IncompatibleImport {
         /// The module part of its name.
         module: String,
         /// The field part of its name.
         name: String,
-        /// What it must be.
+        /// The type that it must have.
         expected: Box<ExternType>,
-        /// What it is.
+        /// The type that it has.
         found: Box<ExternType>,
     },
 }
@@ -69,7 +69,7 @@ impl fmt::Display for LinkError {
 
 impl std::error::Error for LinkError {}
 
-/// Whether `imports` are what `module` asks for, all from this store.
+/// An error unless `imports`, all from this store, are what `module` asks for.
 pub(super) fn check_imports(
     store: &StoreOpaque,
     module: &Module,
@@ -88,7 +88,7 @@ pub(super) fn check_imports(
     Ok(())
 }
 
-/// Whether `found` will do where `expected` is asked for.
+/// Whether `found` is acceptable where `expected` is asked for.
 pub(super) fn check_type(
     module: &str,
     name: &str,

@@ -1,4 +1,4 @@
-//! [`Instance`]: a module brought to life in a store.
+//! [`Instance`]: an instance of a module in a store.
 
 pub(crate) mod builtins;
 mod const_expr;
@@ -35,8 +35,8 @@ impl Instance {
     /// # Errors
     ///
     /// A [`LinkError`] when an import is not what the module asks for; an error when the store's
-    /// limiter refuses or there is no memory; and when a segment does not fit or the start function
-    /// fails, in which case what has been written to shared tables and memories stays.
+    /// limiter refuses or there is no memory, when a segment does not fit, or when the start
+    /// function fails. In the last two cases the changes to shared tables and memories stay.
     pub fn new(
         mut store: impl AsContextMut,
         module: &Module,

@@ -1,4 +1,4 @@
-//! [`InstancePre`]: a module with its imports found and checked, to be instantiated many times.
+//! [`InstancePre`]: a module with its imports found and checked, for many instantiations.
 
 use super::externs::Extern;
 use super::{Instance, create, link};
@@ -19,7 +19,7 @@ pub(crate) enum Resolved {
 }
 
 impl Resolved {
-    /// The import in `store`: host functions are put there.
+    /// The import in `store`; a host function is added to the store.
     pub(crate) fn instantiate(&self, store: &mut StoreOpaque) -> Result<Extern> {
         Ok(match self {
             Resolved::Host(func) => Extern::Func(func.instantiate(store)?),
@@ -50,7 +50,7 @@ impl<T> std::fmt::Debug for InstancePre<T> {
 }
 
 impl<T: 'static> InstancePre<T> {
-    /// Checks what does not depend on a store.
+    /// Checks everything that does not depend on a store.
     pub(crate) fn new(module: &Module, imports: Vec<Resolved>) -> Result<InstancePre<T>> {
         for (import, resolved) in module.imports().zip(&imports) {
             if let Resolved::Host(func) = resolved {
@@ -80,7 +80,7 @@ impl<T: 'static> InstancePre<T> {
             link::check_imports(store, &self.module, &imports)?;
         }
         // SAFETY: the store is borrowed mutably; host functions were checked when this was made,
-        // all else now.
+        // and everything else now.
         unsafe { create::instantiate(store, &self.module, &imports) }
     }
 }

@@ -24,11 +24,12 @@ pub struct Linker<T> {
     names: HashMap<Arc<str>, Name>,
     definitions: HashMap<(Name, Name), Resolved>,
     shadowing: bool,
-    /// Takes and gives a `T`: linkers for different data never convert into each other.
+    /// Both takes and returns a `T`, so that linkers for different data never convert into each
+    /// other.
     data: PhantomData<fn(T) -> T>,
 }
 
-/// A name as a number: each text is kept once.
+/// A name as a number: each text is stored once.
 type Name = usize;
 
 impl<T> Clone for Linker<T> {
@@ -72,11 +73,11 @@ impl<T: 'static> Linker<T> {
         self
     }
 
-    /// Defines a host function whose type is that of a closure.
+    /// Defines a host function with the type of a closure.
     ///
     /// # Errors
     ///
-    /// When the name is defined already.
+    /// When the name is already defined.
     pub fn func_wrap<Params, Results>(
         &mut self,
         module: &str,
@@ -91,7 +92,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// When the name is defined already.
+    /// When the name is already defined.
     pub fn func_new(
         &mut self,
         module: &str,
@@ -107,7 +108,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// When the name is defined already.
+    /// When the name is already defined.
     ///
     /// # Panics
     ///
@@ -128,7 +129,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// When a name is defined already.
+    /// When a name is already defined.
     pub fn instance(
         &mut self,
         mut store: impl AsContextMut<Data = T>,
@@ -157,11 +158,11 @@ impl<T: 'static> Linker<T> {
         self.instance(store, name, instance)
     }
 
-    /// Defines everything of module `module` under `as_module` as well.
+    /// Also defines everything of module `module` under the name `as_module`.
     ///
     /// # Errors
     ///
-    /// When a name is defined already.
+    /// When a name is already defined.
     pub fn alias_module(&mut self, module: &str, as_module: &str) -> Result<()> {
         let Some(&from) = self.names.get(module) else { return Ok(()) };
         let to = self.intern(as_module);
@@ -177,12 +178,12 @@ impl<T: 'static> Linker<T> {
         Ok(())
     }
 
-    /// Defines each function that `module` imports and nobody has defined, as one that fails and
-    /// says so.
+    /// Defines every function that `module` imports and that is not defined yet, as a function that
+    /// fails with a message.
     ///
     /// # Errors
     ///
-    /// When something else than a function is missing.
+    /// When something other than a function is missing.
     pub fn define_unknown_imports_as_traps(&mut self, module: &Module) -> Result<()> {
         for import in module.imports() {
             if self.find(import.module(), import.name()).is_some() {
@@ -217,7 +218,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// A [`LinkError`] when a definition is missing or does not fit, and as [`Instance::new`].
+    /// A [`LinkError`] when a definition is missing or does not match, and as [`Instance::new`].
     pub fn instantiate(
         &self,
         store: impl AsContextMut<Data = T>,
@@ -226,7 +227,7 @@ impl<T: 'static> Linker<T> {
         self.instantiate_pre(module)?.instantiate(store)
     }
 
-    /// Finds and checks the imports of `module`, to instantiate it many times.
+    /// Finds and checks the imports of `module`, for many instantiations.
     ///
     /// # Errors
     ///
@@ -296,7 +297,7 @@ fn unknown(import: &ImportType<'_>) -> LinkError {
     }
 }
 
-/// Linkers for different data do not convert into each other, also where the data types do:
+/// Linkers for different data do not convert into each other, even where the data types do:
 ///
 /// ```compile_fail
 /// use seqfault::Linker;

@@ -1,8 +1,8 @@
-//! The code of one module: a slot for each function, filled as functions are called.
+//! The code of one module: a slot for each function, filled when functions are first called.
 //!
-//! Every call of a function, from wasm or from the host, reads its slot. At first all slots lead to
-//! the module's lazy entries; [`ModuleCode::compile`] puts the address of the code in their place.
-//! Threads that meet in one function wait for that function only.
+//! Every call of a function, from wasm or from the host, reads its slot. At first all slots point
+//! to the module's lazy entries; [`ModuleCode::compile`] replaces them by the address of the code.
+//! A thread that calls a function which another thread is compiling waits for that function only.
 
 use super::ModuleInner;
 use crate::engine::{CompileOnce, Engine, try_map};
@@ -16,23 +16,23 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 pub(super) struct ModuleCode {
-    /// The text: code of functions, which holds no address and never changes.
+    /// The text: code of functions, which contains no absolute address and never changes.
     arena: CodeArena,
     slots: Box<[VMSlot]>,
     functions: Box<[CompileOnce]>,
     /// Code that was compiled together.
     batches: OnceLock<Vec<PublishedUnit>>,
-    /// Where slots lead before their function is compiled.
+    /// The initial targets of slots.
     lazy: OnceLock<LazyEntries>,
 }
 
-/// Functions that are compiled and published together in eager mode: enough to fill pages, few
+/// How many functions are compiled and published together in eager mode: enough to fill pages, few
 /// enough to keep all cores busy until the end.
 const BATCH: usize = 128;
 
 impl ModuleCode {
-    /// Slots for `count` functions, which lead nowhere: [`ModuleCode::compile_when_called`] or
-    /// [`ModuleCode::compile_all`] comes next, when the module lies where it stays.
+    /// Slots for `count` functions, not set yet: when the module is at its final address,
+    /// [`ModuleCode::compile_when_called`] or [`ModuleCode::compile_all`] must be called.
     pub(super) fn new(engine: &Engine, count: usize) -> ModuleCode {
         let limit = engine.config().module_code_limit;
         let within = engine.code_quota().clone();
@@ -62,7 +62,7 @@ impl ModuleCode {
         &self.slots
     }
 
-    /// Compiles one function unless that has been done, and returns where its code starts.
+    /// Compiles one function unless that has been done. Returns the address of its code.
     pub(super) fn compile(&self, module: &ModuleInner, defined: usize) -> Result<*const u8> {
         let code = self.functions[defined].get(|| {
             module.engine.check_compilation()?;
@@ -112,13 +112,13 @@ impl ModuleCode {
     }
 
     fn patch(&self, defined: usize, code: *const u8) {
-        // Release: whoever reads the slot finds the code and its unit complete. The partner is the
-        // dependency of a compiled call's jump on its load.
+        // Release: a thread that reads the slot finds the code and its unit complete. The partner
+        // is the dependency of a compiled call's jump on its load.
         self.slots[defined].0.store(code.cast_mut(), Ordering::Release);
     }
 }
 
-/// What `CodeUnit::owner` says for this module's code: the address inside its `Arc`.
+/// The `CodeUnit::owner` of this module's code: the address inside its `Arc`.
 fn owner(module: &ModuleInner) -> usize {
     std::ptr::from_ref(module) as usize
 }

@@ -1,4 +1,5 @@
-//! [`Module`]: validated, ready to be instantiated, compiled as its functions are called.
+//! [`Module`]: a validated module, ready to be instantiated; its functions are compiled when they
+//! are called.
 
 mod code;
 
@@ -105,7 +106,7 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// As [`Module::from_binary`], except for what only shows when code is generated.
+    /// As [`Module::from_binary`], except errors that appear only when code is generated.
     pub fn validate(engine: &Engine, bytes: &[u8]) -> Result<()> {
         let parsed = parse(bytes, engine.config().features)?;
         validate_bodies(engine, &parsed.info, bytes, parsed.bodies)
@@ -121,14 +122,14 @@ impl Module {
         self.0.info.name.as_deref()
     }
 
-    /// What it needs, in order.
+    /// Its imports, in order.
     pub fn imports(&self) -> impl ExactSizeIterator<Item = ImportType<'_>> {
         self.0.info.imports.iter().map(|import| {
             ImportType::new(&import.module, &import.name, self.extern_type(import.ty))
         })
     }
 
-    /// What it offers, in order.
+    /// Its exports, in order.
     pub fn exports(&self) -> impl ExactSizeIterator<Item = ExportType<'_>> {
         self.0.info.exports.iter().map(|export| {
             ExportType::new(&export.name, self.extern_type(self.entity_type(export.entity)))
@@ -153,7 +154,7 @@ impl Module {
         })
     }
 
-    /// Where the body of a function starts in the module.
+    /// The offset in the module of a function's body.
     pub(crate) fn body_offset(&self, func: u32) -> Option<u32> {
         let defined = self.0.info.defined_function(func)?;
         u32::try_from(self.0.info.bodies[defined].start).ok()
@@ -188,7 +189,7 @@ impl Module {
         self.0.exports.get(name).copied()
     }
 
-    /// The code of a defined function, compiled now unless it has been before.
+    /// The code of a defined function, compiled now unless it already was.
     pub(crate) fn compile_now(&self, defined: usize) -> Result<*const u8> {
         self.0.code.compile(&self.0, defined)
     }
@@ -205,11 +206,11 @@ impl Module {
         info.types.func(ty).results().len()
     }
 
-    /// The module that a [`CodeUnit`](seqfault_jit::code::CodeUnit) says owns it.
+    /// The module that owns a [`CodeUnit`](seqfault_jit::code::CodeUnit).
     ///
     /// # Safety
     ///
-    /// `owner` must be what such a unit says, and the module must be alive.
+    /// `owner` must be the owner of such a unit, and the module must be alive.
     pub(crate) unsafe fn from_owner(owner: usize) -> Module {
         let inner = owner as *const ModuleInner;
         // SAFETY: `ModuleCode` gives the address of the inner part of a module's `Arc` as the
@@ -250,7 +251,7 @@ impl Module {
         }
     }
 
-    /// Finds types by the indices that the module's own types refer to them with.
+    /// Finds types by the type indices that the module's own types use.
     pub(crate) fn resolver(&self) -> impl Fn(u32) -> RegisteredType + '_ {
         |index| self.registered_type(index).clone()
     }
@@ -267,7 +268,7 @@ impl ModuleInner {
     }
 }
 
-/// The engine's types for those that a module declares, by index.
+/// The engine's types for the types that a module declares, by index.
 fn register_types(engine: &Engine, info: &ModuleInfo) -> Box<[RegisteredType]> {
     let mut types: Vec<RegisteredType> = Vec::with_capacity(info.types.len());
     for indices in info.types.groups() {
@@ -290,7 +291,7 @@ fn validate_bodies(
     bodies: Vec<BodyValidation>,
 ) -> Result<()> {
     const GRAIN: usize = 32;
-    // What an invalid body makes of the module is found out once, not on each thread.
+    // The error for the whole module is determined once, not on each thread.
     let validate = |scratch: &mut ValidationScratch, body: BodyValidation| {
         engine.check_compilation().map_err(Stop::Interrupted)?;
         body.run(info, bytes, scratch).map_err(Stop::Invalid)
@@ -308,14 +309,14 @@ enum Stop {
     Interrupted(CompileError),
 }
 
-/// The binary format of what may be text.
+/// The binary format of text or binary.
 #[cfg(feature = "wat")]
 fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     wat::parse_bytes(bytes).map_err(|error| Error::msg(printable(&error.to_string())))
 }
 
-/// The text of an error of the text parser: a message, and where there is one, the line of the source
-/// that it is about behind this mark, with another under it that points into it.
+/// The mark in an error of the text parser behind which the line of the source stands; under it is
+/// another mark, with a line that points into it.
 #[cfg(feature = "wat")]
 fn printable(error: &str) -> String {
     const MARK: &str = "\n     --> ";

@@ -1,14 +1,14 @@
-//! [`Arena`]: parts of a store, which never move and live as long as it.
+//! [`Arena`]: parts of a store, which never move and live as long as the store.
 //!
-//! Compiled code and other parts hold raw pointers to them, so they are owned through raw pointers
-//! as well: moving the store must not count as touching its parts.
+//! Compiled code and other parts hold raw pointers to them. So the arena, too, owns them through
+//! raw pointers: moving the store must not count as an access to its parts.
 
 use crate::fallible::{self, NoMemory};
 use std::marker::PhantomData;
 use std::ops::{Index, IndexMut};
 use std::ptr::NonNull;
 
-/// Values at fixed addresses, by the order in which they came.
+/// Values at fixed addresses, in the order in which they were added.
 pub(super) struct Arena<T> {
     parts: Vec<NonNull<T>>,
     owned: PhantomData<T>,
@@ -21,11 +21,11 @@ impl<T> Default for Arena<T> {
 }
 
 impl<T> Arena<T> {
-    /// Takes over a value where it lies; its index.
+    /// Takes over a value, which keeps its address; returns its index.
     ///
     /// # Errors
     ///
-    /// When the system has no memory to note it.
+    /// When the system has no memory for the entry.
     pub(super) fn push(&mut self, value: Box<T>) -> Result<usize, NoMemory> {
         fallible::reserve(&mut self.parts, 1)?;
         self.parts.push(NonNull::from(Box::leak(value)));
@@ -37,10 +37,10 @@ impl<T> Arena<T> {
         self.parts.len()
     }
 
-    /// Drops the value that came last.
+    /// Drops the value that was added last.
     pub(super) fn pop(&mut self) {
         if let Some(part) = self.parts.pop() {
-            // SAFETY: it came out of a box, and its owner says that nothing uses it.
+            // SAFETY: it came from a box, and its owner says that nothing uses it.
             drop(unsafe { Box::from_raw(part.as_ptr()) });
         }
     }
@@ -51,14 +51,14 @@ impl<T> Arena<T> {
         self.parts.iter().map(|part| unsafe { part.as_ref() })
     }
 
-    /// Where a value lies until it is dropped.
+    /// The address of a value, valid until it is dropped.
     pub(super) fn get(&self, index: usize) -> NonNull<T> {
         self.parts[index]
     }
 
     /// All values.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        // SAFETY: owned by this, which is borrowed mutably, and each is another one.
+        // SAFETY: owned by this, which is borrowed mutably, and all are different.
         self.parts.iter_mut().map(|part| unsafe { part.as_mut() })
     }
 
@@ -90,7 +90,7 @@ impl<T> IndexMut<usize> for Arena<T> {
 impl<T> Drop for Arena<T> {
     fn drop(&mut self) {
         for &part in &self.parts {
-            // SAFETY: it came out of a box, and nothing uses it any more.
+            // SAFETY: it came from a box, and nothing uses it any more.
             drop(unsafe { Box::from_raw(part.as_ptr()) });
         }
     }

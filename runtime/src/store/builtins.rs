@@ -1,4 +1,4 @@
-//! What compiled code calls of the store itself.
+//! The builtins for the store itself.
 
 use super::StoreOpaque;
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Borrowed stores: what the API's functions take.
+//! Borrowed stores, which the functions of the API take.
 
 use super::{Store, StoreInner, StoreOpaque};
 use crate::engine::Engine;
@@ -26,7 +26,7 @@ impl<T> std::fmt::Debug for StoreContextMut<'_, T> {
     }
 }
 
-/// What contains or borrows a store.
+/// A type that contains or borrows a store.
 pub trait AsContext {
     /// The embedder's data in the store.
     type Data: 'static;
@@ -34,7 +34,7 @@ pub trait AsContext {
     fn as_context(&self) -> StoreContext<'_, Self::Data>;
 }
 
-/// What contains or mutably borrows a store.
+/// A type that contains or mutably borrows a store.
 pub trait AsContextMut: AsContext {
     /// The store.
     fn as_context_mut(&mut self) -> StoreContextMut<'_, Self::Data>;
@@ -78,8 +78,8 @@ impl<T> StoreContextMut<'_, T> {
     ///
     /// As [`Store::gc`].
     pub fn gc(&mut self) -> Result<()> {
-        // SAFETY: the store is borrowed mutably; a host function that has been called by its wasm
-        // was entered by a trampoline that notes the frame, and holds rooted references only.
+        // SAFETY: the store is borrowed mutably. If its wasm has called a host function, that was
+        // entered through a trampoline, which records the frame, and holds only rooted references.
         unsafe { crate::gc::collect(self.opaque(), true) }
     }
 

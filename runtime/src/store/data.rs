@@ -20,7 +20,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Tells stores apart.
+/// Distinguishes stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StoreId(NonZeroU64);
 
@@ -33,46 +33,46 @@ impl StoreId {
     }
 }
 
-/// Why wasm was left other than by returning.
+/// Why wasm was left, other than by returning.
 pub(crate) enum Pending {
     /// A trap or an error; its backtrace has been taken.
     Error(Error),
-    /// A panic in a host function or in the runtime, to go on in the caller.
+    /// A panic in a host function or in the runtime, to continue in the caller.
     Panic(Box<dyn Any + Send>),
 }
 
 /// A store without the embedder's data.
 pub struct StoreOpaque {
-    /// What compiled code uses.
+    /// The part that compiled code uses.
     vm: Shared<VMStoreContext>,
-    /// What other threads may touch.
+    /// The part that other threads may access.
     interrupt: Arc<Interrupt>,
-    /// There once the guest has waited.
+    /// Set once the guest has waited.
     waits: Option<Waits>,
     id: StoreId,
     engine: Engine,
     data_type: TypeId,
-    /// From this part to the whole.
+    /// Converts from this part to the whole.
     whole: fn(*mut StoreOpaque) -> *mut dyn WholeStore,
     pending: Option<Pending>,
     /// The innermost entry into its wasm, or null.
     activation: *const Activation,
     pub(super) instances: Arena<InstanceData>,
-    /// Owned, or shared with other stores.
+    /// Owned by this store, or shared with others.
     pub(super) memories: Vec<Arc<MemoryData>>,
     tables: Arena<TableData>,
     globals: Arena<GlobalCell>,
     host_funcs: Arena<HostFuncInstance>,
     tags: Arena<TagCell>,
     exceptions: Exceptions,
-    /// Made when the first object is, or an instance that may make some.
+    /// Made with the first object, or with the first instance that may make objects.
     gc_heap: Option<Box<GcHeap>>,
     roots: RootSet,
     /// The types of objects that the host has made.
     gc_types: HashMap<EngineTypeId, RegisteredType>,
 }
 
-/// A store's place among those that the engine wakes, until the store goes.
+/// A store's entry in the engine's list of stores to wake. Removed when the store is dropped.
 struct Waits {
     engine: Engine,
     interrupt: Arc<Interrupt>,
@@ -84,11 +84,11 @@ impl Drop for Waits {
     }
 }
 
-// SAFETY: the raw pointers lead to parts that the store owns, or into the engine and modules that
-// it keeps alive; all is used by one thread at a time, the one that has borrowed the store. The
-// embedder's data is guarded by `Store<T>`'s own auto traits through its field.
+// SAFETY: the raw pointers point to parts that the store owns, or into the engine and modules that
+// it keeps alive. Only one thread at a time uses them: the one that has borrowed the store. For the
+// embedder's data, the auto traits of `Store<T>`'s own field apply.
 unsafe impl Send for StoreOpaque {}
-// SAFETY: as above; through `&StoreOpaque` nothing is changed.
+// SAFETY: as above; nothing is changed through `&StoreOpaque`.
 unsafe impl Sync for StoreOpaque {}
 
 impl StoreOpaque {
@@ -143,21 +143,21 @@ impl StoreOpaque {
         self.data_type
     }
 
-    /// What compiled code uses of the store.
+    /// The part of the store that compiled code uses.
     pub(crate) fn vm(&self) -> *mut VMStoreContext {
         self.vm.get()
     }
 
-    /// Asks the whole store, which this is a part of.
+    /// The whole store that this is a part of.
     ///
-    /// Takes a pointer: the answer may change the store, so no reference to it may be held.
+    /// Takes a pointer: the store may change through the result, so no reference to it may be held.
     ///
     /// # Safety
     ///
     /// `this` must be a live store that nothing else borrows.
     pub(crate) unsafe fn whole<'a>(this: *mut StoreOpaque) -> &'a mut dyn WholeStore {
-        // SAFETY: the first part of a `StoreInner` of the type that `new` was told; the caller promises
-        // that no other reference exists.
+        // SAFETY: this is the first part of a `StoreInner` of the type that `new` was given; the
+        // caller promises that no other reference exists.
         unsafe { &mut *((*this).whole)(this) }
     }
 
@@ -165,17 +165,17 @@ impl StoreOpaque {
         self.interrupt.set_deadline(self.engine.current_epoch().saturating_add(ticks));
     }
 
-    /// Lets wasm run until a deadline is set again.
+    /// Lets wasm run without a deadline until one is set again.
     pub(super) fn clear_epoch_deadline(&mut self) {
         self.interrupt.set_deadline(u64::MAX);
     }
 
-    /// Asks, between pieces of work that the host does for a guest, whether the guest is to be
-    /// interrupted: an error if it is. The embedder's code may run, if it decides about that.
+    /// Checks, between pieces of work that the host does for a guest, whether the guest is to be
+    /// interrupted: an error if so. Code of the embedder may run, if it decides that.
     ///
     /// # Safety
     ///
-    /// As for [`StoreOpaque::whole`]. As a collection may happen, references must be rooted.
+    /// As for [`StoreOpaque::whole`]. A collection may happen, so references must be rooted.
     pub(crate) unsafe fn check_interrupt(this: *mut StoreOpaque) -> Result<()> {
         // SAFETY: the caller's promise; the first borrow ends before the second begins.
         unsafe {
@@ -191,7 +191,7 @@ impl StoreOpaque {
         &self.interrupt
     }
 
-    /// Has the engine wake the store's guest from waits when its deadline is reached.
+    /// Makes the engine wake the store's guest from waits when its deadline is reached.
     pub(crate) fn join_waiters(&mut self) -> &Arc<Interrupt> {
         let (engine, interrupt) = (&self.engine, &self.interrupt);
         self.waits.get_or_insert_with(|| {
@@ -208,7 +208,7 @@ impl StoreOpaque {
 
     /// # Safety
     ///
-    /// `activation` must be null or stay where it is until another one is set.
+    /// `activation` must be null, or keep its address until another one is set.
     pub(crate) unsafe fn set_activation(&mut self, activation: *const Activation) {
         self.activation = activation;
     }
@@ -233,14 +233,14 @@ impl StoreOpaque {
         assert!(owner == self.id, "object used with the wrong store");
     }
 
-    /// Keeps an instance; its index, and where it lies for good.
+    /// Adds an instance. Returns its index and its final address.
     pub(crate) fn add_instance(
         &mut self,
         instance: Box<InstanceData>,
     ) -> Result<(usize, *mut InstanceData), NoMemory> {
         let index = self.instances.push(instance)?;
         let instance = self.instances.get(index);
-        // SAFETY: the store's own, which nothing has borrowed.
+        // SAFETY: it belongs to the store, and nothing has borrowed it.
         unsafe { InstanceData::set_place(instance) };
         Ok((index, instance.as_ptr()))
     }
@@ -249,7 +249,7 @@ impl StoreOpaque {
         &self.instances[index]
     }
 
-    /// How many of them there are.
+    /// How many of them the store has.
     pub(crate) fn count(&self, counted: Counted) -> usize {
         match counted {
             Counted::Instances => self.instances.len(),
@@ -258,7 +258,7 @@ impl StoreOpaque {
         }
     }
 
-    /// An error if the embedder allows no more of them.
+    /// An error if the embedder does not allow one more of them.
     ///
     /// # Safety
     ///
@@ -276,7 +276,7 @@ impl StoreOpaque {
         Ok(self.memories.len() - 1)
     }
 
-    /// Keeps a memory of several stores alive as long as this one; its index here.
+    /// Keeps a shared memory alive as long as this store. Returns its index here.
     pub(crate) fn share_memory(&mut self, memory: &Arc<MemoryData>) -> Result<usize, NoMemory> {
         let known = self.memories.iter().position(|known| Arc::ptr_eq(known, memory));
         known.map_or_else(|| self.add_memory(Arc::clone(memory)), Ok)
@@ -298,7 +298,7 @@ impl StoreOpaque {
         &mut self.tables[index]
     }
 
-    /// Two tables at once, or one twice.
+    /// Two tables at once; they may be the same.
     pub(crate) fn two_tables(
         &mut self,
         a: usize,
@@ -310,7 +310,7 @@ impl StoreOpaque {
         Ok(self.tables.two_mut(a, b))
     }
 
-    /// Keeps a global; where it lies for good.
+    /// Adds a global. Returns its final address.
     pub(crate) fn add_global(
         &mut self,
         global: Box<GlobalCell>,
@@ -319,7 +319,7 @@ impl StoreOpaque {
         Ok(self.globals.get(index))
     }
 
-    /// Keeps a host function; where it lies for good.
+    /// Adds a host function. Returns its final address.
     pub(crate) fn add_host_func(
         &mut self,
         func: Box<HostFuncInstance>,
@@ -328,13 +328,13 @@ impl StoreOpaque {
         Ok(self.host_funcs.get(index))
     }
 
-    /// Keeps a tag; where it lies for good.
+    /// Adds a tag. Returns its final address.
     pub(crate) fn add_tag(&mut self, tag: Box<TagCell>) -> Result<NonNull<VMTag>, NoMemory> {
         let index = self.tags.push(tag)?;
         Ok(self.tags.get(index).cast())
     }
 
-    /// The exception that is on its way.
+    /// The exception that is being thrown.
     pub(crate) fn exceptions(&self) -> &Exceptions {
         &self.exceptions
     }
@@ -344,7 +344,7 @@ impl StoreOpaque {
         &mut self.exceptions
     }
 
-    /// Takes back an instance, which nothing refers to, if it was added last.
+    /// Removes an instance that nothing refers to, if it was added last.
     pub(crate) fn remove_last_instance(&mut self, instance: *const InstanceData) {
         let last = self.instances.len().checked_sub(1);
         if last.is_some_and(|last| std::ptr::eq(&self.instances[last], instance)) {
@@ -381,7 +381,7 @@ impl StoreOpaque {
         &mut self.roots
     }
 
-    /// Keeps a type alive as long as the store, because objects of it may be.
+    /// Keeps a type alive as long as the store, because objects of it may be alive.
     ///
     /// # Panics
     ///
@@ -395,8 +395,8 @@ impl StoreOpaque {
     ///
     /// # Safety
     ///
-    /// `store` must be alive and not borrowed; if its wasm is on a stack, the frame that was left must
-    /// be noted.
+    /// `store` must be alive and not borrowed; if its wasm is on a stack, the frame that was left
+    /// must be recorded.
     pub(crate) unsafe fn visit_roots(store: *mut StoreOpaque, visit: &mut dyn FnMut(*mut RawRef)) {
         // SAFETY: the caller's promise.
         unsafe { vm::visit_references(store, visit) };

@@ -8,7 +8,7 @@ use crate::trap::{TrapCode, TrapReason};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpdateDeadline {
-    /// Go on; the next deadline is that many ticks from now.
+    /// Continue; the next deadline is that many ticks from now.
     Continue(u64),
 }
 
@@ -19,7 +19,8 @@ pub(super) type Callback<T> =
 pub(super) enum EpochBehaviour<T: 'static> {
     Trap,
     Callback(Callback<T>),
-    /// The callback is running. There is no deadline meanwhile: wasm that it calls runs freely.
+    /// The callback is running. There is no deadline meanwhile: wasm that it calls runs without
+    /// limit.
     Running,
 }
 
@@ -41,7 +42,7 @@ pub(super) fn deadline_reached<T: 'static>(store: &mut StoreInner<T>) -> Result<
     Ok(())
 }
 
-/// A callback at work, put back in its store also when it fails or panics.
+/// A running callback; it is put back in its store even if it fails or panics.
 struct Call<'a, T: 'static> {
     store: &'a mut StoreInner<T>,
     callback: Option<Callback<T>>,
@@ -56,9 +57,9 @@ impl<T: 'static> Call<'_, T> {
 
 impl<T: 'static> Drop for Call<'_, T> {
     fn drop(&mut self) {
-        // The deadline has passed; after a failure it still has.
+        // The deadline has passed, and stays passed after a failure.
         self.store.opaque.set_epoch_deadline(0);
-        // Unless the callback has put something else in its place.
+        // Unless the callback has replaced itself.
         if let EpochBehaviour::Running = self.store.epoch
             && let Some(callback) = self.callback.take()
         {

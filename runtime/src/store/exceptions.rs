@@ -1,8 +1,8 @@
-//! The exception that is on its way in a store.
+//! The exception that is being thrown in a store.
 //!
-//! While a handler is being looked for, what the exception carries lies in a buffer of the store,
-//! which stays where it is until the next throw: handlers read it first of all. An object of the heap
-//! is made only when a handler asks for a reference; until it has been entered the references in the
+//! During the search for a handler, the values of the exception are in a buffer of the store, which
+//! keeps its address until the next throw: a handler reads them first of all. An object is made
+//! only when a handler asks for a reference. Until the handler is entered, the references in the
 //! buffer are roots.
 
 use crate::entities::references_of;
@@ -11,7 +11,7 @@ use crate::gc::RawRef;
 use seqfault_jit::vm::{VMTag, ValRaw};
 use std::ptr::NonNull;
 
-/// What the exception that was thrown last carries.
+/// The values of the exception that was thrown last.
 #[derive(Debug, Default)]
 pub(crate) struct Exceptions {
     thrown: Vec<ValRaw>,
@@ -20,7 +20,7 @@ pub(crate) struct Exceptions {
 }
 
 impl Exceptions {
-    /// Takes over what an exception with this tag carries that is being thrown.
+    /// Copies the values of an exception with this tag that is being thrown.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl Exceptions {
         Ok(())
     }
 
-    /// The same for a list that [`Exceptions::take_list`] has given.
+    /// The same for a list from [`Exceptions::take_list`].
     pub(crate) fn set_list(&mut self, tag: NonNull<VMTag>, values: Vec<ValRaw>) {
         self.thrown = values;
         self.tag = Some(tag);
@@ -52,19 +52,19 @@ impl Exceptions {
         Ok(list)
     }
 
-    /// What it carries.
+    /// Its values.
     pub(crate) fn values(&self) -> &[ValRaw] {
         &self.thrown
     }
 
-    /// Hands the values to a handler, which reads them before anything else happens: from now on
-    /// they are not kept up to date.
+    /// Gives the values to a handler, which reads them before anything else happens: from now on a
+    /// collection does not update them.
     pub(crate) fn hand_over(&mut self) -> *const ValRaw {
         self.tag = None;
         self.thrown.as_ptr()
     }
 
-    /// Calls `visit` with every reference of the heap among the values.
+    /// Calls `visit` with every reference into the heap among the values.
     pub(super) fn visit(&mut self, visit: &mut dyn FnMut(*mut RawRef)) {
         let Some(tag) = self.tag else { return };
         // SAFETY: a tag of the store that this is a part of.

@@ -1,4 +1,4 @@
-//! What it means that compiled code has left a memory of the store.
+//! Describes an access of compiled code that has left a memory of the store.
 
 use super::StoreOpaque;
 use crate::module::Module;
@@ -6,8 +6,8 @@ use crate::trap::MemoryFault;
 use seqfault_jit::vm::MemoryReach;
 
 impl StoreOpaque {
-    /// The fault of code of `module` that has accessed the region at `base`, `offset` bytes behind it.
-    /// `None` if no memory lies there.
+    /// Describes a fault of code of `module` that accessed the region at `base`, at offset
+    /// `offset`. `None` if no memory has that region.
     pub(crate) fn memory_fault(
         &self,
         base: usize,
@@ -20,7 +20,8 @@ impl StoreOpaque {
         Some(data.fault_at(self.index_in(module, memory), offset, end))
     }
 
-    /// The index that instances of `module` know a memory by, if all that have it use the same.
+    /// The index by which instances of `module` refer to a memory, if all that have it use the same
+    /// index.
     fn index_in(&self, module: &Module, memory: usize) -> Option<u32> {
         let instances = self.instances.iter().filter(|instance| instance.module().is(module));
         let mut indices = instances.filter_map(|instance| instance.index_of_memory(memory));

@@ -4,17 +4,17 @@ use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Decides how many memories, tables and instances there may be, and how far they may grow.
+/// Decides how many memories, tables and instances a store may have, and how far they may grow.
 pub trait ResourceLimiter {
-    /// A memory of `current` bytes is about to have `desired`; `maximum` is its type's. For a new
-    /// memory `current` is 0.
+    /// A memory of `current` bytes is about to have `desired`; `maximum` is that of its type. For a
+    /// new memory `current` is 0.
     ///
     /// `Ok(false)` makes `memory.grow` return -1, and instantiation fail; an error unwinds the
     /// guest.
     ///
-    /// The heap that the store's objects lie in asks, too: before the first object, and when it is to
-    /// have more room; for a moment, while it collects, twice as much may be resident. What is refused
-    /// it asks for once more, as little as it needs; without that, the guest traps with
+    /// The heap for the store's objects asks, too: before the first object, and when it needs more
+    /// room. During a collection twice as much may be resident. After a refusal the heap asks once
+    /// more, for the least that it needs; if that is refused as well, the guest traps with
     /// [`TrapCode::GcHeapOutOfMemory`](crate::TrapCode::GcHeapOutOfMemory).
     ///
     /// # Errors
@@ -27,7 +27,7 @@ pub trait ResourceLimiter {
         maximum: Option<usize>,
     ) -> Result<bool>;
 
-    /// The same for a memory that other stores share, and that may outlive this one.
+    /// The same for a shared memory, which may outlive this store.
     ///
     /// # Errors
     ///
@@ -41,13 +41,13 @@ pub trait ResourceLimiter {
         self.memory_growing(current, desired, maximum)
     }
 
-    /// A memory that was allowed to grow has not: the system has refused, or another thread was
-    /// faster, after which the limiter is asked anew.
+    /// A memory that was allowed to grow has not grown: the system has refused; or another thread
+    /// was faster, and the limiter is asked again.
     fn memory_grow_failed(&mut self, current: usize, desired: usize) {
         let _ = (current, desired);
     }
 
-    /// The same for a memory that other stores share.
+    /// The same for a shared memory.
     fn shared_memory_grow_failed(&mut self, current: usize, desired: usize) {
         self.memory_grow_failed(current, desired);
     }
@@ -64,13 +64,13 @@ pub trait ResourceLimiter {
         maximum: Option<usize>,
     ) -> Result<bool>;
 
-    /// A table that was allowed to grow has not, since the system has no memory.
+    /// A table that was allowed to grow has not grown, because the system has no memory.
     fn table_grow_failed(&mut self, current: usize, desired: usize) {
         let _ = (current, desired);
     }
 
-    /// The guest is about to give back `bytes` of a memory by `memory.discard`. To slow it down,
-    /// wait here.
+    /// The guest is about to give back `bytes` of a memory by `memory.discard`. The limiter may
+    /// wait here to slow the guest down.
     ///
     /// `Ok(false)` makes the guest trap with
     /// [`TrapCode::DiscardRefused`](crate::TrapCode::DiscardRefused); an error unwinds it.
@@ -83,7 +83,8 @@ pub trait ResourceLimiter {
         Ok(true)
     }
 
-    /// The most instances that the store may have, those included whose making has failed half way.
+    /// The most instances that the store may have, including those whose instantiation has failed
+    /// half way.
     fn instances(&self) -> usize {
         usize::MAX
     }
@@ -93,8 +94,8 @@ pub trait ResourceLimiter {
         usize::MAX
     }
 
-    /// The most memories that the store may have. Shared ones count, but are never refused: the host
-    /// has given them.
+    /// The most memories that the store may have. Shared ones count but are never refused, because
+    /// the host has provided them.
     fn memories(&self) -> usize {
         usize::MAX
     }
@@ -102,9 +103,10 @@ pub trait ResourceLimiter {
 
 /// Fixed limits, for single memories and tables and for their sums.
 ///
-/// Clones share the sums: give each store of a program with threads a clone of the same limits, and
-/// the program has what one store would have. What a store has counts until its clone is dropped;
-/// what a guest makes a shared memory grow by counts for good, since that outlives the store.
+/// Clones share the sums. Give each store of a program with threads a clone of the same limits;
+/// together they may then have as much as a single store. What a store has counts until its clone
+/// is dropped. Growth of a shared memory by a guest counts for ever, because the memory outlives
+/// the store.
 #[derive(Clone, Debug)]
 pub struct StoreLimits {
     memory_size: usize,
@@ -147,7 +149,7 @@ impl StoreLimitsBuilder {
         StoreLimitsBuilder::default()
     }
 
-    /// The most bytes that a memory may have, and the store's objects together.
+    /// The most bytes that each memory may have, and that the store's objects may have together.
     pub fn memory_size(mut self, bytes: usize) -> StoreLimitsBuilder {
         self.0.memory_size = bytes;
         self
@@ -159,7 +161,7 @@ impl StoreLimitsBuilder {
         self
     }
 
-    /// The most elements that a table may have.
+    /// The most elements that each table may have.
     pub fn table_elements(mut self, elements: usize) -> StoreLimitsBuilder {
         self.0.table_elements = elements;
         self
@@ -273,19 +275,19 @@ impl ResourceLimiter for StoreLimits {
     }
 }
 
-/// A part of a sum that clones have in common.
+/// A part of a sum that clones share.
 #[derive(Debug, Default)]
 struct Share {
     total: Arc<AtomicUsize>,
-    /// What of it ends with this.
+    /// The part that ends with this clone.
     mine: usize,
 }
 
 impl Share {
-    /// Adds `more` to the sum, unless that were more than `most`.
+    /// Adds `more` to the sum, unless that would exceed `most`.
     fn take(&mut self, more: usize, most: usize, is_mine: bool) -> bool {
         let added = |total: usize| total.checked_add(more).filter(|&total| total <= most);
-        // Relaxed: the sum is all that is agreed on.
+        // Relaxed: only the sum itself matters.
         let done = self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).is_ok();
         self.mine += if done && is_mine { more } else { 0 };
         done
@@ -299,7 +301,7 @@ impl Share {
 }
 
 impl Clone for Share {
-    /// The same sum, and nothing of it.
+    /// A part of the same sum, with nothing in it.
     fn clone(&self) -> Share {
         Share { total: Arc::clone(&self.total), mine: 0 }
     }

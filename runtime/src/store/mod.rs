@@ -1,10 +1,10 @@
-//! [`Store`]: everything that instances are made of, and the embedder's data.
+//! [`Store`]: all parts of instances, and the embedder's data.
 //!
-//! A store owns its instances, memories, tables, globals and host functions until it is dropped;
-//! what the embedder holds ([`Func`](crate::Func), [`Memory`](crate::Memory), ...) are handles,
-//! valid with their own store only. Compiled code holds raw pointers into the store's parts, so
-//! each part is boxed and never moves; what it reads and writes there is [`Shared`](crate::vm::Shared),
-//! and no reference reaches into it.
+//! A store owns its instances, memories, tables, globals and host functions until it is dropped.
+//! The embedder holds handles ([`Func`](crate::Func), [`Memory`](crate::Memory), ...), which are
+//! valid only with their own store. Compiled code holds raw pointers to the store's parts, so each
+//! part is boxed and never moves. The parts that it reads and writes are
+//! [`Shared`](crate::vm::Shared): no reference reaches into them.
 
 mod arena;
 pub(crate) mod builtins;
@@ -40,7 +40,7 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Store<T> {
     }
 }
 
-/// A store as its own code sees it. `opaque` comes first: a pointer to one is a pointer to the
+/// A store as its own code sees it. `opaque` comes first: a pointer to one is also a pointer to the
 /// other.
 #[repr(C)]
 pub(crate) struct StoreInner<T: 'static> {
@@ -52,9 +52,9 @@ pub(crate) struct StoreInner<T: 'static> {
 
 type LimiterOf<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
 
-/// What the parts of a store that do not know `T` ask of the whole.
+/// What the parts of a store that do not depend on `T` ask of the whole.
 pub(crate) trait WholeStore {
-    /// Who decides what the store may have, if the embedder has said so.
+    /// The limiter, if the embedder has set one.
     fn limiter(&mut self) -> Option<&mut dyn ResourceLimiter>;
     /// The deadline is reached: sets a new one, or says why the guest must stop.
     fn new_epoch(&mut self) -> Result<()>;
@@ -94,18 +94,18 @@ impl<T: 'static> Store<T> {
         data
     }
 
-    /// Collects the store's heap: drops the objects that nothing refers to, and gives the memory
-    /// that is free then back to the system.
+    /// Collects the store's heap: drops unreachable objects, and returns the memory that is then
+    /// free to the system.
     ///
     /// # Errors
     ///
-    /// When the system has no memory to copy the others to.
+    /// When the system has no memory for the copies of the other objects.
     pub fn gc(&mut self) -> Result<()> {
         self.as_context_mut().gc()
     }
 
-    /// Bytes of the heap that are resident. With [`PagerKind::Eager`](crate::PagerKind::Eager), whose
-    /// pages the system brings unseen, those that may be.
+    /// Bytes of the heap that are resident. With [`PagerKind::Eager`](crate::PagerKind::Eager),
+    /// where the kernel brings pages unnoticed, bytes that may be resident.
     pub fn gc_heap_resident(&self) -> usize {
         self.inner.opaque.gc_heap().map_or(0, GcHeap::resident)
     }
@@ -115,7 +115,7 @@ impl<T: 'static> Store<T> {
         self.inner.opaque.gc_heap().map_or(0, GcHeap::collections)
     }
 
-    /// Sets who decides how far memories and tables may grow, from now on.
+    /// Sets the limiter: it decides how far memories and tables may grow from now on.
     pub fn limiter(
         &mut self,
         limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static,
@@ -123,7 +123,8 @@ impl<T: 'static> Store<T> {
         self.inner.limiter = Some(Box::new(limiter));
     }
 
-    /// The exception as an error, for a host function to return and so to throw.
+    /// Returns the exception as an error. A host function that returns this error throws the
+    /// exception.
     ///
     /// # Errors
     ///
@@ -136,15 +137,15 @@ impl<T: 'static> Store<T> {
         self.as_context_mut().throw(exception)
     }
 
-    /// Lets the guest run until the engine's epoch has advanced `ticks` from now. Without a call
-    /// of this there is no deadline.
+    /// Lets the guest run until the engine's epoch has advanced `ticks` from now. Without a call of
+    /// this there is no deadline.
     ///
-    /// Works with [`Config::epoch_interruption`](crate::Config::epoch_interruption).
+    /// Needs [`Config::epoch_interruption`](crate::Config::epoch_interruption).
     pub fn set_epoch_deadline(&mut self, ticks: u64) {
         self.inner.opaque.set_epoch_deadline(ticks);
     }
 
-    /// What interrupts the store's guest, from any thread.
+    /// A handle that interrupts the store's guest, from any thread.
     pub fn interrupt_handle(&self) -> InterruptHandle {
         InterruptHandle::new(self.inner.opaque.interrupt())
     }
@@ -154,7 +155,7 @@ impl<T: 'static> Store<T> {
         self.inner.epoch = EpochBehaviour::Trap;
     }
 
-    /// At the deadline `callback` decides: go on until a new deadline, or stop with an error.
+    /// At the deadline `callback` decides: continue until a new deadline, or stop with an error.
     ///
     /// Wasm that the callback calls has no deadline.
     pub fn epoch_deadline_callback(
@@ -165,7 +166,7 @@ impl<T: 'static> Store<T> {
     }
 }
 
-/// What a store counts.
+/// The kinds of parts that are counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Counted {
     Instances,
@@ -174,7 +175,7 @@ pub(crate) enum Counted {
 }
 
 impl dyn WholeStore {
-    /// The embedder's word on a growing memory; sizes in bytes.
+    /// Asks the embedder about a growing memory; sizes in bytes.
     pub(crate) fn memory_growing(
         &mut self,
         current: usize,
@@ -184,7 +185,7 @@ impl dyn WholeStore {
         self.limiter().map_or(Ok(true), |limiter| limiter.memory_growing(current, desired, max))
     }
 
-    /// The embedder's word on a growing table; sizes in elements.
+    /// Asks the embedder about a growing table; sizes in elements.
     pub(crate) fn table_growing(
         &mut self,
         current: usize,
@@ -194,7 +195,7 @@ impl dyn WholeStore {
         self.limiter().map_or(Ok(true), |limiter| limiter.table_growing(current, desired, max))
     }
 
-    /// The embedder's word on a part of a memory that the guest gives back, in bytes.
+    /// Asks the embedder about a part of a memory that the guest gives back, in bytes.
     pub(crate) fn memory_discarding(&mut self, bytes: usize) -> Result<bool> {
         self.limiter().map_or(Ok(true), |limiter| limiter.memory_discarding(bytes))
     }

@@ -10,15 +10,15 @@ use std::fmt;
 pub struct MemoryFault {
     place: Place,
     address: Address,
-    /// How many bytes were asked for, if it was a range.
+    /// The length of the range, if it was a range.
     bytes: Option<u64>,
-    /// Bytes that there were.
+    /// The size of the memory or segment in bytes.
     len: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// A memory, and its index in the module whose code has done it.
+    /// A memory, by its index in the module whose code accessed it.
     Memory(Option<u32>),
     Segment(u32),
 }
@@ -26,20 +26,20 @@ enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Address {
     At(u64),
-    /// Compiled code does not tell addresses from here on apart.
+    /// At this address or above: compiled code does not distinguish these addresses.
     From(u64),
     Unknown,
 }
 
 impl MemoryFault {
-    /// An access of a byte, or of some from there on, in a memory of `len` bytes; without an address if
-    /// that is not known, or is no number of 64 bits.
+    /// An access at an address, in a memory of `len` bytes. Without an address if it is not known, or does not fit 64
+    /// bits.
     pub(crate) fn at(memory: Option<u32>, address: Option<u64>, len: usize) -> MemoryFault {
         let address = address.map_or(Address::Unknown, Address::At);
         MemoryFault { place: Place::Memory(memory), address, bytes: None, len: len as u64 }
     }
 
-    /// An access at this address or behind it.
+    /// An access at this address or above.
     pub(crate) fn from(memory: Option<u32>, address: u64, len: usize) -> MemoryFault {
         let address = Address::From(address);
         MemoryFault { place: Place::Memory(memory), address, bytes: None, len: len as u64 }
@@ -56,8 +56,8 @@ impl MemoryFault {
         MemoryFault { place, ..MemoryFault::of_range(None, start, bytes, len) }
     }
 
-    /// The index of the memory, in the module whose code has accessed it. `None` if it was a data
-    /// segment, or the host, or if instances of the module know the memory by different indices.
+    /// The index of the memory in the module whose code accessed it. `None` if it was a data segment, if the host
+    /// accessed it, or if instances of the module use different indices for the memory.
     pub fn memory(&self) -> Option<u32> {
         match self.place {
             Place::Memory(index) => index,
@@ -65,7 +65,7 @@ impl MemoryFault {
         }
     }
 
-    /// The index of the data segment, if it was one that the guest has left.
+    /// The index of the data segment, if the guest has left a data segment.
     pub fn data_segment(&self) -> Option<u32> {
         match self.place {
             Place::Memory(_) => None,
@@ -73,10 +73,10 @@ impl MemoryFault {
         }
     }
 
-    /// The address, in bytes from the start of the memory or segment: where a range begins; for a
-    /// single access the first of its bytes that was outside. `None` if it is not known: with
-    /// [signals](crate::Config::signals_based_traps), in memories with pages of one byte and beyond what
-    /// is reserved for a memory with 64-bit addresses.
+    /// The address, in bytes from the start of the memory or segment: the start of a range, or the first byte of a
+    /// single access that was outside. `None` if it is not known. With [signals](crate::Config::signals_based_traps),
+    /// it is not known in memories with pages of one byte, and beyond the reservation of a memory with 64-bit
+    /// addresses.
     pub fn address(&self) -> Option<u64> {
         match self.address {
             Address::At(address) => Some(address),
@@ -84,12 +84,12 @@ impl MemoryFault {
         }
     }
 
-    /// How many bytes were accessed from the address on, if it was a bulk operation.
+    /// How many bytes were accessed from the address on, for a bulk operation.
     pub fn bytes(&self) -> Option<u64> {
         self.bytes
     }
 
-    /// How many bytes the memory or the segment had then.
+    /// The size of the memory or the segment at that time, in bytes.
     pub fn size(&self) -> u64 {
         self.len
     }

@@ -8,11 +8,11 @@ use std::fmt;
 /// The type of a table; sizes are in elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableType {
-    /// What its elements are.
+    /// The type of its elements.
     pub element: RefType,
     /// Elements at the start.
     pub minimum: u64,
-    /// Elements it may grow to, when declared.
+    /// The most elements it may have, if declared.
     pub maximum: Option<u64>,
     /// Whether indices have 64 bits, not 32.
     pub table64: bool,

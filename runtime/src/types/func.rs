@@ -13,12 +13,12 @@ use std::sync::{Arc, OnceLock};
 pub struct FuncType(Arc<Inner>);
 
 struct Inner {
-    /// The engine's type. One that was made without an engine is final, alone in its group, and
+    /// The engine's type. A type that was made without an engine is final, alone in its group, and
     /// equal to the engine's type of that form.
     registered: Option<RegisteredType>,
     params: usize,
-    /// Parameters first, then results; read from the engine's type when somebody asks, since types
-    /// may refer to themselves.
+    /// Parameters first, then results. They are read from the engine's type when they are needed,
+    /// because types may refer to themselves.
     types: OnceLock<Box<[ValType]>>,
 }
 
@@ -42,7 +42,7 @@ impl FuncType {
     ///
     /// # Errors
     ///
-    /// When `supertype` is final, is not one that such functions match, or belongs to another
+    /// When `supertype` is final, is not a supertype of such functions, or belongs to another
     /// engine.
     pub fn with_finality_and_supertype(
         engine: &Engine,
@@ -92,7 +92,7 @@ impl FuncType {
         })
     }
 
-    /// Whether functions of this type are of type `other` as well.
+    /// Whether functions of this type also have type `other`.
     pub fn matches(&self, other: &FuncType) -> bool {
         match (&self.0.registered, &other.0.registered) {
             (Some(a), Some(b)) => a.is_subtype_of(b),
@@ -119,7 +119,7 @@ impl FuncType {
         FuncType(Arc::new(Inner { registered: Some(ty), params, types: OnceLock::new() }))
     }
 
-    /// The type of `engine` that this is.
+    /// The type of `engine` that is equal to this.
     ///
     /// # Panics
     ///

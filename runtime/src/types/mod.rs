@@ -1,7 +1,7 @@
 //! The types of WebAssembly, as the embedding API has them.
 //!
-//! Types of functions, structs and arrays belong to an engine, where equal ones are the same
-//! ([`RegisteredType`]); what refers to them keeps them alive.
+//! Types of functions, structs and arrays belong to an engine, in which equal types are the same
+//! ([`RegisteredType`]). Types that refer to them keep them alive.
 
 mod entity;
 mod func;
@@ -29,7 +29,7 @@ pub(crate) fn all_match(a: &[ValType], b: &[ValType]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.matches(b))
 }
 
-/// Registers what a type refers to and keeps it in `others`; its id.
+/// Registers a type that another type refers to, and adds it to `others`. Returns its id.
 fn refer(engine: &Engine, others: &mut Vec<RegisteredType>, ty: Concrete<'_>) -> u32 {
     let ty = match ty {
         Concrete::Func(ty) => ty.register(engine),
@@ -51,8 +51,9 @@ fn intern(engine: &Engine, ty: &SubType, others: Vec<RegisteredType>) -> Registe
     })
 }
 
-/// Prints `(keyword ...)`. Types may refer to themselves, from each of their `parts`. So inside
-/// another type, one with many parts is printed as its keyword only, and deeper inside every type is.
+/// Prints `(keyword ...)`. Types may refer to themselves from each of their `parts`. So inside
+/// another type, a type with many parts is printed as its keyword only, and deeper inside every
+/// type is.
 fn nested(
     f: &mut fmt::Formatter<'_>,
     keyword: &str,

@@ -1,4 +1,4 @@
-//! [`StructType`] and [`ArrayType`]: what objects of the heap are.
+//! [`StructType`] and [`ArrayType`]: the types of objects.
 
 use super::value::Concrete;
 use super::{Mutability, ValType};
@@ -16,7 +16,7 @@ pub enum Finality {
     NonFinal,
 }
 
-/// How a field is kept.
+/// The storage of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageType {
     /// The low 8 bits of an `i32`.
@@ -78,12 +78,12 @@ impl FieldType {
         self.mutability
     }
 
-    /// How it is kept.
+    /// Its storage.
     pub fn element_type(&self) -> &StorageType {
         &self.element_type
     }
 
-    /// Whether a field like this may stand, in a subtype, for one like `other`.
+    /// Whether a subtype may have a field like this where its supertype has one like `other`.
     pub fn matches(&self, other: &FieldType) -> bool {
         self.mutability == other.mutability
             && match self.mutability {
@@ -127,8 +127,7 @@ impl fmt::Display for FieldType {
     }
 }
 
-/// Registers a type with its place among subtypes, once `fits` has said that it matches its
-/// supertype.
+/// Registers a type with its supertype, after `fits` has confirmed that it matches it.
 fn register(
     engine: &Engine,
     finality: Finality,
@@ -154,7 +153,7 @@ fn register(
 macro_rules! object_type {
     ($name:ident, $what:literal) => {
         impl $name {
-            /// Whether objects of this type are of type `other` as well.
+            /// Whether objects of this type also have type `other`.
             pub fn matches(&self, other: &$name) -> bool {
                 self.0.is_subtype_of(&other.0)
             }
@@ -206,7 +205,7 @@ impl StructType {
     ///
     /// # Errors
     ///
-    /// When `supertype` is final or is not one that such fields match, or when there are more than
+    /// When `supertype` is final or is not a supertype of such fields, or when there are more than
     /// 10,000 fields.
     pub fn with_finality_and_supertype(
         engine: &Engine,
@@ -214,7 +213,7 @@ impl StructType {
         supertype: Option<&StructType>,
         fields: impl IntoIterator<Item = FieldType>,
     ) -> Result<StructType> {
-        /// As many as modules may have.
+        /// The same limit as for modules.
         const MAX_FIELDS: usize = 10_000;
         let fields: Vec<FieldType> = fields.into_iter().collect();
         if fields.len() > MAX_FIELDS {
@@ -279,7 +278,7 @@ impl ArrayType {
     ///
     /// # Errors
     ///
-    /// When `supertype` is final or is not one that such elements match.
+    /// When `supertype` is final or is not a supertype of such elements.
     pub fn with_finality_and_supertype(
         engine: &Engine,
         finality: Finality,
@@ -307,7 +306,7 @@ impl ArrayType {
         self.field_type().mutability
     }
 
-    /// How its elements are kept.
+    /// The storage of its elements.
     pub fn element_type(&self) -> StorageType {
         self.field_type().element_type
     }

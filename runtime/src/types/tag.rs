@@ -1,9 +1,9 @@
-//! [`TagType`]: what the exceptions of a tag carry.
+//! [`TagType`]: the types of the values of a tag's exceptions.
 
 use super::FuncType;
 use std::fmt;
 
-/// The type of a tag: what an exception with it carries.
+/// The type of a tag: the types of its exceptions' values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagType {
     ty: FuncType,
@@ -15,7 +15,7 @@ impl TagType {
         TagType { ty }
     }
 
-    /// The type as that of a function, as modules declare it.
+    /// The type as a function type, as modules declare it.
     pub fn ty(&self) -> &FuncType {
         &self.ty
     }

@@ -1,4 +1,4 @@
-//! Value types, and which of them fit where.
+//! Value types, and which of them match.
 //!
 //! Source: specification sections 2.3 "Types" and 3.3 "Matching".
 
@@ -54,12 +54,12 @@ impl HeapType {
         }
     }
 
-    /// Whether nothing but null is of this type.
+    /// Whether null is the only value of this type.
     pub fn is_bottom(&self) -> bool {
         matches!(self, HeapType::NoFunc | HeapType::NoExtern | HeapType::None | HeapType::NoExn)
     }
 
-    /// Whether every value of this type is one of `other`.
+    /// Whether every value of this type is a value of `other`.
     pub fn matches(&self, other: &HeapType) -> bool {
         use HeapType::*;
         match (self, other) {
@@ -74,7 +74,7 @@ impl HeapType {
         }
     }
 
-    /// The type in the API, given the types that its number may stand for.
+    /// The type of the API for a canonical type; `concrete` types are resolved by their number.
     pub(crate) fn from_canonical(
         ty: canonical::HeapType,
         resolve: &dyn Fn(u32) -> RegisteredType,
@@ -100,7 +100,7 @@ impl HeapType {
         }
     }
 
-    /// The canonical type; what it refers to is given to `refer`, which names it.
+    /// The canonical type. `refer` gets each type that this refers to, and returns its number.
     pub(super) fn to_canonical(
         &self,
         refer: &mut dyn FnMut(Concrete<'_>) -> u32,
@@ -130,7 +130,7 @@ impl HeapType {
 pub(super) enum Concrete<'a> {
     /// A function type, which need not be registered.
     Func(&'a FuncType),
-    /// Another, which always is.
+    /// Any other type, which is always registered.
     Other(&'a RegisteredType),
 }
 
@@ -188,7 +188,7 @@ impl RefType {
         &self.heap_type
     }
 
-    /// Whether every value of this type is one of `other`.
+    /// Whether every value of this type is a value of `other`.
     pub fn matches(&self, other: &RefType) -> bool {
         (other.nullable || !self.nullable) && self.heap_type.matches(&other.heap_type)
     }
@@ -246,7 +246,7 @@ impl ValType {
     /// The nullable exception reference type.
     pub const EXNREF: ValType = ValType::Ref(RefType::EXNREF);
 
-    /// Whether every value of this type is one of `other`.
+    /// Whether every value of this type is a value of `other`.
     pub fn matches(&self, other: &ValType) -> bool {
         match (self, other) {
             (ValType::Ref(a), ValType::Ref(b)) => a.matches(b),

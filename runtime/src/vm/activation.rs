@@ -1,20 +1,20 @@
 //! Activations: a store's chain of entries into wasm.
 //!
-//! Each entry into wasm notes itself in its store, not in its thread: a store may be lent to another
-//! thread by a host function, and guests of several stores may take turns on stacks of their own.
-//! Wherever they lie, the entries of one store nest. The innermost hangs from the store, and each
-//! keeps where the store was entered and left before.
+//! Each entry into wasm is recorded in its store, not in its thread: a host function may lend a store to another
+//! thread, and guests of several stores may take turns on coroutine stacks. The entries of one store always nest,
+//! whatever stacks they are on. The store points to the innermost, and each saves where the store was entered and left
+//! before.
 
 use super::frames;
 use crate::store::StoreOpaque;
 use seqfault_jit::vm::VMStoreContext;
 use std::iter;
 
-/// One entry into wasm, on the stack that it was made on.
+/// One entry into wasm. It is on the stack on which it was made.
 pub(crate) struct Activation {
-    /// The one around it in the same store, or null.
+    /// The activation around it in the same store, or null.
     previous: *const Activation,
-    /// Where the store was entered and left before this one.
+    /// Where the store was entered and left before this activation.
     saved: Frames,
     /// The pointer to the store by which it was entered before, or null.
     outer_store: *mut StoreOpaque,
@@ -32,13 +32,13 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Those of the innermost activation.
+    /// The frames of the innermost activation.
     ///
     /// # Safety
     ///
     /// `vm` must be alive, and not be written meanwhile.
     pub(super) unsafe fn of(vm: *const VMStoreContext) -> Frames {
-        // SAFETY: the caller's promise; each field is read for itself.
+        // SAFETY: the caller's promise; each field is read on its own.
         unsafe {
             Frames {
                 exit_fp: (*vm).exit_fp,
@@ -55,7 +55,7 @@ impl Frames {
     ///
     /// `vm` must be alive, and its wasm must not run.
     unsafe fn restore(self, vm: *mut VMStoreContext) {
-        // SAFETY: the caller's promise; each field is written for itself.
+        // SAFETY: the caller's promise; each field is written on its own.
         unsafe {
             (*vm).exit_fp = self.exit_fp;
             (*vm).exit_pc = self.exit_pc;
@@ -72,22 +72,22 @@ impl Frames {
     }
 }
 
-/// Runs `f`, which may enter wasm, in a new activation of the store. What it changes in the store's
-/// [`Frames`] is put back when it returns, and also when it panics.
+/// Runs `f`, which may enter wasm, in a new activation of the store. The store's [`Frames`] are restored when it
+/// returns, and also when it panics.
 ///
-/// Whoever is called by that wasm finds the store by the pointer given here, so that it borrows the store
-/// from the borrow which the pointer comes from, and not beside it.
+/// Functions that this wasm calls find the store by the pointer given here. So they borrow the store from the borrow
+/// that the pointer comes from, and not beside it.
 ///
 /// # Safety
 ///
-/// `store` must be alive until then, and `f` run by whoever may use it.
+/// `store` must be alive until then, and the caller must be allowed to use it in `f`.
 pub(super) unsafe fn within<R>(store: *mut StoreOpaque, f: impl FnOnce() -> R) -> R {
     // SAFETY: the caller's promise.
     let (vm, previous) = unsafe { ((*store).vm(), (*store).activation()) };
-    // SAFETY: whoever may use the store has its context for itself.
+    // SAFETY: the code that may use the store has exclusive access to its context.
     let (saved, outer_store) = unsafe { (Frames::of(vm), (*vm).store.cast()) };
     let activation = Activation { previous, saved, outer_store };
-    // SAFETY: the activation stays where it is until `leave` has taken it out of the chain.
+    // SAFETY: the activation keeps its address until `leave` has removed it from the chain.
     unsafe {
         (*store).set_activation(&activation);
         (*vm).store = store.cast();
@@ -98,7 +98,7 @@ pub(super) unsafe fn within<R>(store: *mut StoreOpaque, f: impl FnOnce() -> R) -
     result
 }
 
-/// Takes an activation out of its store's chain.
+/// Removes an activation from its store's chain.
 struct Leave<'a> {
     store: *mut StoreOpaque,
     activation: &'a Activation,
@@ -127,8 +127,8 @@ pub(super) unsafe fn runs(store: *const StoreOpaque) -> impl Iterator<Item = Fra
         unsafe { (Frames::of((*store).vm()), (*store).activation()) };
     iter::from_fn(move || {
         let current = frames;
-        // SAFETY: null, or on the stack of whoever has lent the store to the caller: `within` takes
-        // each one out of the chain before it goes.
+        // SAFETY: null, or on the stack of code that has lent the store to the caller: `within` removes each activation
+        // from the chain before it is dropped.
         match (current.is_outermost(), unsafe { activation.as_ref() }) {
             (true, None) => None,
             (false, Some(around)) => {

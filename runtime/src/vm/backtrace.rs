@@ -1,8 +1,8 @@
-//! The wasm frames of a store, through all its activations: for backtraces, and for the references
-//! that frames hold.
+//! The wasm frames of a store, in all its activations: for backtraces, and for the references in
+//! frames.
 //!
-//! A run of frames ends where the store was entered; the next run starts where the activation around
-//! that one was left.
+//! A run of frames ends where the store was entered. The next run starts where the activation
+//! around that one was left.
 
 use super::activation::{self, Frames};
 use super::frames;
@@ -15,11 +15,11 @@ use seqfault_jit::code::{self, CodeKind, CodeUnit};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-/// The wasm frames of a store, seen from the host that wasm has called.
+/// The wasm frames of a store, seen from the host function that wasm has called.
 ///
 /// # Safety
 ///
-/// Wasm of `store`, which the caller may use, must be on a stack, with its exit frame noted.
+/// Wasm of `store`, which the caller may use, must be on a stack, with its exit frame recorded.
 pub(super) unsafe fn at_exit(store: *mut StoreOpaque) -> Backtrace {
     // SAFETY: the caller's promise.
     unsafe {
@@ -41,7 +41,7 @@ pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> B
     let mut omitted = 0;
     // SAFETY: the caller's promise.
     unsafe {
-        // Where there is no memory for them, frames are left out.
+        // If there is no memory for them, frames are left out.
         walk_store(store, pc, fp, |unit, pc, _| match frames.len() < limit {
             true if fallible::reserve(&mut frames, 1).is_ok() => {
                 frames.extend(raw_frame(unit, pc));
@@ -56,7 +56,7 @@ pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> B
 ///
 /// # Safety
 ///
-/// If wasm of `store`, which the caller may use, is on a stack, its exit frame must be noted.
+/// If wasm of `store`, which the caller may use, is on a stack, its exit frame must be recorded.
 pub(crate) unsafe fn visit_references(store: *mut StoreOpaque, visit: &mut dyn FnMut(*mut RawRef)) {
     // SAFETY: the caller's promise.
     let frames = unsafe { Frames::of((*store).vm()) };
@@ -64,7 +64,7 @@ pub(crate) unsafe fn visit_references(store: *mut StoreOpaque, visit: &mut dyn F
         return;
     }
     // SAFETY: the caller's promise. Code that is on the stack of a live store stays published; its
-    // stack maps say where in the frames of its functions references lie while they call.
+    // stack maps say where the frames of its functions hold references during calls.
     unsafe {
         walk_store(store, frames.exit_pc.wrapping_sub(1), frames.exit_fp, |unit, pc, fp| {
             for &below in unit.references_at(pc + 1) {
@@ -75,9 +75,10 @@ pub(crate) unsafe fn visit_references(store: *mut StoreOpaque, visit: &mut dyn F
 }
 
 /// Visits each wasm frame of a store, as [`frames::walk`] does, from the given one outwards through
-/// all its activations, on whatever stacks they lie.
+/// all its activations, whatever stacks they are on.
 ///
-/// Does not return unless it has come to the frame that the store was entered by first.
+/// Returns only if it has reached the frame by which the store was first entered; otherwise it ends
+/// the process.
 ///
 /// # Safety
 ///
@@ -88,9 +89,9 @@ unsafe fn walk_store(
     mut fp: usize,
     mut visit: impl FnMut(&CodeUnit, usize, usize),
 ) {
-    // SAFETY: the caller's promise. The frames of outer activations stay as they are while the host
-    // functions that they have called are not back, and what one of these has handed the store to
-    // another thread by makes what it has written visible there.
+    // SAFETY: the caller's promise. The frames of outer activations do not change before the host
+    // functions that they have called return. If one of these has given the store to another
+    // thread, the hand-over makes its writes visible there.
     unsafe {
         let mut runs = activation::runs(store).peekable();
         while let Some(run) = runs.next() {
@@ -108,7 +109,7 @@ unsafe fn walk_store(
     }
 }
 
-/// The module whose code lies at `pc`, unless it is a trampoline.
+/// The module whose code is at `pc`, unless it is a trampoline.
 ///
 /// # Safety
 ///
@@ -116,21 +117,21 @@ unsafe fn walk_store(
 pub(super) unsafe fn module_at(pc: usize) -> Option<Module> {
     // SAFETY: such code stays published.
     let unit = unsafe { code::lookup(pc) }?;
-    // SAFETY: functions with an index are owned by modules, and this one is in use.
+    // SAFETY: functions with an index are owned by modules, and this module is in use.
     let of_module = || unsafe { Module::from_owner(unit.owner()) };
     matches!(unit.function_at(pc)?.kind, CodeKind::Function(_)).then(of_module)
 }
 
-/// The frame of the function that `pc` lies in, unless it is a trampoline.
+/// The frame of the function that contains `pc`, unless it is a trampoline.
 ///
 /// # Safety
 ///
-/// `unit` must be published, of code that is on the stack of a live store.
+/// `unit` must be published, and its code on the stack of a live store.
 unsafe fn raw_frame(unit: &CodeUnit, pc: usize) -> Option<RawFrame> {
     let CodeKind::Function(func) = unit.function_at(pc)?.kind else { return None };
     // SAFETY: functions with an index are owned by modules, and this one is in use.
     let module = unsafe { Module::from_owner(unit.owner()) };
-    // A prologue stands for no instruction: then it is the function's start.
+    // A prologue belongs to no instruction; the start of the function is used then.
     let module_offset = unit.module_offset_at(pc).or_else(|| module.body_offset(func));
     Some(RawFrame { module, func, module_offset })
 }

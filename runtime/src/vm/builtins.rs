@@ -1,10 +1,10 @@
-//! The runtime's functions that compiled code calls, made from the one list
+//! The builtins: the runtime's functions that compiled code calls, generated from the one list
 //! ([`foreach_builtin`](seqfault_jit::foreach_builtin)).
 //!
-//! Each consists of a shim, which notes the frame that wasm was left in, an entry, which finds store and
-//! instance and unwinds if the body fails, and the body. Bodies lie with what they work on; they take
-//! store and instance, then what the list says. They may use both as they like: nothing borrows them
-//! while compiled code runs.
+//! Each consists of a shim, an entry and a body. The shim records the frame in which wasm was left. The entry finds
+//! store and instance, and unwinds if the body fails. Bodies are beside what they work on. They take store and
+//! instance, then the arguments of the list. They may use both freely, because nothing borrows them while compiled code
+//! runs.
 
 use super::arch::builtin_shim;
 use super::{exceptions, unwind};
@@ -43,8 +43,8 @@ macro_rules! define_builtins {
                 vmctx: *mut VMContext,
                 $($arg: $ty),*
             ) $(-> $result)? {
-                // SAFETY: called by compiled code, through its shim. Arguments are what the translator
-                // passes: indices of the instance's own parts, references of the store.
+                // SAFETY: called by compiled code, through its shim. The translator passes indices of the instance's
+                // own parts, and references of the store.
                 unsafe { run(vmctx, |store, instance| bodies::$name(store, instance, $($arg),*)) }
             })*
 
@@ -116,7 +116,7 @@ unsafe fn run<R: Copy>(
     }
 }
 
-/// A host function has left an error in the store.
+/// Unwinds: a host function has left an error in the store.
 unsafe extern "C" fn raise(context: *mut VMHostContext) -> ! {
     // SAFETY: called by an exit trampoline; only it is between here and the wasm frames.
     unsafe {
@@ -126,7 +126,7 @@ unsafe extern "C" fn raise(context: *mut VMHostContext) -> ! {
     }
 }
 
-/// The trap that a fault of the runtime's own access means to the guest.
+/// The trap for a fault of the runtime's own access to guest memory.
 pub(crate) fn trap_of(fault: Fault) -> TrapReason {
     TrapReason(match fault.kind {
         FaultKind::ResidentLimit => TrapCode::ResidentLimit,

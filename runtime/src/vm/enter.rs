@@ -1,4 +1,4 @@
-//! From the host into wasm.
+//! Entering wasm from the host.
 
 use super::activation::{self, Frames};
 use super::{signals, unwind};
@@ -7,8 +7,8 @@ use crate::store::StoreOpaque;
 use seqfault_jit::vm::{EntryTrampoline, VMFuncRef, ValRaw};
 use std::sync::atomic::Ordering;
 
-/// Stack that stays for the host below what wasm may use: for host functions and the runtime
-/// itself. Compilations get a stack of their own where this would not do.
+/// Stack that is kept for the host below wasm's limit: for host functions and the runtime itself.
+/// Compilations get a stack of their own where this would not suffice.
 const HOST_RESERVE: usize = 128 << 10;
 
 /// Calls a function of a store.
@@ -31,8 +31,8 @@ pub(crate) unsafe fn enter(
         ((*store).vm(), stack_limit(store, max_wasm_stack))
     };
     let run = || {
-        // SAFETY: the store is alive, and only this thread uses its context; a function of it.
-        // Acquire pairs with the Release that publishes code.
+        // SAFETY: the store is alive, and only this thread uses its context; the function belongs
+        // to it. Acquire pairs with the Release that publishes code.
         let (callee, code) = unsafe {
             (*vm).stack_limit = stack_limit;
             (*vm).caller_vmctx = std::ptr::null_mut();
@@ -50,11 +50,11 @@ pub(crate) unsafe fn enter(
     unsafe { unwind::resume(&mut *store) }
 }
 
-/// The lowest address that wasm, entered now, may use of the stack that this runs on.
+/// The lowest address that wasm, entered now, may use of the present stack.
 ///
-/// Entries of the store that are on the same stack keep the limit of the first: together they may use
-/// what one may. A host function may also have gone on to another stack, of another thread or its own;
-/// that has a limit of its own.
+/// Entries of the store that are on the same stack keep the limit of the first: together they may
+/// use as much as a single one. A host function may also have switched to another stack, of another
+/// thread or a coroutine's; that has a limit of its own.
 ///
 /// # Safety
 ///
@@ -66,8 +66,8 @@ unsafe fn stack_limit(store: *const StoreOpaque, max_wasm_stack: usize) -> usize
     let is_known = bounds.contains(&here);
     let is_here = |run: &Frames| match is_known {
         true => bounds.contains(&run.entry_fp),
-        // A stack that the thread has not come with: its bounds are not known, only where an entry
-        // on it may be.
+        // Not the stack that the thread started on: its bounds are not known, only the range in
+        // which an entry on it may be.
         false => (run.stack_limit.saturating_sub(HOST_RESERVE)..run.entry_fp).contains(&here),
     };
     // SAFETY: the caller's promise.

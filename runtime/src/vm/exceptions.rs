@@ -1,11 +1,11 @@
-//! Throwing: from where an exception arises to the handler that fits, or out of wasm.
+//! Throwing: finds the handler for an exception and continues there, or leaves wasm.
 //!
-//! The frames of wasm are walked by their frame pointers from the one that was left to the entry
-//! trampoline. For each, the tables of its code say whether the call that it is in has handlers, what
-//! they catch, and where they are: plain data, found without a lock. The thread then goes on in the
-//! handler, with the stack as it was at that call. What nobody between here and the entry catches
-//! becomes the error of that entry; the frames around it get their turn if the host function there
-//! returns the error.
+//! The frames of wasm are walked by their frame pointers, from the one that was left to the entry
+//! trampoline. For each, the tables of its code say whether the call that it is in has handlers,
+//! what they catch, and where they are: plain data, found without a lock. The thread then continues
+//! in the handler, with the stack as it was at that call. If no frame up to the entry catches the
+//! exception, it becomes the error of that entry. If the host function there returns the error, the
+//! search continues in the frames around it.
 
 use super::activation::Frames;
 use super::{arch, backtrace, frames, unwind};
@@ -25,7 +25,7 @@ use std::ptr::NonNull;
 ///
 /// # Safety
 ///
-/// Called by compiled code, through its shim: `values` leads to as many as the tag says.
+/// Called by compiled code, through its shim: `values` points to as many values as the tag says.
 pub(super) unsafe fn throw(
     store: *mut StoreOpaque,
     tag: NonNull<VMTag>,
@@ -34,7 +34,7 @@ pub(super) unsafe fn throw(
     // SAFETY: the caller's promise; nothing borrows the store while compiled code runs.
     unsafe {
         let values = match tag.as_ref().values {
-            // Then there is no array.
+            // There is no array then.
             0 => &[],
             count => std::slice::from_raw_parts(values, count as usize),
         };
@@ -57,13 +57,13 @@ pub(super) unsafe fn throw_ref(store: *mut StoreOpaque, exception: u64) -> ! {
     }
 }
 
-/// Goes on where the exception is caught whose values have been set, or leaves wasm. `exception` is
-/// the exception as an object, 0 if it is none yet.
+/// Continues in the handler for the exception whose values have been set, or leaves wasm.
+/// `exception` is the exception as an object, or 0 if there is no object yet.
 ///
 /// # Safety
 ///
-/// Wasm of `store` must be on the stack, with its exit frame noted, and no frame above that may hold
-/// anything that needs dropping.
+/// Wasm of `store` must be on the stack, with its exit frame recorded, and no frame above that may
+/// hold anything that needs dropping.
 unsafe fn propagate(store: *mut StoreOpaque, tag: NonNull<VMTag>, exception: RawRef) -> ! {
     // SAFETY: the caller's promise.
     unsafe {
@@ -80,8 +80,8 @@ unsafe fn propagate(store: *mut StoreOpaque, tag: NonNull<VMTag>, exception: Raw
     }
 }
 
-/// Throws what the host has returned to wasm, if it is an exception of this store and somebody
-/// catches it. Returns otherwise.
+/// If the host has returned an exception of this store to wasm, and a handler catches it, throws
+/// it. Otherwise returns.
 ///
 /// # Safety
 ///
@@ -108,7 +108,7 @@ pub(super) unsafe fn throw_pending(store: *mut StoreOpaque) {
     }
 }
 
-/// Where an exception goes on.
+/// Where an exception is caught.
 struct Target {
     pc: usize,
     sp: usize,
@@ -116,11 +116,12 @@ struct Target {
     by_reference: bool,
 }
 
-/// The innermost handler for exceptions with this tag, in the frames since wasm was last entered.
+/// The innermost handler for exceptions with this tag, among the frames since wasm was last
+/// entered.
 ///
 /// # Safety
 ///
-/// Wasm of `store` must be on the stack, with its exit frame noted.
+/// Wasm of `store` must be on the stack, with its exit frame recorded.
 unsafe fn find(store: *mut StoreOpaque, tag: NonNull<VMTag>) -> Option<Target> {
     // SAFETY: the caller's promise; all frames of a run are compiled code.
     unsafe {
@@ -149,7 +150,7 @@ unsafe fn handler_of(
     let call = unit.handlers_at(returns_to)?;
     let sp = fp - call.frame_size as usize;
     let handler = call.handlers.iter().find(|handler| {
-        // SAFETY: the code generator keeps the context there during the call.
+        // SAFETY: Cranelift keeps the context there during the call.
         let context = unsafe { *((sp + handler.context as usize) as *const *const u8) };
         // SAFETY: that context has the layout that the handler was made for.
         unsafe { catches(handler.catch, context, tag) }
@@ -160,7 +161,7 @@ unsafe fn handler_of(
 
 /// # Safety
 ///
-/// `context` must be that of an instance, with the address of a tag where `catch` says.
+/// `context` must be an instance's, with the address of a tag at the offset in `catch`.
 unsafe fn catches(catch: Catch, context: *const u8, tag: NonNull<VMTag>) -> bool {
     match catch.tag() {
         None => true,
@@ -183,11 +184,11 @@ unsafe fn go_on(
     exception: RawRef,
     target: Target,
 ) -> ! {
-    // SAFETY: the caller's promise; the handler expects just this, and nothing that needs dropping
-    // is between here and there.
+    // SAFETY: the caller's promise; the handler expects exactly this, and no frame in between holds
+    // anything that needs dropping.
     unsafe {
         let exception = match target.by_reference && exception == 0 {
-            // The heap may be full, and a collection drops values of the host's.
+            // The heap may be full; and a collection drops values of the host's.
             true => unwind::catch_or_unwind(store, || gc::hold_thrown(store, tag)),
             false => exception,
         };

@@ -1,31 +1,31 @@
 //! Frames of compiled code: following their frame pointers.
 //!
-//! A wasm frame starts with its caller's frame pointer, and behind it the return address. A run of
-//! wasm frames ends at the frame of the entry trampoline that the run was entered by, which holds the
-//! store. All frames between are compiled code, and each lies above the one before: a chain that does
-//! not look like this means that memory is corrupt, and the process ends ([`broken`]). To go on would
-//! let a collection miss references, or an exception continue at a wild address.
+//! A wasm frame starts with its caller's frame pointer; the return address is behind it. A run of
+//! wasm frames ends at the frame of the entry trampoline through which the run was entered, which
+//! holds the store. All frames in between are compiled code, and each is above the one before. A
+//! chain that violates this means that memory is corrupt, and the process ends ([`broken`]): a
+//! collection would otherwise miss references, or an exception continue at a wild address.
 //!
 //! # Functions without frames
 //!
-//! Today every function sets up a frame. One that does not must not call; then only a trap can be in
-//! it, and the frame pointer is its caller's. Such a function would say so in its
-//! [`CodeKind`], with how far the stack pointer is below the return address; the signal handler, which
-//! knows the stack pointer, would read that return address and start from there.
+//! At present every function sets up a frame. A function without one must not call. Then only a
+//! trap can happen in it, and the frame pointer is its caller's. Such a function would say so in
+//! its [`CodeKind`], with the distance from the stack pointer to the return address. The signal
+//! handler, which knows the stack pointer, would read that return address and start from there.
 
 use seqfault_jit::code::{self, CodeKind, CodeUnit};
 use seqfault_jit::vm::VMStoreContext;
 use std::ops::ControlFlow;
 
-/// Visits each frame from `fp` until `entry_fp`: the unit of its code, an address in the instruction
-/// that it is at (for a call, the last byte), and its frame pointer. Stops when it is told to;
-/// otherwise, where the trampoline is.
+/// Visits each frame from `fp` up to `entry_fp`. `visit` gets the unit of the frame's code, an
+/// address in the frame's present instruction (for a call, its last byte), and the frame pointer.
+/// Stops when it is told to, or at the trampoline.
 ///
 /// # Safety
 ///
 /// `fp` must be the frame pointer of the innermost wasm frame of a run that was entered by the
-/// trampoline whose frame is `entry_fp`, and that frame be at `pc`. The run must be on a stack that
-/// nothing executes on meanwhile below these frames.
+/// trampoline with the frame `entry_fp`, and that frame must be at `pc`. Nothing may execute
+/// meanwhile on the run's stack below these frames.
 pub(super) unsafe fn walk<B>(
     mut pc: usize,
     mut fp: usize,
@@ -47,7 +47,7 @@ pub(super) unsafe fn walk<B>(
     ControlFlow::Continue(pc)
 }
 
-/// Makes sure that a run is one of this store: that it was entered by the trampoline whose frame is
+/// Checks that a run belongs to this store: that it was entered by the trampoline with the frame
 /// `entry_fp`, in which the outermost frame is at `pc`.
 ///
 /// # Safety
@@ -61,8 +61,8 @@ pub(super) unsafe fn check_entry(pc: usize, entry_fp: usize, store: *const VMSto
     }
 }
 
-/// The store that compiled code runs in, which is at `pc` in the frame `fp`. `None` if the frames do
-/// not lead to an entry trampoline.
+/// The store of the compiled code that is at `pc` in the frame `fp`. `None` if the frames do not
+/// end at an entry trampoline.
 ///
 /// Async-signal-safe, and bounded by the number of frames.
 ///
@@ -101,13 +101,13 @@ unsafe fn entered_store(unit: &CodeUnit, pc: usize, fp: usize) -> Option<*mut VM
     }
 }
 
-/// A frame, and where it is.
+/// A frame, and the address in its code.
 struct Caller {
     pc: usize,
     fp: usize,
 }
 
-/// The frame around one: further up on the same stack, or `None`.
+/// The calling frame, which is further up on the same stack, or `None`.
 ///
 /// # Safety
 ///
@@ -121,7 +121,7 @@ unsafe fn caller(fp: usize) -> Option<Caller> {
     above.then(|| Caller { pc: returns_to.wrapping_sub(1), fp: outer })
 }
 
-/// Ends the process: the frames of a store are not what compiled code makes.
+/// Ends the process: the frames of a store are not as compiled code makes them.
 pub(super) fn broken(what: &str) -> ! {
     eprintln!("seqfault: the wasm frames of a store cannot be followed: {what}");
     std::process::abort()
@@ -136,7 +136,7 @@ mod tests {
 
     const CASE: &str = "SEQFAULT_TEST_BROKEN_CHAIN";
 
-    /// Ways in which what a store knows of its frames can be wrong.
+    /// Ways in which a store's record of its frames can be wrong.
     const WAYS: [fn(&mut StoreOpaque); 5] = [
         |store| store.with_frames(|vm| vm.entry_fp -= 8),
         |store| store.with_frames(|vm| vm.entry_fp += 8),

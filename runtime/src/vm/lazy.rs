@@ -1,4 +1,4 @@
-//! Compiling what is called for the first time: called by the stubs, on the thread that calls.
+//! Compiles functions when they are first called: the stubs call this, on the calling thread.
 
 use super::{frames, unwind};
 use crate::func::HostFuncInstance;
@@ -15,9 +15,9 @@ pub(super) struct StubFrame {
     return_address: usize,
 }
 
-/// Compiles the function whose lazy entry has pushed `return_address`; where its code starts.
-/// `first` is what its caller has passed in the register of the first argument: the context, unless
-/// the results need more than registers; then it is where they go.
+/// Compiles the function whose lazy entry has pushed `return_address`. Returns the address of its
+/// code. `first` is the value that its caller has passed in the register of the first argument: the
+/// context, unless the results need more than registers; then it is the address of the results.
 ///
 /// # Safety
 ///
@@ -54,7 +54,7 @@ unsafe fn running_store(frame: *const StubFrame) -> *mut VMStoreContext {
     store.unwrap_or_else(|| frames::broken("they do not lead to where the store was entered"))
 }
 
-/// Compiles the exit trampoline of a host function; where its code starts.
+/// Compiles the exit trampoline of a host function. Returns the address of its code.
 ///
 /// # Safety
 ///
@@ -70,14 +70,14 @@ pub(super) unsafe extern "C" fn compile_exit(
         unwind::catch_or_unwind(store, || {
             let engine = (*store).engine();
             let code = (*instance).registered_type().exit(engine)?;
-            // Release: whoever reads the slot finds the code complete.
+            // Release: a thread that reads the slot finds the code complete.
             (*instance).slot().0.store(code.cast_mut(), Ordering::Release);
             Ok(code)
         })
     }
 }
 
-/// Notes the wasm frame that was left, for backtraces; the running store.
+/// Records the wasm frame that was left, for backtraces. Returns the running store.
 ///
 /// # Safety
 ///

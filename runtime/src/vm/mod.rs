@@ -1,25 +1,25 @@
-//! Where Rust and machine code meet: entering wasm, what wasm calls, and how it is left by a trap.
+//! The border between Rust and machine code: entering wasm, the functions that wasm calls, and leaving wasm by a trap.
 //!
-//! # The way of a call
+//! # Calls
 //!
-//! [`enter`] notes an activation in the store and calls the entry trampoline, which calls the
-//! function through its slot. The first call of a function ends up in a [stub](lazy) that compiles
-//! it. Host functions are called by exit trampolines, the runtime's own by [builtins]; both note
-//! the frame that was left, so that backtraces start there.
+//! [`enter`] records an activation in the store and calls the entry trampoline, which calls the function through its
+//! slot. The first call of a function ends up in a [stub](lazy), which compiles it. Exit trampolines call host
+//! functions, and shims call the runtime's [builtins]; both record the frame that was left, so that backtraces start
+//! there.
 //!
-//! # The way of a trap
+//! # Traps
 //!
-//! The hardware raises a signal. `seqfault-mm`'s handler resolves what is a first touch; all else
-//! comes to [`traps`], which asks the code space whether the instruction is one that may trap, and
-//! follows the frames to the trampoline that knows the store. The thread then goes on in an ordinary function that takes the backtrace, leaves the trap in the
-//! store, and [unwinds](unwind) to the entry trampoline. Nothing that allocates runs in the
-//! handler, and no Rust frame with anything to drop is ever skipped.
+//! The hardware raises a signal. `seqfault-mm`'s handler resolves first touches. All other signals come to [`traps`],
+//! which asks the code space whether the instruction may trap, and follows the frames to the trampoline that holds the
+//! store. The thread then continues in an ordinary function, which takes the backtrace, leaves the trap in the store,
+//! and [unwinds](unwind) to the entry trampoline. Nothing that allocates runs in the handler, and no Rust frame with
+//! anything to drop is ever skipped.
 //!
-//! # The way of an exception
+//! # Exceptions
 //!
-//! `throw` calls a builtin, which walks the frames of wasm and looks into the tables that came with
-//! their code ([exceptions]). The thread goes on in the handler it finds; without one the exception
-//! takes the last step of a trap, as the error of the call that has entered wasm.
+//! `throw` calls a builtin, which walks the frames of wasm and looks into the tables that were published with their
+//! code ([exceptions]). The thread continues in the handler that it finds. Without one, the exception takes the last
+//! step of a trap, and becomes the error of the call that entered wasm.
 
 mod activation;
 mod arch;

@@ -1,16 +1,16 @@
-//! [`Shared`]: what compiled code has pointers to.
+//! [`Shared`]: values that compiled code has pointers to.
 
 use crate::fallible::{self, NoMemory};
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 
-/// A value that compiled code reads or writes through pointers that it keeps, owned by this.
+/// An owned value that compiled code reads or writes through pointers which it keeps.
 ///
-/// A Rust reference says that, while it is used, nobody else writes what it leads to; a mutable one, that
-/// nobody else uses it. Compiled code knows nothing of that. So what it has pointers to lies in an
-/// allocation of its own, which references to the owner do not reach into: the owner may be borrowed,
-/// mutably too, and be moved, and all pointers that [`Shared::get`] has handed out stay good until it is
-/// dropped. It is used by pointer only, by one thread at a time: the one that may use the store.
+/// A Rust reference promises that, while it is used, nothing else writes its target; a mutable one, that nothing else
+/// uses it. Compiled code keeps no such promise. So the values that it has pointers to are in allocations of their own,
+/// which references to the owner do not reach into: the owner may be borrowed, even mutably, and moved, and all
+/// pointers from [`Shared::get`] stay valid until it is dropped. The value is used by pointer only, by one thread at a
+/// time: the one that may use the store.
 pub(crate) struct Shared<T: ?Sized>(NonNull<UnsafeCell<T>>);
 
 impl<T> Shared<T> {
@@ -20,14 +20,14 @@ impl<T> Shared<T> {
 }
 
 impl<T: Clone> Shared<[T]> {
-    /// An array of `len` times the same.
+    /// An array of `len` times the same value.
     ///
     /// # Errors
     ///
     /// When the system has no memory for it.
     pub(crate) fn array(value: T, len: usize) -> Result<Shared<[T]>, NoMemory> {
         let values: *mut [T] = Box::into_raw(fallible::repeated(value, len)?.into_boxed_slice());
-        // A cell looks like what is in it.
+        // A cell has the layout of its contents.
         let cells = values as *mut UnsafeCell<[T]>;
         // SAFETY: a box is not null.
         Ok(Shared(unsafe { NonNull::new_unchecked(cells) }))
@@ -35,7 +35,7 @@ impl<T: Clone> Shared<[T]> {
 }
 
 impl<T: ?Sized> Shared<T> {
-    /// The one way to it. Reading and writing is for whoever may use the store.
+    /// The only way to access the value. Only code that may use the store may read or write it.
     pub(crate) fn get(&self) -> *mut T {
         UnsafeCell::raw_get(self.0.as_ptr())
     }
@@ -43,8 +43,8 @@ impl<T: ?Sized> Shared<T> {
 
 impl<T: ?Sized> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: it came out of a box, and whoever drops the owner promises that no compiled code
-        // will use it any more.
+        // SAFETY: it came from a box, and the code that drops the owner promises that no compiled code will use it any
+        // more.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
@@ -57,7 +57,7 @@ impl<T: ?Sized> std::fmt::Debug for Shared<T> {
 
 // SAFETY: it owns its value as a box does.
 unsafe impl<T: ?Sized + Send> Send for Shared<T> {}
-// SAFETY: by reference it gives out an address only.
+// SAFETY: a shared reference gives access to an address only.
 unsafe impl<T: ?Sized> Sync for Shared<T> {}
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
     use super::Shared;
     use std::rc::Rc;
 
-    /// As a store has it: used by pointer while its owner is borrowed, and moved.
+    /// As in a store: used by pointer while its owner is borrowed, and moved.
     #[test]
     fn pointers_stay_good_while_the_owner_is_borrowed_and_moved() {
         struct Owner {
@@ -75,7 +75,7 @@ mod tests {
         let mut owner = Owner { shared: Shared::array(1, 4).unwrap(), other: 0 };
         let compiled: *mut u64 = owner.shared.get().cast();
         let borrowed = &mut owner;
-        // SAFETY: of the array, which `borrowed` does not reach into.
+        // SAFETY: it points into the array, which `borrowed` does not reach into.
         unsafe { compiled.add(3).write(7) };
         borrowed.other += 1;
         let moved = Box::new(owner);

@@ -9,16 +9,16 @@ use seqfault_jit::vm::{NULL_PAGE, VMStoreContext};
 use seqfault_mm::signal::{self, Disposition, Signal};
 use seqfault_mm::{Fault, FaultKind};
 
-/// Puts the process's signal handlers in place; once is enough.
+/// Installs the process's signal handlers, if that was not done yet.
 pub(crate) fn install_signal_handlers() -> Result<()> {
     Ok(signal::install(on_signal)?)
 }
 
-/// What `seqfault-mm` could not resolve: a trap if compiled code did it at an instruction that may
-/// trap, for a reason that fits.
+/// Handles a signal that `seqfault-mm` could not resolve. It is a trap if compiled code raised it
+/// at an instruction that may trap, for a reason that fits.
 ///
-/// Runs in the signal handler: it reads code tables and the frames of compiled code, and rewrites the
-/// context. Nothing here is the thread's: which store it is the frames tell.
+/// Runs in the signal handler: it reads code tables and the frames of compiled code, and rewrites
+/// the context. It uses nothing of the thread; the frames tell which store it is.
 ///
 /// # Safety
 ///
@@ -27,7 +27,7 @@ unsafe fn on_signal(signal: &mut Signal<'_>) -> Disposition {
     // SAFETY: the caller's promise.
     match unsafe { trap_of(signal) } {
         Some(RaisedTrap { code, store, fault }) => {
-            // A call needs the stack as a call would leave it.
+            // The stack must look as after a call.
             let sp = (signal.sp() & !15) - 8;
             let (pc, fp) = (signal.pc() as u64, signal.fp() as u64);
             let [base, offset] =
@@ -46,7 +46,7 @@ struct RaisedTrap {
     code: TrapCode,
     /// The store whose wasm has raised it.
     store: *mut VMStoreContext,
-    /// Where, if it was in a region.
+    /// The fault, if the address is in a region.
     fault: Option<Fault>,
 }
 
@@ -58,15 +58,15 @@ unsafe fn trap_of(signal: &Signal<'_>) -> Option<RaisedTrap> {
         return None;
     }
     let pc = signal.pc();
-    // SAFETY: if this is the address of code, that code is running.
+    // SAFETY: if this is the address of compiled code, that code is running.
     let site = unsafe { code::lookup(pc) }?.trap_at(pc)?;
     let code = classify(signal, site)?;
-    // SAFETY: as above; each function of compiled code that may trap has a frame by then.
+    // SAFETY: as above; every function of compiled code that may trap has a frame by then.
     let store = unsafe { frames::running_store(pc, signal.fp()) }?;
     Some(RaisedTrap { code, store, fault: signal.fault })
 }
 
-/// Why the program traps, given what the instruction may trap for.
+/// Why the program traps, given the reason for which the instruction may trap.
 fn classify(signal: &Signal<'_>, site: TrapCode) -> Option<TrapCode> {
     if !matches!(signal.signo, libc::SIGSEGV | libc::SIGBUS) {
         return Some(site);
@@ -83,12 +83,13 @@ fn classify(signal: &Signal<'_>, site: TrapCode) -> Option<TrapCode> {
             | TrapCode::UndefinedElement
             | TrapCode::TableOutOfBounds
             | TrapCode::ArrayOutOfBounds
-            // A null reference where no object was ever made: there is no heap, and its base is null.
+            // A null reference where no object was ever made: there is no heap, and its base is
+            // null.
             | TrapCode::NullStruct
             | TrapCode::NullArray,
             None,
         ) => (signal.addr() < NULL_PAGE).then_some(site),
-        // Accesses of the heap: its first bytes are those that a null reference leads to.
+        // Accesses to the heap: a null reference points to its first bytes.
         (
             TrapCode::NullStruct
             | TrapCode::NullArray
@@ -104,7 +105,7 @@ fn classify(signal: &Signal<'_>, site: TrapCode) -> Option<TrapCode> {
     }
 }
 
-/// Where the thread goes on after the handler: on the same stack, below the frame that trapped.
+/// Where the thread continues after the handler: on the same stack, below the frame that trapped.
 ///
 /// # Safety
 ///
@@ -119,7 +120,7 @@ unsafe extern "C" fn raise_trap(
     offset: u64,
 ) -> ! {
     let code = TrapCode::from_u8(code).expect("what the handler has passed");
-    // SAFETY: that frame is the innermost of the store's, and nothing borrows the store while wasm
+    // SAFETY: that frame is the innermost of the store, and nothing borrows the store while wasm
     // runs; all values that need dropping are moved into the store.
     unsafe {
         let store: *mut StoreOpaque = (*vm).store.cast();

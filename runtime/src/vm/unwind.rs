@@ -1,8 +1,8 @@
-//! Leaving wasm other than by returning: errors and panics, from where they arise to the caller.
+//! Leaving wasm other than by returning: takes errors and panics to the caller of wasm.
 //!
 //! They are left in the store, and control goes to the exceptional edge of the entry trampoline.
-//! The Rust frames between here and there are those of this module and its callers; they hold
-//! nothing that would need dropping.
+//! The Rust frames in between are those of this module and its callers; they hold nothing that
+//! needs dropping.
 
 use super::{arch, backtrace};
 use crate::error::{Error, Result};
@@ -10,12 +10,12 @@ use crate::store::{Pending, StoreOpaque};
 use crate::trap::Trap;
 use std::panic::{self, AssertUnwindSafe};
 
-/// Runs host code that wasm has called: 1, or 0 after its error or panic has been left in the
-/// store.
+/// Runs host code that wasm has called. Returns 1, or 0 after its error or panic has been left in
+/// the store.
 ///
 /// # Safety
 ///
-/// `store` must be alive, with its exit frame noted, and not borrowed once `body` has returned.
+/// `store` must be alive, with its exit frame recorded, and not borrowed once `body` has returned.
 pub(crate) unsafe fn catch(store: *mut StoreOpaque, body: impl FnOnce() -> Result<()>) -> u32 {
     // SAFETY: the caller's promise.
     match unsafe { catch_value(store, body) } {
@@ -50,14 +50,14 @@ unsafe fn catch_value<R>(store: *mut StoreOpaque, body: impl FnOnce() -> Result<
         Ok(Err(error)) => Pending::Error(unsafe { with_backtrace(store, error) }),
         Err(payload) => Pending::Panic(payload),
     };
-    // SAFETY: the body has returned, and with it its borrows.
+    // SAFETY: the body has returned, so its borrows have ended.
     unsafe { (*store).set_pending(pending) };
     None
 }
 
-/// Adds the wasm frames, unless they are known from further in.
+/// Adds the wasm frames, unless an inner call has added them.
 unsafe fn with_backtrace(store: *mut StoreOpaque, mut error: Error) -> Error {
-    // SAFETY: the caller's promise: the exit frame is noted.
+    // SAFETY: the caller's promise: the exit frame is recorded.
     if let Some(trap) = Trap::of(&error, || unsafe { backtrace::at_exit(store) }) {
         return trap.into();
     }
@@ -68,7 +68,7 @@ unsafe fn with_backtrace(store: *mut StoreOpaque, mut error: Error) -> Error {
     error
 }
 
-/// Continues at the entry of wasm, where [`resume`] finds what is pending.
+/// Continues at the entry of wasm, where [`resume`] finds the pending error or panic.
 ///
 /// # Safety
 ///
@@ -77,14 +77,14 @@ unsafe fn with_backtrace(store: *mut StoreOpaque, mut error: Error) -> Error {
 pub(super) unsafe fn unwind(store: *mut StoreOpaque) -> ! {
     // SAFETY: the caller's promise.
     debug_assert!(unsafe { !(*store).activation().is_null() });
-    // SAFETY: the entry trampoline has noted its own frame, which is on the stack.
+    // SAFETY: the entry trampoline has recorded its own frame, which is on the stack.
     unsafe {
         let vm = (*store).vm();
         arch::continue_at((*vm).entry_handler, (*vm).entry_sp, (*vm).entry_fp)
     }
 }
 
-/// After an exceptional return: the error, or the panic going on.
+/// After an exceptional return: returns the error, or resumes the panic.
 pub(super) fn resume(store: &mut StoreOpaque) -> Result<()> {
     match store.take_pending().expect("unwinding leaves its reason") {
         Pending::Error(error) => Err(error),

@@ -11,7 +11,7 @@ use seqfault_jit::vm::EntryTrampoline;
 use seqfault_jit::{CompileError, CompileScratch, CompiledFunction};
 use std::sync::{Arc, Weak};
 
-/// Marks, in the form by which groups are found, the place of a type in its own group.
+/// In the form by which groups are found, marks a reference to a type of the same group.
 pub(super) const RELATIVE: u32 = 1 << 31;
 
 /// A recursion group of canonical types.
@@ -35,7 +35,7 @@ struct CanonicalType {
     exit: CompileOnce,
 }
 
-/// A type of an engine. Whoever has one keeps it alive.
+/// A type of an engine, which this keeps alive.
 #[derive(Clone, Debug)]
 pub(crate) struct RegisteredType {
     group: Arc<RecGroup>,
@@ -43,7 +43,7 @@ pub(crate) struct RegisteredType {
 }
 
 impl RecGroup {
-    /// The group of this form; `others` are the types outside of it that it refers to.
+    /// The group with this form; `others` are the types outside of it that it refers to.
     pub(super) fn intern(
         shared: &Arc<Shared>,
         key: Arc<[SubType]>,
@@ -54,7 +54,7 @@ impl RecGroup {
         let mut inner = shared.inner();
         if let Some(group) = inner.groups.get(&key).and_then(Weak::upgrade) {
             drop(inner);
-            // Only now: dropping a type takes the lock.
+            // Only now, because dropping a type takes the lock.
             drop(others);
             return group;
         }
@@ -104,7 +104,7 @@ fn find(types: &[RegisteredType], id: TypeId) -> Option<&RegisteredType> {
     Some(&types[place])
 }
 
-/// How objects of a type look; for a function type, exceptions that carry its parameters.
+/// The layout of objects of a type; for a function type, of exceptions that carry its parameters.
 fn layout(ty: &CompositeType) -> GcLayout {
     match ty {
         CompositeType::Func(ty) => GcLayout::Fields(FieldsLayout::of_exception(ty)),
@@ -116,7 +116,8 @@ fn layout(ty: &CompositeType) -> GcLayout {
 impl Drop for RecGroup {
     fn drop(&mut self) {
         let mut inner = self.shared.inner();
-        // A group of the same form may have come meanwhile, while this one could not be had any more.
+        // A group of the same form may have been made meanwhile, when this one was no longer
+        // available.
         if inner.groups.get(&self.key).is_some_and(|group| group.strong_count() == 0) {
             inner.groups.remove(&self.key);
         }
@@ -124,7 +125,8 @@ impl Drop for RecGroup {
             inner.give_id(ty.id);
         }
         drop(inner);
-        // Types may refer to each other in a chain of any length: no recursion along it.
+        // Types may refer to each other in a chain of any length, so there is no recursion along
+        // it.
         let mut rest = std::mem::take(&mut self.others);
         while let Some(other) = rest.pop() {
             if let Some(mut group) = Arc::into_inner(other.group) {
@@ -163,7 +165,7 @@ impl RegisteredType {
         }
     }
 
-    /// Its supertypes' ids from the root on, itself last.
+    /// The ids of its supertypes from the root on, its own last.
     fn supertypes(&self) -> &[u32] {
         self.canonical().entry.supertypes()
     }
@@ -174,8 +176,8 @@ impl RegisteredType {
         self.is_of(&other.group.shared) && self.supertypes().get(depth - 1) == Some(&other.id().0)
     }
 
-    /// Whether it is alone in its group, final and without a supertype: then its form is all there
-    /// is to it.
+    /// Whether it is alone in its group, final and without a supertype: then its form says all
+    /// about it.
     pub(crate) fn is_plain(&self) -> bool {
         let ty = self.ty();
         let recursive = || {
@@ -190,7 +192,7 @@ impl RegisteredType {
         Arc::ptr_eq(&self.group.shared, shared)
     }
 
-    /// How objects of this type look.
+    /// The layout of objects of this type.
     pub(crate) fn layout(&self) -> &GcLayout {
         self.canonical().entry.layout()
     }
@@ -199,17 +201,17 @@ impl RegisteredType {
         self.ty().as_func().expect("the type of a function")
     }
 
-    /// The way from the host into functions of this type.
+    /// The trampoline from the host into functions of this type.
     pub(crate) fn entry(&self, engine: &Engine) -> Result<EntryTrampoline> {
         let code = self.canonical().enter.get(|| {
             publish(engine, |scratch| engine.compiler().compile_entry(scratch, self.func()))
         })?;
-        // SAFETY: that is what `compile_entry` makes; the code stays as long as the type, which
-        // whatever has functions of this type keeps alive.
+        // SAFETY: that is what `compile_entry` makes; the code stays as long as the type, and every
+        // function of this type keeps the type alive.
         Ok(unsafe { std::mem::transmute::<*const u8, EntryTrampoline>(code) })
     }
 
-    /// The code that host functions of this type start with.
+    /// The exit trampoline of host functions of this type.
     pub(crate) fn exit(&self, engine: &Engine) -> Result<*const u8> {
         let code = self.canonical().exit.get(|| {
             publish(engine, |scratch| engine.compiler().compile_exit(scratch, self.func()))

@@ -1,12 +1,12 @@
 //! Canonical types: equal types have equal ids within an engine.
 //!
-//! Types are equal when their recursion groups are, part by part, with references inside the group
-//! taken as places in it (specification section 3.1.3, "Rolling and Unrolling"). So the registry
-//! keeps whole groups ([`RecGroup`]), found by that form of them.
+//! Types are equal when their recursion groups are equal part by part, where a reference inside the
+//! group counts as a position in it (specification section 3.1.3, "Rolling and Unrolling"). So the
+//! registry keeps whole groups ([`RecGroup`]), found by that form.
 //!
-//! A group lives as long as somebody holds it: a module that declares it, a type of the API, a host
-//! function, or a group that refers to it. With it go its ids, its place in the table that compiled
-//! code reads ([`table`]) and its trampolines.
+//! A group lives as long as something refers to it: a module that declares it, a type of the API, a
+//! host function, or another group. With it, its ids, its place in the table that compiled code
+//! reads ([`table`]) and its trampolines are freed.
 
 mod group;
 mod table;
@@ -47,8 +47,8 @@ struct Inner {
 }
 
 impl TypeRegistry {
-    /// The types of a recursion group. `resolve` gives the type for each number in it that is not
-    /// one of the group's own, which are `own`.
+    /// Registers the types of a recursion group, `own`. `resolve` returns the type for each number
+    /// in it that is not one of the group's own.
     pub(crate) fn intern_group<'a>(
         &self,
         types: impl Iterator<Item = &'a SubType>,
@@ -81,7 +81,7 @@ impl TypeRegistry {
         RegisteredType::new(self.intern_group(std::iter::once(ty), 0..0, resolve), 0)
     }
 
-    /// The type with this id, which somebody holds.
+    /// The type with this id, which must be alive.
     pub(crate) fn get(&self, id: TypeId) -> RegisteredType {
         let inner = self.0.inner();
         let member = inner.members[table::place(id)].as_ref();
@@ -94,7 +94,7 @@ impl TypeRegistry {
         self.0.vm.vm()
     }
 
-    /// Whether this is where `ty` comes from.
+    /// Whether `ty` belongs to this registry.
     pub(crate) fn owns(&self, ty: &RegisteredType) -> bool {
         ty.is_of(&self.0)
     }
@@ -108,7 +108,7 @@ impl TypeRegistry {
 
 impl Shared {
     fn inner(&self) -> ForkMutexGuard<'_, Inner> {
-        // Each change is whole before anything that may panic.
+        // A panic can happen only between complete changes.
         self.inner.lock()
     }
 }

@@ -1,8 +1,8 @@
 //! The table of types that compiled code and collectors read.
 //!
-//! It is written under the registry's lock and read without one. Whoever reads an entry has the id
-//! of a living type, which it was given after the entry was written. When the table grows, the old
-//! one stays: code on other threads may have loaded its address.
+//! It is written under the registry's lock and read without one. The reader of an entry has the id of a living type,
+//! which it got after the entry was written. When the table grows, the old one stays: code on other threads may have
+//! loaded its address.
 
 use super::{Inner, TypeId};
 use seqfault_jit::gc::{FieldsLayout, GcLayout};
@@ -19,10 +19,10 @@ pub(super) fn place(id: TypeId) -> usize {
     (id.0 >> TYPE_KIND_BITS) as usize
 }
 
-/// The place that stands for host values and is never given out.
+/// The place that stands for host values and is never given to a type.
 const HOST_OBJECT_PLACE: usize = (HOST_OBJECT >> TYPE_KIND_BITS) as usize;
 
-/// What the table refers to for one type.
+/// The data to which the table refers for one type.
 #[derive(Debug)]
 pub(super) struct Entry {
     display: Box<[u32]>,
@@ -31,7 +31,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// For the type `id` whose supertype has these supertypes.
+    /// For the type `id`; `supertypes` are those of its supertype.
     pub(super) fn new(supertypes: &[u32], id: TypeId, layout: GcLayout) -> Entry {
         let mut display = supertypes.to_vec();
         display.push(id.0);
@@ -55,7 +55,7 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct TypeTable {
     vm: VMTypes,
-    /// Owned, as compiled code sees them.
+    /// Owned; compiled code sees their addresses.
     tables: Mutex<Vec<*mut [VMType]>>,
     #[allow(dead_code, reason = "the table points to it")]
     host_object: Box<GcLayout>,
@@ -63,7 +63,7 @@ pub(super) struct TypeTable {
 
 // SAFETY: the pointers in the table lead to types that are immutable.
 unsafe impl Send for TypeTable {}
-// SAFETY: as above; entries are written under a lock, before anybody has their id.
+// SAFETY: as above; entries are written under a lock, before any thread has their id.
 unsafe impl Sync for TypeTable {}
 
 /// Types that the first table has room for.
@@ -89,8 +89,8 @@ impl Default for TypeTable {
     }
 }
 
-/// The display of objects that stand for host values: casts look into it, as into any other, and find that
-/// the object has no type that a module can name.
+/// The display of objects that stand for host values. Casts look into it, as into any other, and find that the object
+/// has no type that a module can name.
 static NO_SUPERTYPES: [u32; MIN_DISPLAY as usize] = [FORWARDED; MIN_DISPLAY as usize];
 
 const EMPTY: VMType = VMType { supertypes: ptr::null(), depth: 0, layout: ptr::null() };
@@ -106,7 +106,7 @@ impl TypeTable {
         let place = place(id);
         let mut table = *tables.last().expect("there is always one");
         if table.len() <= place {
-            // SAFETY: owned by this, and written under the lock only.
+            // SAFETY: owned by this, and written only under the lock.
             let old = unsafe { &*table };
             let mut larger = vec![EMPTY; (place + 1).next_power_of_two()];
             larger[..old.len()].copy_from_slice(old);
@@ -115,10 +115,10 @@ impl TypeTable {
         }
         let table: *mut VMType = table.cast();
         let (supertypes, layout) = (entry.display.as_ptr(), &raw const *entry.layout);
-        // SAFETY: the table has this place, which nobody reads before it has the id.
+        // SAFETY: the table has this place, which no thread reads before it has the id.
         unsafe { table.add(place).write(VMType { supertypes, depth: entry.depth, layout }) };
-        // Release: whoever loads the address finds the table filled. Compiled code loads it plainly,
-        // ordered by whatever has handed it an id from the new table.
+        // Release: a thread that loads the address finds the table filled. Compiled code loads it plainly, ordered by
+        // whatever gave it an id from the new table.
         self.vm.types.store(table, Ordering::Release);
     }
 }
@@ -126,7 +126,7 @@ impl TypeTable {
 impl Drop for TypeTable {
     fn drop(&mut self) {
         for &table in self.tables.get_mut().unwrap_or_else(PoisonError::into_inner).iter() {
-            // SAFETY: out of a box, and nobody has an id to look up any more.
+            // SAFETY: it came from a box, and no thread has an id to look up any more.
             drop(unsafe { Box::from_raw(table) });
         }
     }
@@ -146,7 +146,7 @@ impl Inner {
             self.members.push(None);
             (self.members.len() - 1) as u32
         });
-        // The top bit marks places in groups, and one number stands for what has moved.
+        // The top bit marks references inside groups, and one number stands for objects that have moved.
         assert!(place < 1 << (31 - TYPE_KIND_BITS), "an engine has fewer than 2^29 types");
         let kind = match ty {
             CompositeType::Func(_) => VMTypeKind::Func,
@@ -156,7 +156,7 @@ impl Inner {
         TypeId(place << TYPE_KIND_BITS | kind as u32)
     }
 
-    /// Takes back the id of a type that is gone.
+    /// Takes back the id of a type that was dropped.
     pub(super) fn give_id(&mut self, id: TypeId) {
         self.members[place(id)] = None;
         self.free.push(place(id) as u32);

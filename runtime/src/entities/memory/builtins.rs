@@ -1,9 +1,9 @@
-//! What compiled code calls for memories.
+//! The builtins for memories.
 //!
 //! # Safety
 //!
-//! Of all functions here: they are called by compiled code, so that nothing borrows the store, and
-//! `instance` is the one that it runs in.
+//! For all functions here: compiled code calls them, so nothing borrows the store; `instance` is
+//! the one that the code runs in.
 
 use super::{Expected, MemoryData, Waited, WaitingStore, discard_memory, grow_memory};
 use crate::error::{Error, Result};
@@ -43,7 +43,7 @@ pub(crate) unsafe fn memory_copy(
     let source = from_data.slice(Some(from), from_addr, len)?;
     let target = to_data.slice(Some(to), to_addr, len)?;
     let len = source.len();
-    // The last piece first where a piece would overwrite the source of a later one.
+    // Starts with the last piece where a piece would overwrite the source of a later one.
     let backward = std::ptr::eq(to_data, from_data) && source.start < target.start;
     let copy = |piece: Range<usize>| {
         let at = if backward { len - piece.end } else { piece.start };
@@ -73,7 +73,7 @@ pub(crate) unsafe fn memory_fill(
     unsafe { in_pieces(store, range.len(), fill) }
 }
 
-/// Does `work` for `len` bytes in pieces, and asks between them whether the guest is to be
+/// Does `work` for `len` bytes in pieces, and checks between them whether the guest is to be
 /// interrupted.
 ///
 /// # Safety
@@ -84,7 +84,7 @@ unsafe fn in_pieces(
     len: usize,
     mut work: impl FnMut(Range<usize>) -> Result<(), Fault>,
 ) -> Result<()> {
-    /// A few milliseconds, where all pages are touched for the first time.
+    /// A piece takes a few milliseconds when all its pages are touched for the first time.
     const PIECE: usize = 4 << 20;
     let mut done = 0;
     loop {
@@ -162,12 +162,12 @@ pub(crate) unsafe fn raise_out_of_bounds(
 ) -> Error {
     // SAFETY: see the head of this file.
     let len = unsafe { memory_of(store, instance, memory) }.len();
-    // As a fault tells it: the first byte that is outside.
+    // The same as for a fault: the first byte that is outside.
     let address = index.checked_add(offset).map(|address| address.max(len as u64));
     MemoryFault::at(Some(memory), address, len).into()
 }
 
-/// Waits; when the store is to be interrupted, asks it, and waits on if it may.
+/// Waits. When the store is to be interrupted, asks it; if it may continue, waits on.
 ///
 /// # Safety
 ///
@@ -181,7 +181,7 @@ unsafe fn wait(
     timeout: i64,
 ) -> Result<u32> {
     let deadline = deadline(timeout);
-    // SAFETY: the caller's promise. Both lie outside of the store, and live as long as it.
+    // SAFETY: the caller's promise. Both are outside of the store, and live as long as it.
     let (interrupt, epoch) = unsafe {
         let epoch: *const AtomicU64 = (*store).engine().epoch();
         (&*Arc::as_ptr((*store).join_waiters()), &*epoch)
@@ -208,7 +208,8 @@ unsafe fn memory_of<'a>(
     unsafe { &*Arc::as_ptr((*store).memory((*instance).memory(memory))) }
 }
 
-/// When a timeout in nanoseconds is over; never if it is negative, or beyond what clocks show.
+/// The end of a timeout in nanoseconds; never, if it is negative or beyond what the clock can
+/// express.
 fn deadline(timeout: i64) -> Option<Instant> {
     let timeout = u64::try_from(timeout).ok()?;
     Instant::now().checked_add(Duration::from_nanos(timeout))

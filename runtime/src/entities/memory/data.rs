@@ -1,8 +1,8 @@
 //! [`MemoryData`]: a linear memory itself, behind the handles of stores and hosts.
 //!
-//! One that is shared belongs to all stores that have imported it, and may be used by any number of
-//! threads at once. So nothing here takes `&mut self`: the length is atomic and only rises, writers
-//! of it exclude each other, readers take no lock.
+//! A shared memory belongs to all stores that import it, and any number of threads may use it at
+//! once. So nothing here takes `&mut self`: the length is atomic and only rises, writers of it
+//! exclude each other, readers take no lock.
 
 use super::MemoryAccessError;
 use crate::config::Config;
@@ -18,9 +18,9 @@ use std::sync::{Mutex, PoisonError};
 /// The address space of a memory, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct AddressSpace {
-    /// What the memory can ever have.
+    /// The most bytes that the memory can ever have.
     capacity: usize,
-    /// What compiled code may reach, by whatever index.
+    /// The bytes that compiled code may reach, by any index.
     reach: usize,
 }
 
@@ -34,12 +34,12 @@ impl AddressSpace {
     }
 }
 
-/// What a new memory would have.
+/// The layout of a new memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     ty: MemoryType,
     space: AddressSpace,
-    /// Bytes at the start.
+    /// The initial bytes.
     pub(super) len: usize,
 }
 
@@ -55,35 +55,35 @@ impl Plan {
         Ok(Plan { ty, space, len: (ty.minimum << ty.page_size_log2) as usize })
     }
 
-    /// The maximum that limiters are told, in bytes.
+    /// The maximum in bytes, as limiters are told.
     pub(super) fn declared_maximum(&self) -> Option<usize> {
         declared_maximum(self.ty, self.space.capacity)
     }
 }
 
-/// What whoever limits a memory is told, in bytes.
+/// What the limiter of a memory is told, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Growth {
-    /// It is about to grow.
+    /// The memory is about to grow.
     Asked { current: usize, desired: usize },
-    /// It was allowed to, and has not.
+    /// It was allowed to grow, and has not.
     Failed { current: usize, desired: usize },
 }
 
 /// A linear memory.
 pub(crate) struct MemoryData {
-    /// What compiled code reads.
+    /// The part that compiled code reads.
     vm: VMMemory,
     region: Region,
     ty: MemoryType,
-    /// Bytes that it can ever have.
+    /// The most bytes that it can ever have.
     capacity: usize,
-    /// Held by whoever changes the length; never while anything of the embedder's runs.
+    /// Held while the length changes; never while code of the embedder runs.
     growing: Mutex<()>,
 }
 
-// SAFETY: the raw pointer in `vm` leads into the region, which is made for use by many threads; the
-// pointer itself never changes.
+// SAFETY: the raw pointer in `vm` points into the region, which many threads may use; the pointer
+// itself never changes.
 unsafe impl Send for MemoryData {}
 // SAFETY: as above; all that changes is atomic or behind the region's own locks.
 unsafe impl Sync for MemoryData {}
@@ -98,7 +98,7 @@ impl MemoryData {
             .speculation(config.speculation)
             .resident_limit(config.memory_resident_limit)
             .pager(config.pager)
-            // Whoever makes a memory has looked.
+            // The maker of the memory has already checked.
             .displaced_handlers(DisplacedHandlers::Ignore)
             .build()
             .map_err(|error| Error::from(error).context("cannot reserve a linear memory"))?;
@@ -126,7 +126,7 @@ impl MemoryData {
     /// Bytes. Takes no lock.
     pub(crate) fn len(&self) -> usize {
         // SeqCst: in one order with `lengthen` and the guest's atomic accesses, as the threads
-        // proposal has it; it includes the Acquire that pairs with the Release there.
+        // proposal asks; it includes the Acquire that pairs with the Release there.
         self.vm.len.load(Ordering::SeqCst)
     }
 
@@ -134,15 +134,15 @@ impl MemoryData {
         self.len() as u64 >> self.ty.page_size_log2
     }
 
-    /// The type with the present size as its minimum: what imports are matched against.
+    /// The type with the present size as its minimum: imports are matched against it.
     pub(crate) fn current_type(&self) -> MemoryType {
         MemoryType { minimum: self.pages(), ..self.ty }
     }
 
-    /// Grows by `delta` pages if `limiter` agrees: the old size in pages, or `None` if that may not
-    /// be.
+    /// Grows by `delta` pages if `limiter` agrees. Returns the old size in pages, or `None` if it
+    /// may not grow.
     ///
-    /// `limiter` is asked without a lock held, and again when another thread was faster.
+    /// `limiter` is called without a lock held, and called again when another thread was faster.
     pub(super) fn grow(
         &self,
         delta: u64,
@@ -164,16 +164,16 @@ impl MemoryData {
                 return Ok(Some(old));
             }
             limiter(Growth::Failed { current, desired })?;
-            // What the system refuses is, to the guest, a memory that cannot grow.
+            // If the system refuses, the guest sees a memory that cannot grow.
             if done.is_some() {
                 return Ok(None);
             }
         }
     }
 
-    /// Grows from `current` to `desired` bytes; `None` if it has another size by now.
+    /// Grows from `current` to `desired` bytes; `None` if the size is no longer `current`.
     fn lengthen(&self, current: usize, desired: usize) -> Option<Result<(), seqfault_mm::Error>> {
-        // Nothing panics while it is held half-changed.
+        // Nothing panics while the data is half changed.
         let _held = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         // Relaxed: it changes under the lock only.
         if self.vm.len.load(Ordering::Relaxed) != current {
@@ -182,7 +182,7 @@ impl MemoryData {
         if let Err(error) = self.region.grow(desired.next_multiple_of(PAGE_SIZE)) {
             return Some(Err(error));
         }
-        // SeqCst: see `len`. Whoever sees the new length finds the region grown.
+        // SeqCst: see `len`. A thread that sees the new length finds the region grown.
         self.vm.len.store(desired, Ordering::SeqCst);
         Some(Ok(()))
     }
@@ -195,8 +195,8 @@ impl MemoryData {
         }
     }
 
-    /// As [`MemoryData::range`], or where it is not inside; `memory` is the index that the guest knows
-    /// this one by.
+    /// As [`MemoryData::range`]; if the range is not inside, tells where. `memory` is the guest's
+    /// index of this memory.
     pub(crate) fn slice(
         &self,
         memory: Option<u32>,
@@ -207,18 +207,19 @@ impl MemoryData {
         self.range(start, len).ok_or_else(outside)
     }
 
-    /// What an access of compiled code has meant that has faulted `offset` bytes behind the base.
-    /// `end` is where indices are clamped to.
+    /// The meaning of a fault of compiled code `offset` bytes behind the base. `end` is where
+    /// indices are clamped.
     pub(crate) fn fault_at(&self, memory: Option<u32>, offset: u64, end: u64) -> MemoryFault {
         match offset {
-            // Compared with the length; whatever is outside goes there.
+            // Its accesses are compared with the length, and every access that is outside is
+            // directed there.
             _ if self.ty.page_size_log2 == 0 => MemoryFault::at(memory, None, self.len()),
             _ if self.ty.memory64 && offset >= end => MemoryFault::from(memory, offset, self.len()),
             _ => MemoryFault::at(memory, Some(offset), self.len()),
         }
     }
 
-    /// The maximum that limiters are told, in bytes.
+    /// The maximum in bytes, as limiters are told.
     pub(super) fn declared_maximum(&self) -> Option<usize> {
         declared_maximum(self.ty, self.capacity)
     }
@@ -265,7 +266,7 @@ impl MemoryData {
         }
     }
 
-    /// Offset and length of a range that is inside.
+    /// The offset and length of a range that is inside.
     fn check_range(&self, range: &Range<usize>) -> Result<(usize, usize), MemoryAccessError> {
         let (offset, len) = (range.start, range.len());
         if range.start > range.end {
@@ -276,13 +277,13 @@ impl MemoryData {
     }
 }
 
-/// Whether `bytes` is a number of whole pages of 64 KiB, also in memories with other pages: the
-/// system gives nothing smaller back without splitting what it maps.
+/// Whether `bytes` is a number of whole pages of 64 KiB. Memories with other pages must use these,
+/// too: the system could free smaller pieces only by splitting its mappings.
 pub(crate) fn is_page_aligned(bytes: u64) -> bool {
     bytes.is_multiple_of(WASM_PAGE_SIZE as u64)
 }
 
-/// The maximum that limiters are told, in bytes.
+/// The maximum in bytes, as limiters are told.
 fn declared_maximum(ty: MemoryType, capacity: usize) -> Option<usize> {
     ty.maximum.map(|_| capacity)
 }

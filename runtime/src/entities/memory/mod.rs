@@ -1,7 +1,7 @@
 //! [`Memory`]: linear memory, a region of `seqfault-mm`.
 //!
-//! There is no way to a slice of it: other threads may write it, pages may be discarded. Hosts
-//! copy in and out, or make a range present and hand its address to the system.
+//! No slice of it is ever made: other threads may write it, and pages may be discarded. Hosts copy
+//! in and out, or make a range present and give its address to the system.
 
 pub(crate) mod builtins;
 mod data;
@@ -61,7 +61,7 @@ pub(crate) unsafe fn allocate_memory(store: *mut StoreOpaque, ty: MemoryType) ->
     }
 }
 
-/// Grows a memory by `delta` pages: the old size in pages, or `None` if that may not be.
+/// Grows a memory by `delta` pages. Returns the old size in pages, or `None` if it may not grow.
 ///
 /// # Safety
 ///
@@ -71,8 +71,8 @@ pub(crate) unsafe fn grow_memory(
     index: usize,
     delta: u64,
 ) -> Result<Option<u64>> {
-    // SAFETY: the caller's promise; the memory lives as long as the store, and outside of it, so
-    // that borrowing the store does not touch it.
+    // SAFETY: the caller's promise; the memory lives as long as the store and is outside of it, so
+    // borrowing the store does not touch it.
     let memory = unsafe { &*Arc::as_ptr((*store).memory(index)) };
     let (is_shared, maximum) = (memory.ty().shared, memory.declared_maximum());
     memory.grow(delta, |request| {
@@ -96,7 +96,7 @@ pub(crate) unsafe fn grow_memory(
     })
 }
 
-/// `memory.discard`, if the store's limiter agrees. The guest knows the memory by `number`.
+/// `memory.discard`, if the store's limiter agrees. `number` is the guest's index of the memory.
 ///
 /// # Safety
 ///
@@ -165,8 +165,8 @@ impl Memory {
         self.get(store.as_context().opaque()).region().resident()
     }
 
-    /// Its first byte. Memories never move; what lies in it may change at any time while guests
-    /// run, and pages that the host touches are faulted in like a guest's.
+    /// Its first byte. Memories never move. The contents may change at any time while guests run;
+    /// pages that the host touches are faulted in like a guest's.
     pub fn data_ptr(&self, store: impl AsContext) -> *mut u8 {
         self.get(store.as_context().opaque()).base()
     }
@@ -214,8 +214,8 @@ impl Memory {
         self.get(store.opaque()).write(offset, buffer)
     }
 
-    /// Makes the pages of `range` present, so that the system may be given their addresses: it
-    /// does not fault pages in itself, its calls fail with `EFAULT`.
+    /// Makes the pages of `range` present, so that their addresses may be given to the system.
+    /// System calls do not fault pages in: they fail with `EFAULT`.
     ///
     /// # Errors
     ///
@@ -229,8 +229,8 @@ impl Memory {
         self.get(store.as_context().opaque()).fault_in(range, access)
     }
 
-    /// Gives the memory behind `range`, which must be whole pages of 64 KiB, back to the system:
-    /// it reads zero from now on, and counts as resident again only once it is touched.
+    /// Returns the memory behind `range`, which must be whole pages of 64 KiB, to the system. The
+    /// range reads zero from then on, and counts as resident again only when it is touched.
     ///
     /// # Errors
     ///

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 /// A linear memory that any number of threads use at once.
 ///
-/// It belongs to no store: it can be imported into every store of its engine, and lives as long as
-/// one of them or a clone of this. It never moves. Its maximum is reserved from the start, and its
-/// pages take up memory of the machine when they are touched.
+/// It belongs to no store: every store of its engine can import it, and it lives as long as one of
+/// them or a clone of this. It never moves. Its maximum is reserved from the start; its pages take
+/// up memory of the machine only when they are touched.
 ///
-/// There is no way to a slice of it, which would promise that its bytes do not change.
+/// No slice of it can be made, because a slice would promise that its bytes do not change.
 ///
 /// ```
 /// use seqfault::{Engine, Linker, MemoryType, Module, SharedMemory, Store};
@@ -112,16 +112,16 @@ impl SharedMemory {
         self.data.region().resident()
     }
 
-    /// Its first byte. What lies there may change at any time, and pages that the host touches are
-    /// faulted in like a guest's.
+    /// Its first byte. The contents may change at any time; pages that the host touches are faulted
+    /// in like a guest's.
     pub fn data_ptr(&self) -> *mut u8 {
         self.data.base()
     }
 
-    /// Grows it by `delta` pages; the old size in pages. Threads that use it see the new size at
-    /// once, and are not held up.
+    /// Grows it by `delta` pages; returns the old size in pages. Threads that use it see the new
+    /// size at once, and are not stopped.
     ///
-    /// The limiter of a store is asked when a guest in that store grows a memory; here nobody is.
+    /// When a guest grows a memory, its store's limiter is asked. This function asks nobody.
     ///
     /// # Errors
     ///
@@ -131,8 +131,8 @@ impl SharedMemory {
         old.ok_or_else(|| Error::msg(format!("the memory cannot grow by {delta} pages")))
     }
 
-    /// Copies bytes from `offset` on into `buffer`. When others write them meanwhile, the result is
-    /// a mixture of old and new bytes.
+    /// Copies bytes from `offset` on into `buffer`. If other threads write them meanwhile, the
+    /// result is a mixture of old and new bytes.
     ///
     /// # Errors
     ///
@@ -169,8 +169,8 @@ impl SharedMemory {
         self.data.discard(range)
     }
 
-    /// `memory.atomic.notify`: wakes at most `count` of those that wait at byte `addr`; how many it
-    /// were.
+    /// `memory.atomic.notify`: wakes at most `count` waiters at byte `addr`. Returns how many were
+    /// woken.
     ///
     /// # Errors
     ///
@@ -179,10 +179,10 @@ impl SharedMemory {
         self.data.notify(None, addr, 0, count).map_err(trap)
     }
 
-    /// `memory.atomic.wait32`: if the 4 bytes at `addr` are `expected`, waits until somebody
-    /// notifies, or for `timeout`.
+    /// `memory.atomic.wait32`: if the 4 bytes at `addr` are `expected`, waits until it is notified,
+    /// or for `timeout`.
     ///
-    /// The thread that calls this belongs to no store, so nothing interrupts it.
+    /// The calling thread belongs to no store, so nothing interrupts it.
     ///
     /// # Errors
     ///
@@ -226,7 +226,7 @@ impl SharedMemory {
     }
 }
 
-/// A trap of the host's own access, which happened in no function.
+/// A trap for an access by the host, which happened in no function.
 fn trap(error: Error) -> Trap {
     Trap::of(&error, Backtrace::default).expect("such accesses fail in no other way")
 }

@@ -1,20 +1,18 @@
-//! Waiting on shared memories and notifying who waits.
+//! Waiting on shared memories, and notifying waiters.
 //!
-//! Each host address that somebody waits on is a queue of `parking_lot_core`, whatever the width of
-//! the value that was compared. A thread leaves its queue when it is notified, when its time is up,
-//! or when its store is interrupted, and it is always told which: nobody wakes for no reason. Threads
-//! are in a queue only while they wait, so no queue outlives its last one; the memory cannot go
-//! meanwhile, since who waits holds on to it.
+//! Each host address that a thread waits on is a queue of `parking_lot_core`, whatever the width of the value that was
+//! compared. A thread leaves its queue when it is notified, when its time is up, or when its store is interrupted. It
+//! is always told which; there are no spurious wake-ups. Threads are in a queue only while they wait, so a queue ends
+//! with its last waiter. The memory cannot be freed meanwhile, because waiters keep it alive.
 //!
 //! # Guest memory under the lock of a queue
 //!
-//! The value is compared under the lock of its queue: otherwise a notification between the comparison
-//! and the sleep would be lost. The page is touched before, but another thread may discard it in
-//! between, so that the comparison may fault. That is safe: the handler, and all that it may wait for
-//! in `seqfault-mm` (the region's writers, which are inside system calls or are about to leave), never
-//! take a lock of `parking_lot_core` and never touch guest memory, so whoever this thread waits for
-//! does not wait for it. A fault that is denied comes back as an error, not as a trap: the value is
-//! loaded by a routine that the handler knows how to leave.
+//! The value is compared under the lock of its queue: otherwise a notification between the comparison and the sleep
+//! would be lost. The page has been touched before, but another thread may have discarded it since, so the comparison
+//! may fault. That is safe. The handler, and everything that it may wait for in `seqfault-mm` (the region's writers,
+//! which are inside system calls or about to leave), never take a lock of `parking_lot_core` and never touch guest
+//! memory. So no thread that this thread waits for waits for it. A denied fault comes back as an error, not as a trap:
+//! the value is loaded by a routine that the handler can make return.
 
 use super::MemoryData;
 use crate::error::Result;
@@ -30,9 +28,9 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum WaitResult {
-    /// Somebody has notified the waiter.
+    /// The waiter was notified.
     Ok = 0,
-    /// There was another value than expected.
+    /// The value was not the expected one.
     Mismatch = 1,
     /// The time was up.
     TimedOut = 2,
@@ -42,7 +40,7 @@ pub enum WaitResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
     Done(WaitResult),
-    /// The store is to be interrupted. If it then is not, it has to wait again.
+    /// The store is to be interrupted. If it is not interrupted after all, it has to wait again.
     Interrupted,
 }
 
@@ -76,13 +74,13 @@ impl WaitingStore<'_> {
 }
 
 const NOTIFIED: UnparkToken = UnparkToken(0);
-/// Told to a waiter that may have to stop.
+/// The message to a waiter that may have to stop.
 pub(crate) const INTERRUPTED: UnparkToken = UnparkToken(1);
-/// A thread of the host, which nobody interrupts.
+/// A thread of the host, which nothing interrupts.
 const HOST: ParkToken = ParkToken(0);
 
 impl MemoryData {
-    /// Where an atomic access of `size` bytes goes.
+    /// The offset of an atomic access of `size` bytes.
     fn atomic_place(
         &self,
         memory: Option<u32>,
@@ -99,8 +97,8 @@ impl MemoryData {
         range.map(|range| range.start).ok_or_else(outside)
     }
 
-    /// Waits at `index + offset` until notified, or until `deadline`, if `expected` is there. `memory` is
-    /// the index that the guest knows this one by.
+    /// Waits at `index + offset` until notified, or until `deadline`, if the value is `expected`. `memory` is the
+    /// guest's index of this memory.
     pub(crate) fn wait(
         &self,
         memory: Option<u32>,
@@ -114,7 +112,7 @@ impl MemoryData {
         if !self.ty().shared {
             return Err(TrapReason(TrapCode::WaitOnUnsharedMemory).into());
         }
-        // Touches the page, so that it is there when the lock is held, or else nearly always.
+        // Touches the page, so that it is nearly always present when the lock is held.
         if !self.holds(at, expected).map_err(trap_of)? {
             return Ok(Waited::Done(WaitResult::Mismatch));
         }
@@ -145,9 +143,8 @@ impl MemoryData {
             !due && matches!(found, Ok(true))
         };
         let token = store.map_or(HOST, |store| ParkToken(store.interrupt.token()));
-        // SAFETY: the address is that of a byte of guest memory, which is no lock of anybody else;
-        // what runs under the lock does not panic (the place is inside and aligned) and calls nothing
-        // of `parking_lot`, also where it faults.
+        // SAFETY: the address is that of a byte of guest memory, which no other lock uses; the code that runs under the
+        // lock does not panic (the place is inside and aligned) and calls nothing of `parking_lot`, even if it faults.
         let ended =
             unsafe { parking_lot_core::park(address, validate, || {}, |_, _| {}, token, deadline) };
         Ok(match ended {
@@ -171,7 +168,7 @@ impl MemoryData {
         }
     }
 
-    /// Wakes at most `count` of those that wait at `index + offset`; how many it were.
+    /// Wakes at most `count` waiters at `index + offset`. Returns how many were woken.
     pub(crate) fn notify(
         &self,
         memory: Option<u32>,
@@ -179,7 +176,7 @@ impl MemoryData {
         offset: u64,
         count: u32,
     ) -> Result<u32> {
-        // Of either width: the smaller one's alignment is what counts.
+        // Waiters of either width: the smaller alignment is required.
         let at = self.atomic_place(memory, index, offset, 4)?;
         if !self.ty().shared {
             return Ok(0);
@@ -188,12 +185,12 @@ impl MemoryData {
     }
 }
 
-/// Takes one waiter, the one with this token, out of the queue of `address`, if it is there.
+/// Wakes the waiter with this token, if it is in the queue of `address`.
 pub(crate) fn wake_waiter(address: usize, token: usize, message: UnparkToken) {
     wake(address, 1, message, |found| found == ParkToken(token));
 }
 
-/// Wakes the first `count` of those in the queue of `address` that `wanted` picks.
+/// Wakes the first `count` waiters in the queue of `address` that `wanted` selects.
 fn wake(
     address: usize,
     count: u32,

@@ -1,9 +1,9 @@
-//! What compiled code calls for tables.
+//! The builtins for tables.
 //!
 //! # Safety
 //!
-//! Of all functions here: they are called by compiled code, so that nothing borrows the store;
-//! `instance` is the one that it runs in, and values are references of the store.
+//! For all functions here: compiled code calls them, so nothing borrows the store; `instance` is
+//! the one that the code runs in, and values are references of the store.
 
 use super::grow_table;
 use crate::error::Result;

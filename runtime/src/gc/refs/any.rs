@@ -20,7 +20,7 @@ impl AnyRef {
         Rooted::new(store.as_context_mut().opaque(), value.to_raw())
     }
 
-    /// `any.convert_extern`: the same reference, from WebAssembly's side.
+    /// `any.convert_extern`: the same reference as an [`AnyRef`].
     pub fn convert_extern(value: Rooted<ExternRef>) -> Rooted<AnyRef> {
         value.cast()
     }
@@ -47,7 +47,7 @@ impl Rooted<AnyRef> {
 }
 
 impl Rooted<EqRef> {
-    /// The same reference, more loosely.
+    /// The same reference with a more general type.
     pub fn to_anyref(self) -> Rooted<AnyRef> {
         self.cast()
     }
@@ -56,7 +56,7 @@ impl Rooted<EqRef> {
 macro_rules! both {
     ($name:ident) => {
         impl Rooted<$name> {
-            /// What it leads to.
+            /// The type of its target.
             ///
             /// # Errors
             ///

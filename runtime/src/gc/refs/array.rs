@@ -17,7 +17,7 @@ use seqfault_jit::types::{self as canonical, CompositeType};
 #[derive(Debug)]
 pub enum ArrayRef {}
 
-/// What is needed to make arrays of a type in a store, found once.
+/// The data that is needed to make arrays of a type in a store, looked up once.
 #[derive(Clone, Debug)]
 pub struct ArrayRefPre {
     store: StoreId,
@@ -46,7 +46,7 @@ fn canonical(ty: &RegisteredType) -> &canonical::ArrayType {
 }
 
 impl ArrayRef {
-    /// A new array of `len` elements that are all `element`.
+    /// A new array of `len` elements, each `element`.
     ///
     /// # Errors
     ///
@@ -113,12 +113,12 @@ impl ArrayRef {
 }
 
 impl Rooted<ArrayRef> {
-    /// The same reference, more loosely.
+    /// The same reference with a more general type.
     pub fn to_anyref(self) -> Rooted<AnyRef> {
         self.cast()
     }
 
-    /// The same reference, more loosely.
+    /// The same reference with a more general type.
     pub fn to_eqref(self) -> Rooted<EqRef> {
         self.cast()
     }

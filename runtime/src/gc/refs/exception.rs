@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 pub enum ExnRef {}
 
 impl ExnRef {
-    /// A new exception, which nobody has thrown.
+    /// A new exception, which has not been thrown.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Rooted<ExnRef> {
         Ok(Tag::from_cell(store, tag_of(store, self.raw(store)?)))
     }
 
-    /// What it carries.
+    /// Its values.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Rooted<ExnRef> {
         Ok(places(&ty).map(|place| place.get(store, exception, &ty)).collect())
     }
 
-    /// One of the values that it carries.
+    /// One of its values.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Rooted<ExnRef> {
     }
 }
 
-/// Where the values of exceptions lie, given their tag's type.
+/// The places of the values of exceptions, given their tag's type.
 fn places(ty: &RegisteredType) -> impl Iterator<Item = Place> + '_ {
     let (Some(func), GcLayout::Fields(layout)) = (ty.ty().as_func(), ty.layout()) else {
         unreachable!("the type of a tag is that of a function")
@@ -113,7 +113,7 @@ unsafe fn allocate(store: *mut StoreOpaque, tag: NonNull<VMTag>) -> Result<RawRe
     }
 }
 
-/// An object for the exception that is on its way, which has this tag.
+/// An object for the exception that is being thrown, which has this tag.
 ///
 /// # Safety
 ///
@@ -132,11 +132,11 @@ pub(crate) unsafe fn hold_thrown(store: *mut StoreOpaque, tag: NonNull<VMTag>) -
     }
 }
 
-/// Puts an exception on its way again; its tag.
+/// Throws an exception again. Returns its tag.
 ///
 /// # Errors
 ///
-/// When the system has no memory for what it carries.
+/// When the system has no memory for its values.
 pub(crate) fn throw_again(store: &mut StoreOpaque, exception: RawRef) -> Result<NonNull<VMTag>> {
     let tag = tag_of(store, exception);
     // SAFETY: a tag of the store.
@@ -149,7 +149,7 @@ pub(crate) fn throw_again(store: &mut StoreOpaque, exception: RawRef) -> Result<
     Ok(tag)
 }
 
-/// An error unless `fields` are what an exception with this tag carries.
+/// An error unless `fields` match the type of this tag.
 pub(crate) fn check_fields(store: &StoreOpaque, tag: &Tag, fields: &[Val]) -> Result<()> {
     let ty = tag.tag_type(store);
     let (expected, found) = (ty.ty().params().len(), fields.len());

@@ -9,13 +9,13 @@ use seqfault_jit::gc::{HEADER_SIZE, I31_TAG};
 use seqfault_jit::vm::HOST_OBJECT;
 use std::any::Any;
 
-/// A value from outside: one of the host, or one of WebAssembly's that was converted.
+/// A value from outside: one of the host, or a converted value of WebAssembly's.
 ///
-/// The host's value is dropped after its last reference is gone, in a collection.
+/// The host's value is dropped by a collection after its last reference is gone.
 #[derive(Debug)]
 pub enum ExternRef {}
 
-/// Bytes of the object that stands for a host value: its header and a place among the values.
+/// Bytes of the object that stands for a host value: its header and the index of the value.
 const SIZE: u64 = HEADER_SIZE as u64 + 8;
 
 impl ExternRef {
@@ -38,7 +38,7 @@ impl ExternRef {
         Ok(Rooted::new(store, object))
     }
 
-    /// `extern.convert_any`: the same reference, from outside.
+    /// `extern.convert_any`: the same reference as an [`ExternRef`].
     pub fn convert_any(value: Rooted<AnyRef>) -> Rooted<ExternRef> {
         value.cast()
     }
@@ -59,7 +59,7 @@ impl Rooted<ExternRef> {
         Ok(place.map(|place| store.gc_heap().expect("there is an object").host_data.get(place)))
     }
 
-    /// As [`Rooted::data`], to be changed.
+    /// As [`Rooted::data`], mutable.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Rooted<ExternRef> {
     }
 }
 
-/// The place of a host value among the heap's.
+/// The index of a host value in the heap's table.
 fn place(store: &StoreOpaque, reference: RawRef) -> Option<u32> {
     if reference & I31_TAG != 0 {
         return None;

@@ -1,6 +1,6 @@
-//! The kinds of references, as the embedding API has them.
+//! The kinds of references, as types of the embedding API.
 //!
-//! The types themselves are never made: what the host holds is a [`Rooted`] of one of them.
+//! No values of these types are ever made: the host holds a [`Rooted`] of one of them.
 
 mod any;
 mod array;
@@ -35,7 +35,7 @@ macro_rules! kinds {
 
 kinds!(AnyRef EqRef StructRef ArrayRef ExternRef ExnRef);
 
-/// What a reference that is not null leads to.
+/// The target of a reference that is not null.
 pub(super) enum Target {
     I31,
     Struct(TypeId),
@@ -56,7 +56,7 @@ pub(super) fn target(store: &StoreOpaque, reference: RawRef) -> Target {
     }
 }
 
-/// The object that a handle leads to, and its type.
+/// The object that a handle refers to, and its type.
 fn object<T: GcRef>(handle: &Rooted<T>, store: &StoreOpaque) -> Result<(RawRef, RegisteredType)> {
     let reference = handle.raw(store)?;
     let ty = store.gc_heap().expect("there is an object").type_of(reference);

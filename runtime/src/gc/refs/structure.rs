@@ -13,7 +13,7 @@ use seqfault_jit::gc::GcLayout;
 #[derive(Debug)]
 pub enum StructRef {}
 
-/// What is needed to make structs of a type in a store, found once.
+/// The data that is needed to make structs of a type in a store, looked up once.
 #[derive(Clone, Debug)]
 pub struct StructRefPre {
     store: StoreId,
@@ -64,7 +64,7 @@ impl StructRef {
                 .check(store, ty, field)
                 .map_err(|e| e.context(format!("field {index}")))?;
         }
-        // SAFETY: the store is borrowed mutably; what `fields` holds is rooted.
+        // SAFETY: the store is borrowed mutably; the references in `fields` are rooted.
         let object = unsafe { crate::gc::allocate(store, ty.id().0, layout.size.into(), 0)? };
         for (index, field) in fields.iter().enumerate() {
             let raw = field.to_raw(store);
@@ -75,12 +75,12 @@ impl StructRef {
 }
 
 impl Rooted<StructRef> {
-    /// The same reference, more loosely.
+    /// The same reference with a more general type.
     pub fn to_anyref(self) -> Rooted<AnyRef> {
         self.cast()
     }
 
-    /// The same reference, more loosely.
+    /// The same reference with a more general type.
     pub fn to_eqref(self) -> Rooted<EqRef> {
         self.cast()
     }
@@ -98,7 +98,7 @@ impl Rooted<StructRef> {
     ///
     /// # Errors
     ///
-    /// When there is none of that index, and as [`Rooted::ty`].
+    /// When the struct has no field of that index, and as [`Rooted::ty`].
     pub fn field(&self, mut store: impl AsContextMut, index: usize) -> Result<Val> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
@@ -127,7 +127,8 @@ impl Rooted<StructRef> {
     ///
     /// # Errors
     ///
-    /// When there is none of that index, it is immutable or of another type, and as [`Rooted::ty`].
+    /// When the struct has no field of that index, the field is immutable or of another type, and
+    /// as [`Rooted::ty`].
     pub fn set_field(&self, mut store: impl AsContextMut, index: usize, value: Val) -> Result<()> {
         let mut store = store.as_context_mut();
         let store = store.opaque();

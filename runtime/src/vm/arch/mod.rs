@@ -1,7 +1,8 @@
-//! The few instructions that Rust cannot express: continuing elsewhere, the stubs between compiled code
-//! and Rust, and asking who runs them.
+//! Code that Rust cannot express: continuing elsewhere, the stubs between compiled code and Rust,
+//! and the question whether valgrind runs the process.
 //!
-//! A port is one more file with the same items, here, in `mm/src/arch` and in `jit/src/arch`.
+//! A port to another processor adds a file with the same items here, in `mm/src/arch` and in
+//! `jit/src/arch`.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod x86_64;

@@ -7,7 +7,7 @@ use std::arch::{asm, naked_asm};
 ///
 /// # Safety
 ///
-/// `pc` must expect them, and no frame that is left may hold anything that needs dropping.
+/// `pc` must expect these values, and no frame that is left may hold anything that needs dropping.
 pub(in crate::vm) unsafe fn continue_at(pc: usize, sp: usize, fp: usize) -> ! {
     // SAFETY: the caller's promise. The operands are in registers that are not changed before use.
     unsafe {
@@ -23,8 +23,8 @@ pub(in crate::vm) unsafe fn continue_at(pc: usize, sp: usize, fp: usize) -> ! {
     }
 }
 
-/// Continues at a handler of compiled code, with that stack pointer and frame pointer and with what
-/// it is to find in the registers for the payload of an exception.
+/// Continues at a handler of compiled code, with that stack pointer and frame pointer, and with the given values in the
+/// registers for the payload of an exception.
 ///
 /// # Safety
 ///
@@ -51,19 +51,19 @@ pub(in crate::vm) unsafe fn continue_in_handler(
     }
 }
 
-/// Whether the process runs where an instruction that a signal handler lets run again may take effect wrongly: under
-/// valgrind, which keeps the registers of most instructions up to date only when it is told to, so that stores get lost.
+/// Whether an instruction that is restarted after a signal handler may have a wrong effect. That is so under valgrind,
+/// which loses stores because it keeps the registers up to date for most instructions only when it is told to.
 pub(crate) fn restarts_are_unsafe() -> bool {
     runs_on_valgrind()
 }
 
-/// The client request `RUNNING_ON_VALGRIND` (`valgrind.h`): instructions that do nothing for a processor, and that valgrind
-/// answers.
+/// The client request `RUNNING_ON_VALGRIND` (`valgrind.h`): instructions that have no effect on a processor, and that
+/// valgrind answers.
 fn runs_on_valgrind() -> bool {
     let request: [u64; 6] = [0x1001, 0, 0, 0, 0, 0];
     let mut depth = 0u64;
-    // SAFETY: the register is turned by twice its width in all, and exchanged with itself: nothing changes except the
-    // flags; valgrind reads the request and writes the answer to `rdx`.
+    // SAFETY: the register is rotated by twice its width in total, and exchanged with itself: nothing changes except
+    // the flags. valgrind reads the request and writes the answer to `rdx`.
     unsafe {
         asm!(
             "rol rdi, 3",
@@ -117,18 +117,18 @@ macro_rules! argument_registers {
     };
 }
 
-/// Where the lazy entries of modules lead: compiles the function and goes on to it.
+/// The target of the lazy entries of modules: compiles the function and continues in it.
 pub(crate) fn lazy_function_stub() -> *const u8 {
     function_stub as *const u8
 }
 
-/// Where the slots of host functions lead at first: compiles the exit trampoline and goes on to it.
+/// The first target of the slots of host functions: compiles the exit trampoline and continues in it.
 pub(crate) fn lazy_exit_stub() -> *const u8 {
     exit_stub as *const u8
 }
 
-/// Entered by the call of a lazy entry: the address it has pushed tells which. Makes a frame, so
-/// that `[rbp]` and `[rbp + 8]` are the frame pointer and return address of the wasm caller.
+/// Entered by the call of a lazy entry; the address that it has pushed identifies the entry. Makes a frame, so that
+/// `[rbp]` and `[rbp + 8]` are the frame pointer and return address of the wasm caller.
 #[unsafe(naked)]
 unsafe extern "C" fn function_stub() {
     naked_asm!(
@@ -165,9 +165,8 @@ unsafe extern "C" fn exit_stub() {
     )
 }
 
-/// Defines what compiled code calls for a builtin: it notes the frame that is left, then goes on to
-/// the entry, a Rust function of the same type. `rdi` is the instance's context, `rbp` still the wasm
-/// frame's.
+/// Defines the function that compiled code calls for a builtin. It records the frame that is left, then continues in
+/// the entry, a Rust function of the same type. `rdi` is the instance's context, `rbp` is still the wasm frame's.
 macro_rules! builtin_shim {
     (fn $name:ident($($arg:ident: $ty:ty),*) $(-> $result:ty)? => $entry:path) => {
         #[unsafe(naked)]
