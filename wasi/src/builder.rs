@@ -1,4 +1,4 @@
-//! Saying what a guest gets.
+//! [`WasiCtxBuilder`]: decides what a guest gets.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -20,8 +20,8 @@ use crate::table::Table;
 
 /// Builds a [`WasiCtx`].
 ///
-/// A guest gets nothing it is not given: by default no arguments, no environment, an empty standard
-/// input, outputs that lead nowhere, and no directories. Time and randomness are the host's.
+/// A guest gets only what it is given. By default it has no arguments, no environment, an empty standard input, outputs
+/// that are discarded, and no directories. Time and randomness are the host's.
 ///
 /// ```no_run
 /// use seqfault_wasi::{DirAccess, WasiCtxBuilder};
@@ -46,7 +46,7 @@ pub struct WasiCtxBuilder {
     max_descriptors: Option<usize>,
 }
 
-/// What stands behind a standard stream.
+/// The source or target of a standard stream.
 enum Stdio {
     Nothing,
     Inherit,
@@ -59,10 +59,10 @@ enum Stdio {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// An argument, or a name or value of the environment, that C strings cannot carry.
+    /// An argument, or a name or value of the environment, that a C string cannot hold.
     #[error("{what} {string:?} contains {}, which a WASI program cannot be given", culprit(*byte))]
     BadString {
-        /// Where the string was to go.
+        /// Where the string was to be used.
         what: &'static str,
         /// The string.
         string: String,
@@ -77,15 +77,15 @@ pub enum BuildError {
     Directory {
         /// The host's path.
         path: PathBuf,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
-    /// A descriptor to hand on cannot be used.
+    /// A descriptor for the guest cannot be used.
     #[error("cannot use the {what} given for the guest: {source}")]
     Descriptor {
         /// Which one.
         what: &'static str,
-        /// What the host said.
+        /// The host's error.
         source: io::Error,
     },
 }
@@ -127,7 +127,7 @@ impl WasiCtxBuilder {
         self
     }
 
-    /// Sets a variable of the environment, in place of an earlier one of that name.
+    /// Sets a variable of the environment; replaces an earlier one of that name.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let (name, value) = (name.into(), value.into());
         match self.env.iter_mut().find(|(known, _)| *known == name) {
@@ -145,7 +145,7 @@ impl WasiCtxBuilder {
         pairs.into_iter().fold(self, |builder, (name, value)| builder.env(name, value))
     }
 
-    /// Passes on the process's own environment, except what is not UTF-8.
+    /// Passes on the process's own environment, except variables that are not UTF-8.
     pub fn inherit_env(self) -> Self {
         let pairs = std::env::vars_os();
         self.envs(pairs.filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?))))
@@ -166,12 +166,12 @@ impl WasiCtxBuilder {
         self.stdio(2, Stdio::Inherit)
     }
 
-    /// Lets the guest use the process's three standard streams. Nothing is buffered on the way.
+    /// Lets the guest use the process's three standard streams. Nothing is buffered in between.
     pub fn inherit_stdio(self) -> Self {
         self.inherit_stdin().inherit_stdout().inherit_stderr()
     }
 
-    /// Makes `reader` the standard input; `std::io::Cursor` serves for bytes at hand.
+    /// Makes `reader` the standard input; for example a `std::io::Cursor` over bytes in memory.
     pub fn stdin(self, reader: impl Read + Send + 'static) -> Self {
         self.stdio(0, Stdio::Reader(Box::new(reader)))
     }
@@ -208,8 +208,8 @@ impl WasiCtxBuilder {
 
     /// Gives the guest the host's directory `host`, under the name `guest`.
     ///
-    /// It is opened by [`build`](Self::build). The guest finds its directories at descriptors 3, 4 and so on,
-    /// in the order given, and cannot reach anything outside of them.
+    /// [`build`](Self::build) opens it. The guest finds its directories at descriptors 3, 4 and so on, in the given
+    /// order, and cannot reach anything outside of them.
     pub fn preopened_dir(
         mut self,
         host: impl AsRef<Path>,
@@ -220,13 +220,13 @@ impl WasiCtxBuilder {
         self
     }
 
-    /// Gives the guest a socket, listening or connected; a std `TcpListener` or `UnixStream`, say.
+    /// Gives the guest a socket, listening or connected, such as a std `TcpListener` or `UnixStream`.
     ///
-    /// Sockets come after the directories: where the guest's C library looks for directories, a
-    /// descriptor that is none ends the list.
+    /// Sockets get higher numbers than directories: a C library stops looking for preopened directories at the first
+    /// descriptor that is not one.
     ///
-    /// A listening socket is made non-blocking for the host, whatever the guest sees of that. So are its clones,
-    /// which share the flag.
+    /// A listening socket is made non-blocking for the host, which the guest does not see. The flag also applies to
+    /// clones of the socket, which share it.
     pub fn preopened_socket(mut self, socket: impl Into<OwnedFd>) -> Self {
         self.sockets.push(socket.into());
         self
@@ -238,31 +238,31 @@ impl WasiCtxBuilder {
         self
     }
 
-    /// Takes the guest's random bytes from `rng`. They are not secret any more.
+    /// Takes the guest's random bytes from `rng`. They are then no longer secret.
     pub fn random(mut self, rng: impl RngCore + Send + 'static) -> Self {
         self.random = Random::Given(Mutex::new(Box::new(rng)));
         self
     }
 
-    /// Lets the guest have up to `limit` descriptors open at once, all its threads together and those it is
-    /// given included; what would be one more fails with EMFILE.
+    /// Limits how many descriptors the guest may have open at once: those of all its threads, and those that it is
+    /// given. Opening one more fails with EMFILE.
     ///
-    /// Unless told, it is half of what the process may open (the soft RLIMIT_NOFILE when the context is
-    /// built), and at most 1,024: one guest does not take all from the others and the host.
+    /// The default is half of what the process may open (the soft RLIMIT_NOFILE when the context is built), and at most
+    /// 1,024, so that one guest does not take all from the others and the host.
     pub fn max_descriptors(mut self, limit: usize) -> Self {
         self.max_descriptors = Some(limit);
         self
     }
 
-    /// Opens what is to be opened, and makes the context.
+    /// Opens the directories, and makes the context.
     ///
     /// # Errors
     ///
-    /// [`BuildError`], which names what could not be given to the guest.
+    /// [`BuildError`], which names what cannot be given to the guest.
     pub fn build(self) -> Result<WasiCtx, BuildError> {
         let given = self.stdio.len() + self.directories.len() + self.sockets.len();
         let limit = self.max_descriptors.unwrap_or_else(default_max_descriptors);
-        // What is given has its place in any case.
+        // There is room for what is given in any case.
         let table = Table::new(limit.clamp(given, NUMBERS));
         for (number, stdio) in self.stdio.into_iter().enumerate() {
             insert(&table, open_stdio(number, stdio)?);
@@ -286,7 +286,7 @@ impl WasiCtxBuilder {
     }
 }
 
-/// Numbers are 31 bits: programs keep them in an `int`, where negative means failed.
+/// Numbers have 31 bits: programs keep them in an `int`, where negative values mean failure.
 const NUMBERS: usize = 1 << 31;
 
 fn default_max_descriptors() -> usize {
@@ -324,7 +324,7 @@ fn open_directory(
 ) -> Result<Descriptor, BuildError> {
     check_string("the directory name", &guest, b"\0")?;
     let open = || {
-        // With the flag, opening a named pipe fails and does not wait for its other end.
+        // With the flag, opening a named pipe fails instead of waiting for its other end.
         fs::File::options().read(true).custom_flags(libc::O_DIRECTORY).open(&path)
     };
     let file = match open() {

@@ -1,4 +1,4 @@
-//! Clocks: the host's, and ones an embedder controls.
+//! Clocks: the host's, and clocks that an embedder controls.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::abi::Errno;
 pub enum ClockId {
     /// Wall-clock time since 1970. May jump.
     Realtime,
-    /// Never goes back. Where it begins means nothing.
+    /// Never goes back. Its zero has no meaning.
     Monotonic,
-    /// CPU time the process used.
+    /// CPU time that the process has used.
     ProcessCpuTime,
-    /// CPU time the calling thread used.
+    /// CPU time that the calling thread has used.
     ThreadCpuTime,
 }
 
@@ -32,27 +32,27 @@ impl ClockId {
     }
 }
 
-/// Where a guest's time comes from.
+/// The source of a guest's time.
 pub trait WasiClocks: Send + Sync {
-    /// The smallest step of `clock`. [`Errno::NotSup`] for a clock that is not there.
+    /// The smallest step of `clock`. [`Errno::NotSup`] for a clock that does not exist.
     fn resolution(&self, clock: ClockId) -> Result<Duration, Errno>;
 
-    /// The time on `clock`. A monotonic clock must never read zero: the Go runtime takes that
-    /// for a clock that does not work.
+    /// The time on `clock`. A monotonic clock must never read zero, because the Go runtime then
+    /// takes it for broken.
     fn now(&self, clock: ClockId) -> Result<Duration, Errno>;
 
-    /// Lets `wait` pass, in place of really waiting for so long.
+    /// Lets `wait` pass, instead of really waiting.
     ///
     /// Real clocks return false, and the guest sleeps on the host. A clock that is not the host's
-    /// moves on and returns true.
+    /// advances and returns true.
     fn skip(&self, wait: Duration) -> bool {
         let _ = wait;
         false
     }
 }
 
-/// The host's clocks. The monotonic one starts when this is made: how long the host has been
-/// running is not the guest's business.
+/// The host's clocks. The monotonic one starts when this is made, so that a guest does not learn
+/// how long the host has been running.
 #[derive(Debug)]
 pub struct SystemClocks {
     origin: Duration,
@@ -95,8 +95,8 @@ pub struct DeterministicClocks {
 }
 
 impl DeterministicClocks {
-    /// Clocks that stand at `start` after 1970 and move on by `step` at every reading, at least by
-    /// a nanosecond.
+    /// Clocks that start at `start` after 1970 and advance by `step` at every reading, but at least
+    /// by a nanosecond.
     pub fn new(start: Duration, step: Duration) -> Self {
         Self { start, step: nanos(step).max(1), elapsed: AtomicU64::new(0) }
     }
@@ -126,7 +126,7 @@ impl WasiClocks for DeterministicClocks {
     }
 }
 
-/// Whole nanoseconds, as a guest counts time; the year 2554 is as far as it can.
+/// Whole nanoseconds, as a guest counts time; the largest value is in the year 2554.
 pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -140,7 +140,7 @@ fn host_clock(clock: ClockId) -> HostClock {
     }
 }
 
-/// A host time; one before its clock's beginning is that beginning.
+/// A host time; a time before its clock's zero counts as zero.
 fn duration(time: Timespec) -> Duration {
     Duration::try_from(time).unwrap_or(Duration::ZERO)
 }

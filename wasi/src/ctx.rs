@@ -1,4 +1,4 @@
-//! What one guest has of the world: arguments, environment, descriptors, clocks and randomness.
+//! The state of one guest: arguments, environment, descriptors, clocks and randomness.
 
 use std::io;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use crate::table::Table;
 
 /// The state behind a guest's WASI calls, made by a [`WasiCtxBuilder`](crate::WasiCtxBuilder).
 ///
-/// A handle: clones share one state, so that several stores, as the threads of one guest have, can
-/// use the same descriptors. All calls work on a shared reference; each takes the locks it needs, and
-/// none while it waits for the host.
+/// A handle: clones share one state, so that several stores, such as those of the threads of one
+/// guest, can use the same descriptors. All calls work on a shared reference. Each takes the locks
+/// that it needs, and holds none while it waits for the host.
 pub struct WasiCtx {
-    /// Two counts: each clone has the outer one to itself, so that the pin taken by every call of
-    /// one thread does not move a cache line that the others need.
+    /// Two reference counts: each clone has its own outer one. So when calls of one thread take a
+    /// pin, they do not touch a cache line that other threads need.
     pinned: Arc<Pinned>,
 }
 
-/// A hold on the state for the length of a call.
+/// Keeps the state alive during a call.
 pub(crate) struct Pinned(Arc<State>);
 
-/// What clones of a [`WasiCtx`] share.
+/// The state that clones of a [`WasiCtx`] share.
 pub(crate) struct State {
     pub(crate) args: Strings,
     pub(crate) env: Strings,
@@ -32,12 +32,13 @@ pub(crate) struct State {
     pub(crate) interrupt: Interrupt,
 }
 
-/// Strings as a guest gets them: an array of pointers, and the NUL-terminated bytes in a row.
+/// Strings in the form that a guest gets: an array of pointers, and the NUL-terminated bytes one
+/// after the other.
 #[derive(Default)]
 pub(crate) struct Strings {
     /// All strings, each with its NUL.
     pub(crate) bytes: Vec<u8>,
-    /// Where each begins in `bytes`.
+    /// The offset of each string in `bytes`.
     pub(crate) starts: Vec<u32>,
 }
 
@@ -46,16 +47,16 @@ impl WasiCtx {
         Self { pinned: Arc::new(Pinned(Arc::new(state))) }
     }
 
-    /// Holds the state, so that the store that contains this context can be used meanwhile.
+    /// Keeps the state alive, so that the store that contains this context can be used meanwhile.
     pub(crate) fn pin(&self) -> Arc<Pinned> {
         Arc::clone(&self.pinned)
     }
 
-    /// A handle that ends this guest while it waits in a WASI call.
+    /// A handle that ends this guest when it waits in a WASI call.
     ///
     /// # Errors
     ///
-    /// When the host gives no eventfd.
+    /// When the host cannot make an eventfd.
     pub fn interrupt_handle(&self) -> io::Result<InterruptHandle> {
         self.pinned.interrupt.handle()
     }
@@ -83,7 +84,7 @@ impl std::fmt::Debug for WasiCtx {
 }
 
 impl Strings {
-    /// Adds a string that has no NUL in it.
+    /// Adds a string, which must not contain a NUL.
     pub(crate) fn push(&mut self, string: &str) -> Result<(), StringsTooLong> {
         self.starts.push(u32::try_from(self.bytes.len()).map_err(|_| StringsTooLong)?);
         self.bytes.extend_from_slice(string.as_bytes());

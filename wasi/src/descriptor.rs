@@ -1,12 +1,11 @@
-//! What a guest's descriptor stands for on the host.
+//! [`Descriptor`]: the host's side of a guest's descriptor.
 //!
-//! A descriptor is shared (`Arc`) and used through `&self`, so that threads of one guest can block
-//! on one of them while others work on another. The kernel keeps the position and the flags of
-//! everything it knows; only what it does not know is kept here: the narrowed [`Rights`], the state of
-//! a directory listing, and the streams that are not the kernel's.
+//! A descriptor is shared (`Arc`) and used through `&self`, so that some threads of a guest can block on it while
+//! others use it, too. The kernel keeps the position and the flags of its own files. Here is only what the kernel does
+//! not know: the narrowed [`Rights`], the state of a directory listing, and streams that are not the kernel's.
 //!
-//! Neighbours: [`table`](crate::table) numbers descriptors, [`builder`](crate::WasiCtxBuilder) and
-//! `path_open` make them.
+//! Neighbours: [`table`](crate::table) numbers descriptors; [`builder`](crate::WasiCtxBuilder) and `path_open` make
+//! them.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,67 +21,67 @@ use crate::listing::Listing;
 /// Whether a guest may change what is below a preopened directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirAccess {
-    /// It may, as far as the host lets this process.
+    /// It may, as far as the host allows this process.
     ReadWrite,
-    /// It may not: whatever would change something fails with EROFS.
+    /// It may not: every operation that would change something fails with EROFS.
     ReadOnly,
 }
 
 /// An open descriptor.
 pub(crate) struct Descriptor {
     pub(crate) object: Object,
-    /// Base rights. Only ever narrowed, and each bit stands for itself: Relaxed is enough.
+    /// Base rights. They are only narrowed, and each bit is independent, so Relaxed is enough.
     base: AtomicU64,
-    /// Inheriting rights, likewise.
+    /// Inheriting rights, in the same way.
     inheriting: AtomicU64,
 }
 
 /// The host's side of a descriptor.
 pub(crate) enum Object {
-    /// Anything the kernel reads and writes: a file, a device, a pipe, a socket.
+    /// A file, device, pipe or socket of the kernel.
     File(File),
     /// A directory.
     Directory(Directory),
-    /// A reader of the embedder's.
+    /// A reader of the embedder.
     Input(Mutex<Box<dyn io::Read + Send>>),
-    /// A writer of the embedder's.
+    /// A writer of the embedder.
     Output(Mutex<Box<dyn io::Write + Send>>),
 }
 
-/// A descriptor of the kernel's that is not a directory.
+/// A descriptor of the kernel that is not a directory.
 pub(crate) struct File {
     fd: HostFd,
     pub(crate) filetype: FileType,
-    /// Whether the guest wants EAGAIN in place of waiting, where the real flag is not its own, see
+    /// Whether the guest wants EAGAIN instead of waiting, for descriptors whose real flag is not the guest's; see
     /// [`HostFd`].
     nonblock: AtomicBool,
 }
 
-/// A descriptor of the kernel's, and whose it is.
+/// A descriptor of the kernel, and who owns it.
 enum HostFd {
-    /// The guest's alone, and never waited for in the system: it is O_NONBLOCK, whatever the guest
-    /// wants, and who would wait does so in [`Interrupt::wait`](crate::interrupt::Interrupt::wait).
+    /// It belongs to the guest alone, and calls never wait in the system: it is O_NONBLOCK, whatever the guest wants,
+    /// and waiting happens in [`Interrupt::wait`](crate::interrupt::Interrupt::wait).
     Polled(OwnedFd),
-    /// The guest's alone, with the flags that the guest sets: a socket, whose calls can be told one by
-    /// one not to wait.
+    /// It belongs to the guest alone, with the flags that the guest sets: a socket, for which each call can say whether
+    /// it may wait.
     Guest(OwnedFd),
-    /// Given by the embedder. The open file behind it may be shared with other processes (a
-    /// terminal is, with the shell), so its flags are left alone.
+    /// The embedder has given it. Other processes may share the open file (the shell shares a terminal), so its flags
+    /// are not changed.
     Lent(OwnedFd),
     /// One of the process's own standard streams.
     Stdio(BorrowedFd<'static>),
 }
 
-/// A directory, the only way to anything below it.
+/// A directory: files below it can only be reached through it.
 pub(crate) struct Directory {
     pub(crate) dir: Dir,
     pub(crate) access: DirAccess,
-    /// The name under which the guest finds it, when it was there from the start.
+    /// Its name for the guest, if it is preopened.
     pub(crate) preopen: Option<String>,
     pub(crate) listing: Mutex<Listing>,
 }
 
-/// What of a stream the guest may use.
+/// How the guest may use a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Read,
@@ -98,7 +97,7 @@ impl Descriptor {
         }
     }
 
-    /// A file the guest opened, usable as `base` says, as far as its type allows. It was opened with
+    /// A file that the guest has opened, with the rights `base` as far as its type allows. It was opened with
     /// O_NONBLOCK; `nonblock` is what the guest wants.
     pub(crate) fn opened(fd: OwnedFd, base: Rights, nonblock: bool) -> io::Result<Self> {
         let file = File::new(HostFd::Polled(fd), nonblock)?;
@@ -106,7 +105,7 @@ impl Descriptor {
         Ok(Self::new(Object::File(file), base, Rights::NONE))
     }
 
-    /// A directory. `inheriting` bounds what can be opened through it.
+    /// A directory. `inheriting` limits the rights of files that are opened through it.
     pub(crate) fn directory(directory: Directory, inheriting: Rights) -> Self {
         let base = match directory.access {
             DirAccess::ReadWrite => Rights::DIRECTORY,
@@ -115,11 +114,10 @@ impl Descriptor {
         Self::new(Object::Directory(directory), base.and(inheriting), inheriting)
     }
 
-    /// What can be opened through a directory the guest was given.
+    /// The rights of files that are opened through a preopened directory.
     ///
-    /// Also through one for reading only: a C library drops what the directory does not pass on
-    /// from what it asks for, and would open a file for reading in place of telling its program that it
-    /// cannot be written.
+    /// A read-only directory has them, too. A C library asks only for rights that the directory passes on. With fewer
+    /// rights it would open a file for reading only, instead of telling its program that the file cannot be written.
     pub(crate) const fn preopen_rights() -> Rights {
         Rights::DIRECTORY.or(Rights::FILE)
     }
@@ -129,14 +127,14 @@ impl Descriptor {
         Self::stream(reopened(fd).unwrap_or(HostFd::Stdio(fd)), direction)
     }
 
-    /// A stream the embedder gave as a descriptor of the kernel's.
+    /// A stream that the embedder has given as a descriptor of the kernel.
     pub(crate) fn lent(fd: OwnedFd, direction: Direction) -> io::Result<Self> {
         Self::stream(reopened(fd.as_fd()).unwrap_or(HostFd::Lent(fd)), direction)
     }
 
     fn stream(fd: HostFd, direction: Direction) -> io::Result<Self> {
         let file = File::new(fd, false)?;
-        // A log file or terminal handed to the guest is for streaming: it may not resize it.
+        // A log file or terminal that is given to the guest is a stream: the guest may not resize it.
         let other = match direction {
             Direction::Read => Rights::STORING,
             Direction::Write => {
@@ -149,8 +147,8 @@ impl Descriptor {
 
     /// A socket, listening or connected.
     ///
-    /// A listening one is made O_NONBLOCK: of two threads that see a connection one gets it, and accept(2)
-    /// cannot be told otherwise not to keep the other.
+    /// A listening socket is made O_NONBLOCK. Of two threads that see a connection only one gets it, and there is no
+    /// other way to keep accept(2) from blocking the other.
     pub(crate) fn socket(fd: OwnedFd) -> io::Result<Self> {
         if HostType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) != HostType::Socket {
             return Err(rustix::io::Errno::NOTSOCK.into());
@@ -165,13 +163,13 @@ impl Descriptor {
         Ok(Self::new(Object::File(file), Rights::SOCKET, Rights::SOCKET))
     }
 
-    /// A reader of the embedder's.
+    /// A reader of the embedder.
     pub(crate) fn input(reader: Box<dyn io::Read + Send>) -> Self {
         let base = Rights::FD_READ.or(Rights::FD_FILESTAT_GET).or(Rights::POLL_FD_READWRITE);
         Self::new(Object::Input(Mutex::new(reader)), base, Rights::NONE)
     }
 
-    /// A writer of the embedder's.
+    /// A writer of the embedder.
     pub(crate) fn output(writer: Box<dyn io::Write + Send>) -> Self {
         let base = Rights::FD_WRITE
             .or(Rights::FD_FILESTAT_GET)
@@ -189,13 +187,13 @@ impl Descriptor {
         )
     }
 
-    /// Gives up rights. Rights once given up, or never had, cannot be gained.
+    /// Gives up rights. A descriptor never gains rights.
     pub(crate) fn narrow(&self, base: Rights, inheriting: Rights) -> Result<(), Errno> {
         let (has_base, has_inheriting) = self.rights();
         if !has_base.contains(base) || !has_inheriting.contains(inheriting) {
             return Err(Errno::NotCapable);
         }
-        // And-ing, not storing: what another thread gives up meanwhile stays given up.
+        // `fetch_and` instead of a store, so that rights which another thread gives up meanwhile stay given up.
         self.base.fetch_and(base.bits(), Ordering::Relaxed);
         self.inheriting.fetch_and(inheriting.bits(), Ordering::Relaxed);
         Ok(())
@@ -203,9 +201,9 @@ impl Descriptor {
 
     /// Checks that the descriptor may be used for all of `rights`.
     ///
-    /// Every call passes through here, so that an operation no descriptor of its kind supports, one
-    /// the file was not opened for, and one given up with `fd_fdstat_set_rights` end alike. As POSIX
-    /// has it, reading or writing what was not opened for it is EBADF.
+    /// Every call uses this check. So the result is the same whether no descriptor of this type supports the operation,
+    /// the file was not opened for it, or the right was given up with `fd_fdstat_set_rights`. As POSIX requires,
+    /// reading or writing a file that was not opened for it is EBADF.
     pub(crate) fn require(&self, rights: Rights) -> Result<(), Errno> {
         if self.rights().0.contains(rights) {
             return Ok(());
@@ -229,7 +227,7 @@ impl Descriptor {
         })
     }
 
-    /// The file behind this descriptor, if it is one.
+    /// The file of this descriptor, if it is one.
     pub(crate) fn as_file(&self) -> Result<&File, Errno> {
         match &self.object {
             Object::File(file) => Ok(file),
@@ -238,7 +236,7 @@ impl Descriptor {
         }
     }
 
-    /// The directory behind this descriptor, if it is one.
+    /// The directory of this descriptor, if it is one.
     pub(crate) fn as_directory(&self) -> Result<&Directory, Errno> {
         match &self.object {
             Object::Directory(directory) => Ok(directory),
@@ -246,7 +244,7 @@ impl Descriptor {
         }
     }
 
-    /// The kernel's descriptor, where there is one.
+    /// The kernel's descriptor, if there is one.
     pub(crate) fn host_fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.object {
             Object::File(file) => Some(file.as_fd()),
@@ -256,7 +254,7 @@ impl Descriptor {
     }
 }
 
-/// What a directory says to an operation on files: as the host would, where it has a word for it.
+/// The error for an operation on files that is tried on a directory: the host's error, where it has one.
 fn directory_refusal(rights: Rights) -> Errno {
     let reading = Rights::FD_READ.or(Rights::FD_SEEK).or(Rights::FD_TELL);
     if reading.contains(rights) {
@@ -274,7 +272,7 @@ impl File {
         Ok(Self { fd, filetype, nonblock: AtomicBool::new(nonblock) })
     }
 
-    /// What can be done with a file of this type at all.
+    /// The rights that a file of this type can have at all.
     fn possible_rights(&self) -> Rights {
         if self.is_socket() {
             Rights::SOCKET
@@ -289,8 +287,8 @@ impl File {
         matches!(self.filetype, FileType::SocketDgram | FileType::SocketStream)
     }
 
-    /// Whether it has a position. wasi-libc takes a character device without one for a terminal,
-    /// which is why `/dev/null` must have one.
+    /// Whether it has a position. wasi-libc takes a character device without a position for a terminal, so `/dev/null`
+    /// must have one.
     fn is_seekable(&self) -> bool {
         match self.filetype {
             FileType::RegularFile | FileType::BlockDevice => true,
@@ -299,19 +297,19 @@ impl File {
         }
     }
 
-    /// Whether reading or writing may wait for somebody else.
+    /// Whether reading or writing may have to wait for another process.
     pub(crate) fn can_block(&self) -> bool {
         !matches!(self.filetype, FileType::RegularFile | FileType::BlockDevice)
     }
 
-    /// Whether the system never waits on this descriptor, so that waiting is for us to do.
+    /// Whether the system never waits on this descriptor, so that we must.
     pub(crate) fn is_polled(&self) -> bool {
         matches!(self.fd, HostFd::Polled(_))
     }
 
-    /// Whether the guest asked for EAGAIN in place of waiting, and the real flag does not say so.
+    /// Whether the guest wants EAGAIN instead of waiting, and the real flag is not set.
     pub(crate) fn emulates_nonblock(&self) -> bool {
-        // Relaxed: the flag guards nothing else.
+        // Relaxed: the flag orders nothing else.
         self.nonblock.load(Ordering::Relaxed)
     }
 
@@ -321,13 +319,13 @@ impl File {
         Ok(match &self.fd {
             HostFd::Guest(_) => flags,
             _ if self.emulates_nonblock() => flags.or(FdFlags::NONBLOCK),
-            // It is ours; or the host's, on a stream it shares, and not the guest's to rely on.
+            // The flag is ours; or, on a shared stream, the host's, and the guest must not rely on it.
             _ => flags.without(FdFlags::NONBLOCK),
         })
     }
 
-    /// Sets the flags of the open file. Those that say how data reaches the disk cannot be changed
-    /// once it is open; asking for what is already so is fine.
+    /// Sets the flags of the open file. The flags for synchronous writing cannot be changed once the file is open;
+    /// setting them to their present values succeeds.
     pub(crate) fn set_flags(&self, flags: FdFlags) -> Result<(), Errno> {
         let fixed = FdFlags::DSYNC.or(FdFlags::RSYNC).or(FdFlags::SYNC);
         let now = self.flags().map_err(Errno::from)?;
@@ -366,7 +364,7 @@ impl AsFd for HostFd {
 }
 
 impl Directory {
-    /// Refuses a change in a directory that was given for reading only.
+    /// Refuses a change in a read-only directory.
     pub(crate) fn require_writable(&self) -> Result<(), Errno> {
         match self.access {
             DirAccess::ReadWrite => Ok(()),
@@ -375,8 +373,8 @@ impl Directory {
     }
 }
 
-/// A terminal once more, with flags of its own: nothing else keeps a write to one that is stopped from
-/// waiting in the system. None for what is no terminal, and where the host does not let us.
+/// Opens a terminal again, so that it has flags of its own: otherwise a write to a stopped terminal would wait in the
+/// system. `None` for other files, and if the host refuses.
 fn reopened(fd: BorrowedFd<'_>) -> Option<HostFd> {
     if !rustix::termios::isatty(fd) {
         return None;
@@ -385,7 +383,7 @@ fn reopened(fd: BorrowedFd<'_>) -> Option<HostFd> {
     let flags = mode | HostFlags::NONBLOCK | HostFlags::NOCTTY | HostFlags::CLOEXEC;
     let itself = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let fresh = rustix::fs::open(itself, flags, rustix::fs::Mode::empty()).ok()?;
-    // Behind that path is the same terminal, unless /proc is not what it should be.
+    // The path refers to the same terminal, unless /proc is not the real one.
     let (old, new) = (rustix::fs::fstat(fd).ok()?, rustix::fs::fstat(&fresh).ok()?);
     (old.st_rdev == new.st_rdev && rustix::termios::isatty(&fresh)).then_some(HostFd::Polled(fresh))
 }
@@ -401,10 +399,10 @@ fn filetype_of(fd: BorrowedFd<'_>) -> io::Result<FileType> {
     Ok(host.into())
 }
 
-/// `HostFlags::DSYNC` is O_SYNC with some backends of rustix, which is more, and slower.
+/// Some backends of rustix define `HostFlags::DSYNC` as O_SYNC, which does more and is slower.
 const HOST_DSYNC: HostFlags = HostFlags::from_bits_retain(libc::O_DSYNC.cast_unsigned());
 
-/// The kernel's word for `flags`.
+/// The kernel's flags for `flags`.
 pub(crate) fn host_flags(flags: FdFlags) -> HostFlags {
     let words = [
         (FdFlags::APPEND, HostFlags::APPEND),
@@ -417,8 +415,8 @@ pub(crate) fn host_flags(flags: FdFlags) -> HostFlags {
     set.fold(HostFlags::empty(), |all, (_, host)| all | *host)
 }
 
-/// The guest's word for what the kernel says. Linux does not tell O_RSYNC from O_SYNC, and the bits
-/// of O_SYNC include those of O_DSYNC.
+/// The guest's flags for the kernel's. Linux does not distinguish O_RSYNC from O_SYNC, and O_SYNC includes the bits of
+/// O_DSYNC.
 fn guest_flags(host: HostFlags) -> FdFlags {
     let mut flags = FdFlags::NONE;
     if host.contains(HostFlags::APPEND) {

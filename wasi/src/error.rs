@@ -1,8 +1,8 @@
-//! How a call ends when it does not succeed.
+//! How a call ends without success.
 //!
-//! Two ways, which never mix: an [`Errno`] goes back to the guest as the call's result; an [`Abort`]
-//! ends the guest, because there is nothing to return to (`proc_exit`) or because it broke the
-//! interface's rules on pointers, which ask for a trap.
+//! There are two ways, which never mix. An [`Errno`] is returned to the guest as the call's result.
+//! An [`Abort`] ends the guest, because the call must not return (`proc_exit`), or because the
+//! guest violated the interface's rules for pointers, which require a trap.
 
 use std::io;
 
@@ -15,54 +15,54 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a call did not succeed.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Error {
-    /// Tell the guest.
+    /// Returned to the guest.
     Errno(Errno),
-    /// End the guest.
+    /// Ends the guest.
     Abort(Abort),
 }
 
 /// Why the guest must end.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Abort {
-    /// It asked for it.
+    /// It called `proc_exit`.
     Exit(I32Exit),
-    /// It passed a pointer the interface does not allow.
+    /// It passed a pointer that the interface does not allow.
     Pointer(PointerError),
-    /// The embedder asked for it, see [`InterruptHandle`](crate::InterruptHandle).
+    /// The embedder ended it, see [`InterruptHandle`](crate::InterruptHandle).
     Interrupted(Interrupted),
 }
 
 /// The guest called `proc_exit` with this status.
 ///
 /// The call that entered the guest returns it as its error; `err.downcast_ref::<I32Exit>()`
-/// tells it from a trap. It may be 0: a guest that exits has not returned.
+/// distinguishes it from a trap. The status may be 0: a guest that exits has not returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("exited with status {0}")]
 pub struct I32Exit(pub i32);
 
-/// The guest was told to stop while it waited inside a WASI call.
+/// The guest was interrupted inside a WASI call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted in a WASI call")]
 pub struct Interrupted;
 
-/// The guest passed WASI a pointer that the interface says must trap.
+/// The guest passed a pointer for which the interface requires a trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PointerError {
-    /// The range does not lie within the memory.
+    /// The range is not inside the memory.
     #[error("a WASI call was given {len} bytes at {at:#x}, beyond the end of the memory")]
     OutOfBounds {
-        /// Where the range begins.
+        /// The start of the range.
         at: u32,
-        /// How many bytes it has.
+        /// Its length in bytes.
         len: u64,
     },
-    /// The pointer is not a multiple of what its type asks for.
+    /// The pointer is not aligned for its type.
     #[error("a WASI call was given the pointer {at:#x}, which must be a multiple of {align}")]
     Misaligned {
         /// The pointer.
         at: u32,
-        /// The alignment of what it points to.
+        /// The required alignment.
         align: u32,
     },
     /// The caller exports no memory.
@@ -104,7 +104,8 @@ impl From<MemoryFault> for Error {
     fn from(fault: MemoryFault) -> Self {
         match fault {
             MemoryFault::Pointer(error) => error.into(),
-            // The range is the guest's, the host cannot back it: as read(2) into such a range.
+            // The range is valid, but the host has no memory for it: the same error as for read(2)
+            // into such a range.
             MemoryFault::Exhausted => Error::Errno(Errno::NoMem),
         }
     }

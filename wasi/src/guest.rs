@@ -1,8 +1,8 @@
-//! What a guest's arguments point to, as types.
+//! Types for a guest's pointer arguments.
 //!
-//! A guest passes addresses and lengths as plain words. From the first on they say what is there, or what
-//! goes there, so that the calls read as the interface's documents do. Nothing is checked by making one:
-//! the address may be anywhere, and whoever uses it finds out.
+//! A guest passes addresses and lengths as plain words. These types add what is at the address, or is to be written
+//! there, so that the calls read like the interface's documents. Making one checks nothing: the address may be
+//! anything, and its use is checked.
 
 use std::marker::PhantomData;
 
@@ -16,7 +16,7 @@ pub(crate) struct GuestPtr<T> {
     what: PhantomData<fn() -> T>,
 }
 
-/// The address and the number of elements in a row (`(list T)`); of bytes, a buffer.
+/// The address and the number of elements (`(list T)`); of bytes: a buffer.
 #[derive(Debug)]
 pub(crate) struct GuestSlice<T: ?Sized> {
     at: u32,
@@ -27,12 +27,12 @@ pub(crate) struct GuestSlice<T: ?Sized> {
 /// The address and the length in bytes of text (`string`).
 pub(crate) type GuestStr = GuestSlice<str>;
 
-/// An argument that is an address.
+/// Makes a pointer of an argument.
 pub(crate) const fn ptr<T>(at: u32) -> GuestPtr<T> {
     GuestPtr { at, what: PhantomData }
 }
 
-/// Two arguments that are an address and a length.
+/// Makes a slice of two arguments, an address and a length.
 pub(crate) const fn slice<T: ?Sized>(at: u32, len: u32) -> GuestSlice<T> {
     GuestSlice { at, len, what: PhantomData }
 }
@@ -45,7 +45,7 @@ impl<T> GuestPtr<T> {
 }
 
 impl<T: Layout> GuestPtr<T> {
-    /// The address as such, if it is a multiple of what a `T` asks for.
+    /// The address, if it is aligned for a `T`.
     pub(crate) fn aligned(self) -> Result<u32> {
         if !self.at.is_multiple_of(T::ALIGN) {
             return Err(PointerError::Misaligned { at: self.at, align: T::ALIGN }.into());
@@ -53,7 +53,7 @@ impl<T: Layout> GuestPtr<T> {
         Ok(self.at)
     }
 
-    /// The element `index` further on.
+    /// The pointer to the element `index` further on.
     pub(crate) fn nth(self, index: u32) -> Result<Self> {
         let whole = u64::from(self.at) + u64::from(index) * u64::from(T::SIZE);
         match u32::try_from(whole) {
@@ -64,7 +64,7 @@ impl<T: Layout> GuestPtr<T> {
 }
 
 impl<T: ?Sized> GuestSlice<T> {
-    /// How many elements there are; of text, bytes.
+    /// The number of elements; of text: bytes.
     pub(crate) fn len(self) -> u32 {
         self.len
     }
@@ -82,7 +82,7 @@ impl<T> GuestSlice<T> {
     }
 }
 
-// By hand: deriving would ask the same of `T`.
+// By hand: a derived implementation would require it of `T`, too.
 impl<T> Clone for GuestPtr<T> {
     fn clone(&self) -> Self {
         *self

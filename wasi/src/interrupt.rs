@@ -1,12 +1,12 @@
 //! Ending a guest that is inside a WASI call.
 //!
-//! Epochs interrupt a guest that computes; one that waits for input or for a clock, or has the host do
-//! something long, executes no code. There are three ways in which a call takes time, and each ends:
+//! Epochs interrupt a guest that computes. A guest that waits for input or for a clock, or whose host does something
+//! long, executes no code. A call can take time in three ways, and each can be ended:
 //!
-//! * It *waits for somebody*: in `ppoll(2)`, for what it wants and for an eventfd that becomes, and stays,
-//!   readable when the embedder calls [`InterruptHandle::interrupt`].
-//! * It *does something long in pieces*: it [asks](Interrupt::check) between them.
-//! * It *has the system do something long in one piece*: a thread does that [apart](Interrupt::apart).
+//! * It *waits*: in `ppoll(2)`, for its own event and for an eventfd, which becomes and stays readable when the
+//!   embedder calls [`InterruptHandle::interrupt`].
+//! * It *does something long in pieces*: it [checks](Interrupt::check) between them.
+//! * It *makes a system call that takes long*: another thread makes that call [apart](Interrupt::apart).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,7 +21,7 @@ use smallvec::SmallVec;
 use crate::abi::Errno;
 use crate::error::{Abort, Error, Interrupted, Result};
 
-/// Ends what a guest waits for, from any thread.
+/// Ends a guest that waits, from any thread.
 #[derive(Clone, Debug)]
 pub struct InterruptHandle {
     signal: Arc<Signal>,
@@ -31,21 +31,20 @@ pub struct InterruptHandle {
 struct Signal {
     /// Readable once the guest is interrupted.
     event: OwnedFd,
-    /// The same, for who does not wait. Relaxed: it guards nothing else.
+    /// The same, for calls that do not wait. Relaxed: it orders nothing else.
     raised: AtomicBool,
 }
 
 impl InterruptHandle {
-    /// Makes every WASI call of the guest that waits or takes long, now or later, fail with
-    /// [`Interrupted`], which ends the guest.
+    /// Makes every WASI call of the guest that waits or takes long, now or later, fail with [`Interrupted`], which ends
+    /// the guest.
     ///
-    /// It does not reach a reader, writer, clock or source of randomness that the embedder gave, and not
-    /// what waited already when the handle was made. What a file system does in one system call (it gives
-    /// back what a large file held, say) is finished first, except for `fd_sync` and `fd_datasync`, which go
-    /// on without the guest.
+    /// It does not interrupt a reader, writer, clock or source of randomness of the embedder, nor calls that were
+    /// already waiting when the handle was made. Work of a file system in one system call (for example freeing the
+    /// space of a large file) is finished first; only `fd_sync` and `fd_datasync` continue without the guest.
     pub fn interrupt(&self) {
         self.signal.raised.store(true, Ordering::Relaxed);
-        // It can only fail when the count is full, and then the eventfd is readable already.
+        // This can fail only if the counter is full, and then the eventfd is already readable.
         let _ = rustix::io::write(&self.signal.event, &1_u64.to_ne_bytes());
     }
 }
@@ -71,7 +70,7 @@ impl Interrupt {
         self.signal.get().map(|signal| signal.event.as_fd())
     }
 
-    /// Ends the call if the guest is interrupted: for work in pieces, before each.
+    /// Ends the call if the guest is interrupted: called before each piece of long work.
     pub(crate) fn check(&self) -> Result<()> {
         match self.signal.get() {
             Some(signal) if signal.raised.load(Ordering::Relaxed) => Err(interrupted()),
@@ -81,13 +80,13 @@ impl Interrupt {
 
     /// Waits until `fd` is ready for `events`.
     pub(crate) fn wait(&self, fd: BorrowedFd<'_>, events: PollFlags) -> Result<()> {
-        // It can wake up early.
+        // A wait can end early.
         while !self.wait_for(Some((fd, events)), None)? {}
         Ok(())
     }
 
-    /// Waits until `fd` is ready for `events`, for `longest` at most. Whether it is; it may also be that
-    /// a signal of the host's came.
+    /// Waits until `fd` is ready for `events`, at most for `longest`. Returns whether it is ready; false also after a
+    /// host signal.
     pub(crate) fn wait_at_most(
         &self,
         fd: BorrowedFd<'_>,
@@ -97,7 +96,7 @@ impl Interrupt {
         self.wait_for(Some((fd, events)), Some(longest))
     }
 
-    /// Lets `time` pass, which is short.
+    /// Sleeps for `time`, which is short.
     pub(crate) fn pause(&self, time: Duration) -> Result<()> {
         self.wait_for(None, Some(time)).map(|_| ())
     }
@@ -127,8 +126,8 @@ impl Interrupt {
         Ok(wanted.iter().any(|fd| !fd.revents().is_empty()))
     }
 
-    /// Does `work`, which may take long in one system call. If the guest can be interrupted, a thread of its
-    /// own does it, which an interrupted guest leaves behind: it ends when the system is done.
+    /// Does `work`, a system call that may take long. If the guest can be interrupted, a thread of its own does it. An
+    /// interrupted guest does not wait for that thread, which ends when the system call does.
     pub(crate) fn apart<R: Send + 'static>(
         &self,
         work: impl FnOnce() -> R + Send + 'static,
@@ -141,7 +140,7 @@ impl Interrupt {
         let (to_us, from_it) = mpsc::channel();
         let tell = Tell(Arc::clone(&done));
         thread::Builder::new().name("wasi-apart".to_owned()).spawn(move || {
-            // Told also when the work panics, and after its result is there.
+            // Dropped also when the work panics, and after its result is stored.
             let _tell = tell;
             let _ = to_us.send(work());
         })?;
@@ -163,7 +162,7 @@ fn new_event() -> io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
-/// What an interrupted call ends with.
+/// The error of an interrupted call.
 pub(crate) fn interrupted() -> Error {
     Abort::Interrupted(Interrupted).into()
 }

@@ -1,13 +1,13 @@
-//! Scatter and gather system calls straight on guest memory: the crate's only `unsafe`.
+//! Scatter and gather system calls directly on guest memory: the crate's only `unsafe`.
 //!
-//! The kernel does not raise a signal for a page that is not there yet, it returns EFAULT; so
-//! a range is faulted in before it is lent. [`Lent`] is the proof: it can only be made from a range
-//! that a memory has just checked and made resident. No Rust reference to guest memory is ever
-//! formed on the way, because other threads of the guest may be writing to it.
+//! For a page that is not present the kernel raises no signal but returns EFAULT, so a range is
+//! faulted in before it is lent. [`Lent`] is the proof: it can only be made from a range that a
+//! memory has just checked and made resident. No Rust reference to guest memory is ever formed,
+//! because other threads of the guest may be writing to it.
 //!
-//! Another thread may also discard a page between the proof and the call. That is not unsound, only
-//! unlucky: the kernel answers with EFAULT or a short count, and the callers in
-//! [`transfer`](crate::transfer) fault in again.
+//! Another thread may discard a page between the proof and the call. That is not unsound: the
+//! kernel returns EFAULT or a short count, and the callers in [`transfer`](crate::transfer) fault
+//! the range in again.
 //!
 //! # References
 //!
@@ -25,7 +25,7 @@ use smallvec::SmallVec;
 
 /// A range of guest memory that the kernel may read from or write to.
 ///
-/// Stays mapped for `'m`, the borrow of the memory that lent it.
+/// It stays mapped for `'m`, the borrow of the memory that has lent it.
 #[repr(transparent)]
 pub(crate) struct Lent<'m> {
     raw: libc::iovec,
@@ -41,8 +41,8 @@ impl<'m> Lent<'m> {
         self.raw.iov_len
     }
 
-    /// Makes a range of `memory` resident and lends it. The borrow of the store keeps the memory,
-    /// which never moves.
+    /// Makes a range of `memory` resident and lends it. The borrow of the store keeps the memory
+    /// alive, which never moves.
     pub(crate) fn from_memory(
         memory: Memory,
         store: &'m impl AsContext,
@@ -53,7 +53,7 @@ impl<'m> Lent<'m> {
         Ok(Self::new(memory.data_ptr(store.as_context()), range))
     }
 
-    /// Makes a range of a shared `memory` resident and lends it. The borrow keeps the memory.
+    /// Makes a range of a shared `memory` resident and lends it. The borrow keeps the memory alive.
     pub(crate) fn from_shared(
         memory: &'m SharedMemory,
         range: Range<usize>,
@@ -63,14 +63,14 @@ impl<'m> Lent<'m> {
         Ok(Self::new(memory.data_ptr(), range))
     }
 
-    /// `range` of the memory at `base`, which holds it and stays for `'m`.
+    /// The range `range` of the memory at `base`, which contains it and lives for `'m`.
     fn new(base: *mut u8, range: Range<usize>) -> Self {
         let iov_base = base.wrapping_add(range.start).cast();
         let raw = libc::iovec { iov_base, iov_len: range.len() };
         Self { raw, memory: PhantomData }
     }
 
-    /// Lends cells: they may be written through a shared reference.
+    /// Lends cells, which may be written through a shared reference.
     #[cfg(test)]
     pub(crate) fn from_cells(cells: &'m [std::cell::Cell<u8>]) -> Self {
         let raw = libc::iovec { iov_base: cells.as_ptr().cast_mut().cast(), iov_len: cells.len() };
@@ -78,25 +78,25 @@ impl<'m> Lent<'m> {
     }
 }
 
-/// What a transfer does where others would wait, or would write somewhere else.
+/// Exceptions to the open file's flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
-    /// As the open file's flags say.
+    /// None: the flags apply.
     Plain,
-    /// Only what goes without waiting. It fails with EAGAIN where nothing does, and with EOPNOTSUPP or
-    /// ENOSYS where the kernel cannot promise that.
+    /// The call must not wait. It fails with EAGAIN if nothing can be transferred, and with
+    /// EOPNOTSUPP or ENOSYS if the kernel cannot promise not to wait.
     NoWait,
-    /// At its offset, also on a descriptor opened for appending, where Linux else writes at the end. It
-    /// fails with EOPNOTSUPP before Linux 6.9.
+    /// The call writes at its offset even on a descriptor opened for appending, where Linux
+    /// otherwise writes at the end. It fails with EOPNOTSUPP before Linux 6.9.
     NoAppend,
 }
 
-/// Where in a file to read or write.
+/// The position in a file at which to read or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Position {
-    /// At the descriptor's own position, which moves.
+    /// The descriptor's own position, which moves.
     Current,
-    /// At this offset; the descriptor's position stays.
+    /// This offset; the descriptor's position does not change.
     At(u64),
 }
 
@@ -155,14 +155,14 @@ impl How {
     }
 }
 
-/// The list as the kernel wants it: `Lent` is a transparent `iovec`. Lists are at most `IOV_MAX`
-/// long, so the count fits.
+/// The list in the kernel's form: `Lent` is a transparent `iovec`. Lists have at most `IOV_MAX`
+/// entries, so the count fits.
 fn raw_list(lent: &LentList<'_>) -> (*const libc::iovec, libc::c_int) {
     let count = libc::c_int::try_from(lent.len()).expect("lists of buffers are bounded");
     (lent.as_ptr().cast(), count)
 }
 
-/// Runs a system call again when a signal of the host's interrupted it: guests have no signals.
+/// Repeats a system call that a host signal has interrupted: guests have no signals.
 fn retry(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
     loop {
         if let Ok(done) = usize::try_from(call()) {
@@ -179,7 +179,7 @@ fn retry(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
 pub(crate) mod filter {
     //! A system without openat2(2), as seccomp filters of containers make it.
 
-    /// Makes openat2 fail for the calling thread, which must be one of the test's own.
+    /// Makes openat2 fail for the calling thread, which the test must have made for this.
     pub(crate) fn deny_openat2() {
         let line = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
         let number = libc::SYS_openat2 as u32;

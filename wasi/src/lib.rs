@@ -1,32 +1,30 @@
 //! WASI preview 1 for [seqfault](https://docs.rs/seqfault): all 46 functions of
 //! `wasi_snapshot_preview1`, on cap-std.
 //!
-//! A [`WasiCtxBuilder`] says what a guest gets; [`add_to_linker`] gives its functions to a
-//! `Linker`. A guest that calls `proc_exit` ends with [`I32Exit`] as its error.
+//! A [`WasiCtxBuilder`] decides what a guest gets; [`add_to_linker`] adds the functions to a `Linker`. A guest that
+//! calls `proc_exit` ends with [`I32Exit`] as its error.
 //!
 //! # How it is built
 //!
-//! * `abi`: numbers and layouts. `guest`: what arguments point to. `memory`: guest memory as the calls
-//!   see it.
+//! * `abi`: numbers and layouts. `guest`: types of pointer arguments. `memory`: guest memory, as the calls use it.
 //! * `calls`: each function of the interface as a plain function of state, memory and arguments.
 //! * `resolve`: paths.
-//! * `ctx`, `table`, `descriptor`: the state. Several threads of a guest share one; no lock is
-//!   held while a call waits for the host.
-//! * `transfer`, `kernel`: the bytes' way, with one copy. `kernel` holds the crate's only unsafe
-//!   code.
-//! * `linker`: the one place that knows the engine.
+//! * `ctx`, `table`, `descriptor`: the state. Threads of a guest share one state; no lock is held while a call waits
+//!   for the host.
+//! * `transfer`, `kernel`: moving bytes, with a single copy. `kernel` holds the crate's only unsafe code.
+//! * `linker`: makes host functions of the calls. `threads`: wasi-threads.
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! * A guest reaches nothing outside of its preopened directories: every path goes through cap-std,
-//!   relative to a directory the guest holds.
-//! * Whatever a guest passes ends in a result, an errno or a trap. A pointer out of bounds, and one
-//!   that is not aligned as its type asks for, trap, as the interface's documents say.
-//! * Whoever holds an [`InterruptHandle`] ends the guest soon, whatever it waits for or has the host do; and
-//!   no call takes memory of the host's in proportion to what a guest passes.
-//! * A guest has a bounded number of descriptors, [`WasiCtxBuilder::max_descriptors`].
-//! * Rights bound what a descriptor can do, and can be given up; beyond reading and writing,
-//!   `path_open` does not hold a guest to those it asked for (see `calls/path_open.rs`).
+//! * A guest reaches nothing outside of its preopened directories: every path goes through cap-std, relative to a
+//!   directory that the guest has.
+//! * Whatever a guest passes leads to a result, an errno or a trap. A pointer that is out of bounds, or not aligned for
+//!   its type, traps, as the interface's documents require.
+//! * An [`InterruptHandle`] soon ends the guest, whatever it waits for or has the host do. No call takes host memory in
+//!   proportion to what a guest passes.
+//! * The number of a guest's descriptors is limited by [`WasiCtxBuilder::max_descriptors`].
+//! * Rights limit what a descriptor can do, and can be given up. But except for reading and writing, `path_open` does
+//!   not limit a guest to the rights that it asked for (see `calls/path_open.rs`).
 
 #![deny(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! The functions as an engine's host functions: the one place that knows `seqfault`.
+//! The functions as an engine's host functions.
 //!
-//! Each registration says in one line what a guest passes and which call takes it. A call ends in
-//! an errno, which is its result, or ends the guest, see [`finish`].
+//! Each registration says in one line what a guest passes and which call takes it. An errno is the
+//! call's result; otherwise the call ends the guest, see [`finish`].
 
 use seqfault::{Access, Caller, Extern, Linker, Memory, SharedMemory};
 
@@ -12,10 +12,10 @@ use crate::guest::{ptr, slice};
 use crate::kernel::Lent;
 use crate::memory::{GuestMemory, MemoryFault};
 
-/// The name a module imports the functions from.
+/// The module name under which the functions are imported.
 const MODULE: &str = "wasi_snapshot_preview1";
 
-/// Gives a linker all 46 functions of `wasi_snapshot_preview1`.
+/// Adds all 46 functions of `wasi_snapshot_preview1` to a linker.
 ///
 /// `get` finds the guest's [`WasiCtx`] in the store's data. The functions work on the memory that the
 /// calling instance exports as `memory`.
@@ -53,7 +53,7 @@ const MODULE: &str = "wasi_snapshot_preview1";
 ///
 /// # Errors
 ///
-/// When the linker has one of the names already and does not allow shadowing.
+/// When the linker already has one of the names and does not allow shadowing.
 pub fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
@@ -65,7 +65,8 @@ pub fn add_to_linker<T: 'static>(
     add_sockets(linker, get)
 }
 
-/// Registers one function, under its own name. `memory` is left out of what does not need it.
+/// Registers one function under its own name. `memory` is left out for functions that do not need
+/// it.
 macro_rules! function {
     ($linker:ident, $get:ident, $name:ident, |$ctx:ident, $memory:ident $(, $arg:ident: $ty:ty)*| $call:expr) => {
         $linker.func_wrap(MODULE, stringify!($name), move |mut caller: Caller<'_, T> $(, $arg: $ty)*| {
@@ -125,14 +126,14 @@ fn add_environment<T: 'static>(
     });
     linker.func_wrap(MODULE, "sched_yield", || finish(process::sched_yield()))?;
     linker.func_wrap(MODULE, "proc_raise", |signal: u32| finish(process::proc_raise(signal)))?;
-    // The one function without a result: it does not return.
+    // The only function without a result: it does not return.
     linker.func_wrap(MODULE, "proc_exit", |status: u32| {
         finish(process::proc_exit(status)).map(|_| ())
     })?;
     Ok(())
 }
 
-/// Descriptors and what they stand for.
+/// Descriptors and their files.
 fn add_descriptors<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
@@ -369,7 +370,7 @@ fn add_sockets<T: 'static>(
     Ok(())
 }
 
-/// What a call's end is to the engine: an errno is its result, an abort unwinds the guest.
+/// The result of a call for the engine: an errno is returned, an abort unwinds the guest.
 fn finish(ended: Result<()>) -> seqfault::Result<u32> {
     match ended {
         Ok(()) => Ok(0),
@@ -380,13 +381,13 @@ fn finish(ended: Result<()>) -> seqfault::Result<u32> {
     }
 }
 
-/// The memory a caller exports.
+/// The memory that a caller exports.
 struct CallerMemory<'a, 'c, T: 'static> {
     caller: &'a mut Caller<'c, T>,
     memory: Option<ExportedMemory>,
 }
 
-/// A memory of one store, or of several threads.
+/// A memory of one store, or a shared one.
 enum ExportedMemory {
     Unshared(Memory),
     Shared(SharedMemory),
@@ -406,8 +407,8 @@ impl<'a, 'c, T: 'static> CallerMemory<'a, 'c, T> {
         self.memory.as_ref().ok_or(MemoryFault::Pointer(PointerError::NoMemory))
     }
 
-    /// Whose fault it is that a range cannot be used: the guest's, when it is not in its memory; else
-    /// the host, or the limit it set, has no page for it.
+    /// Why a range cannot be used: the guest passed a range outside of its memory; otherwise the
+    /// host, or the limit that it set, has no page for it.
     fn fault(&self, at: u32, len: usize) -> MemoryFault {
         let size = match &self.memory {
             Some(ExportedMemory::Unshared(memory)) => memory.data_size(&*self.caller),

@@ -1,12 +1,12 @@
-//! Reading a directory in pieces, from any entry on.
+//! Reads a directory in pieces, starting at any entry.
 //!
-//! A guest's cookie is the *number* of an entry, not the kernel's position: positions are 64-bit hashes
-//! on some file systems, and `telldir` of wasi-libc returns 32 bits. The kernel's positions of the entries
-//! passed last are kept, and the kernel is asked from there, so that a large directory is never held in
-//! memory and entries that come and go meanwhile behave as POSIX says. Of those passed long ago every
-//! 1,024th is kept, and what is between is counted from there.
+//! A guest's cookie is the *number* of an entry, not the kernel's position: on some file systems positions are 64-bit
+//! hashes, and `telldir` of wasi-libc returns 32 bits. The kernel's positions of the last entries that were passed are
+//! kept, and reading continues from there. So a large directory is never held in memory, and entries that are added or
+//! removed meanwhile behave as POSIX requires. Of the entries passed long ago, every 1,024th position is kept; the
+//! entries in between are counted from there.
 //!
-//! Names that are not UTF-8 are left out: preview 1 has no way to spell them.
+//! Names that are not UTF-8 are left out, because preview 1 cannot represent them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,7 +19,7 @@ use crate::abi::FileType;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
-/// How much the kernel is asked for at once.
+/// How many bytes are read from the kernel at once.
 const BATCH: usize = 32 * 1024;
 
 /// An entry of a directory.
@@ -30,11 +30,11 @@ pub(crate) struct Entry {
     pub(crate) filetype: FileType,
 }
 
-/// Where the reading of one directory stands.
+/// The state of reading one directory.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     positions: Positions,
-    /// Entries in a row, as the kernel gave them.
+    /// Consecutive entries, as the kernel returned them.
     batch: Vec<Entry>,
     /// The number of the first entry in `batch`, and the kernel's position after the last one.
     batch_start: usize,
@@ -42,12 +42,12 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Forgets what was read: the next look is at the directory as it is then.
+    /// Forgets what was read: the next read sees the directory as it is then.
     pub(crate) fn rewind(&mut self) {
         *self = Self::default();
     }
 
-    /// Entry `number` of `dir`, or none when `dir` has fewer entries.
+    /// Entry `number` of `dir`, or none if `dir` has fewer entries.
     pub(crate) fn entry(
         &mut self,
         dir: BorrowedFd<'_>,
@@ -88,7 +88,7 @@ impl Listing {
         rustix::fs::seek(dir, SeekFrom::Start(position))?;
         let mut buffer = vec![MaybeUninit::uninit(); BATCH];
         let mut entries = RawDir::new(dir, &mut buffer);
-        // A batch of nothing but names that are left out is not the end yet.
+        // A batch that has only names which are left out is not the end yet.
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let after = entry.next_entry_cookie();
@@ -106,25 +106,25 @@ impl Listing {
     }
 }
 
-/// The kernel's positions before entries: of all that were passed last, and of every [`STEP`]th. Entry 0 is
-/// at position 0.
+/// The kernel's positions before entries: before the last ones that were passed, and before every [`STEP`]th. Entry 0
+/// is at position 0.
 #[derive(Debug, Default)]
 struct Positions {
     recent: VecDeque<u64>,
     /// The number of the first in `recent`.
     first: usize,
-    /// Those of the entries `STEP`, `2 * STEP` and so on.
+    /// The positions of the entries `STEP`, `2 * STEP` and so on.
     marks: Vec<u64>,
 }
 
-/// Of which entries the position is always kept.
+/// The position of every entry with a multiple of this number is kept.
 const STEP: usize = 1024;
 
-/// How many of the last ones are kept.
+/// How many of the last positions are kept.
 const RECENT: usize = 8 * STEP;
 
 impl Positions {
-    /// The last entry up to `number` whose position is known, and that.
+    /// The last entry up to `number` whose position is known, with the position.
     fn nearest(&self, number: usize) -> (usize, u64) {
         let last = (self.first + self.recent.len()).saturating_sub(1).min(number);
         let recent = last.checked_sub(self.first).and_then(|at| self.recent.get(at));
@@ -133,7 +133,7 @@ impl Positions {
         recent.map(|&position| (last, position)).max(mark).unwrap_or((0, 0))
     }
 
-    /// Entry `number` is at `position`.
+    /// Records that entry `number` is at `position`.
     fn remember(&mut self, number: usize, position: u64) {
         if number.is_multiple_of(STEP) {
             match self.marks.get_mut(number / STEP - 1) {
@@ -144,7 +144,7 @@ impl Positions {
         match number.checked_sub(self.first) {
             Some(at) if at < self.recent.len() => self.recent[at] = position,
             Some(at) if at == self.recent.len() => self.recent.push_back(position),
-            // Somewhere else: what is near there is what matters now.
+            // A jump: from now on the positions near the new place matter.
             _ => {
                 self.recent.clear();
                 self.recent.push_back(position);
@@ -167,10 +167,10 @@ fn identify(
 ) -> io::Result<(FileType, u64)> {
     match name {
         "." => Ok((FileType::Directory, ino)),
-        // The parent may be outside of what the guest was given: as for a root, it is itself.
+        // The parent may be outside of what the guest was given, so the directory itself is reported, as for a root.
         ".." => Ok((FileType::Directory, rustix::fs::fstat(dir)?.st_ino)),
         _ if host == HostType::Unknown => {
-            // Some file systems do not say. An entry that is gone by now is as good as unknown.
+            // Some file systems do not report the type. An entry that no longer exists counts as unknown.
             let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
             let host = stat.map_or(host, |stat| HostType::from_raw_mode(stat.st_mode));
             Ok((host.into(), ino))
@@ -215,7 +215,7 @@ mod tests {
         for from in [2501, 0, 700, 699, 1800, 2502, 3] {
             assert_eq!(names(&mut listing, &dir, from), all[from as usize..], "from {from}");
         }
-        // Without having passed the entries before.
+        // Without having passed the earlier entries.
         assert_eq!(names(&mut Listing::default(), &dir, 2400), all[2400..]);
         assert_eq!(listing.entry(dir.as_fd(), u64::MAX, &Interrupt::default()).unwrap(), None);
     }
@@ -237,7 +237,7 @@ mod tests {
             let mark = number / STEP * STEP;
             assert_eq!(positions.nearest(number), (mark, mark as u64 * 10), "{number}");
         }
-        // Who goes back and reads on from there is remembered there.
+        // A reader that goes back and continues there has its positions recorded there.
         for number in STEP + 1..STEP + 9 {
             positions.remember(number, number as u64 * 10);
         }

@@ -1,12 +1,11 @@
-//! Guest memory as the calls see it: copies in, copies out, and ranges lent to the kernel.
+//! Guest memory, as the calls use it: copies in, copies out, and ranges lent to the kernel.
 //!
-//! There is no slice over guest memory anywhere: another thread of the guest may write to it at
-//! any moment. The calls work on the trait object [`GuestMemory`], so that each of them is an
-//! ordinary function that tests run without a wasm engine, and is compiled once for every `T` of
-//! a `Linker<T>`.
+//! No slice of guest memory exists anywhere, because another thread of the guest may write to it at any moment. The
+//! calls use the trait object [`GuestMemory`], so that each call is an ordinary function, which tests can run without
+//! an engine, and which is compiled only once for all `T` of a `Linker<T>`.
 //!
-//! Neighbours: [`kernel`](crate::kernel) owns [`Lent`], the proof that a range may be handed
-//! to a system call; [`linker`](crate::linker) implements the trait for a real memory.
+//! Neighbours: [`kernel`](crate::kernel) owns [`Lent`], the proof that a range may be given to a system call;
+//! [`linker`](crate::linker) implements the trait for a real memory.
 
 use seqfault::Access;
 use smallvec::SmallVec;
@@ -21,7 +20,7 @@ use crate::kernel::Lent;
 pub(crate) enum MemoryFault {
     /// The guest's mistake.
     Pointer(PointerError),
-    /// The range is fine, but cannot be made resident now.
+    /// The range is valid, but cannot be made resident now.
     Exhausted,
 }
 
@@ -37,11 +36,11 @@ pub(crate) trait GuestMemory {
     fn lend(&self, at: u32, len: u32, access: Access) -> Result<Lent<'_>, MemoryFault>;
 }
 
-/// Most buffers one call looks at; what is beyond them is left to the next call, as a short
-/// transfer. It is what Linux allows for one `readv` (IOV_MAX), and bounds what the host holds.
+/// The most buffers that one call looks at; the rest is left to the next call, as after a short transfer. Linux allows
+/// the same number for one `readv` (IOV_MAX), and it limits the memory that the host needs.
 const MAX_BUFFERS: u32 = 1024;
 
-/// A scatter or gather list, copied once: the guest may change its own while we work.
+/// A scatter or gather list. It is copied once, because the guest may change its own copy during the call.
 pub(crate) type Iovecs = SmallVec<[Iovec; 8]>;
 
 impl dyn GuestMemory + '_ {
@@ -58,15 +57,15 @@ impl dyn GuestMemory + '_ {
         Ok(self.write(to.aligned()?, value.encode().as_ref())?)
     }
 
-    /// Writes as much of `bytes` as fits into a buffer. Returns how much that is.
+    /// Writes as much of `bytes` as fits into a buffer. Returns how much.
     pub(crate) fn fill(&mut self, buffer: GuestSlice<u8>, bytes: &[u8]) -> Result<u32> {
         let fits = buffer.len().min(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         self.write(buffer.at(), &bytes[..fits as usize])?;
         Ok(fits)
     }
 
-    /// Reads a list of buffers, without the empty ones. One that is too long and begins with nothing but
-    /// empty ones is EINVAL, as one that is too long is to readv(2): 0 bytes would mean the end of a file.
+    /// Reads a list of buffers, without the empty ones. A list that is too long and begins with only empty buffers is
+    /// EINVAL, as is a list that is too long for readv(2): a result of 0 bytes would mean the end of the file.
     pub(crate) fn read_iovecs(&self, list: GuestSlice<Iovec>) -> Result<Iovecs> {
         list.start().aligned()?;
         let mut iovecs = Iovecs::new();

@@ -1,11 +1,11 @@
-//! A writer that keeps what is written, for embedders and tests.
+//! A writer that collects what is written, for embedders and tests.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
 
-/// Collects a guest's output. Clones share what is collected.
+/// Collects a guest's output. Clones share the contents.
 ///
 /// ```
 /// use seqfault_wasi::{MemoryOutputPipe, WasiCtxBuilder};
@@ -23,7 +23,7 @@ pub struct MemoryOutputPipe {
 }
 
 impl MemoryOutputPipe {
-    /// A pipe that holds up to `capacity` bytes; the guest gets ENOSPC for more.
+    /// A pipe that holds up to `capacity` bytes; writing more fails with ENOSPC.
     pub fn new(capacity: usize) -> Self {
         Self { bytes: Arc::default(), capacity }
     }

@@ -9,11 +9,11 @@ use rand::rngs::OsRng;
 use crate::abi::Errno;
 use crate::sync::lock;
 
-/// Where a guest's random bytes come from.
+/// The source of a guest's random bytes.
 pub(crate) enum Random {
     /// The kernel's generator.
     Host,
-    /// One the embedder gave, for runs that repeat.
+    /// An embedder's generator, for reproducible runs.
     Given(Mutex<Box<dyn RngCore + Send>>),
 }
 

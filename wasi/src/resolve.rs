@@ -1,13 +1,13 @@
-//! From a guest's path to what the host is asked about.
+//! Resolves a guest's path to what the host is asked for.
 //!
-//! POSIX resolves a path (4.16) in one of two ways. A call that *looks at* something follows the path to
-//! its end: [`lookup`]. A call that makes, removes or moves a *name* follows it up to the directory that
-//! has the name, and never follows the name itself: [`name`]. In both a slash at the end says that a
-//! directory is meant; it stays where the guest wrote it, so that the kernel applies its own rules to it.
+//! POSIX resolves a path (4.16) in one of two ways. A call that *looks at* a file follows the path to its end:
+//! [`lookup`]. A call that makes, removes or moves a *name* follows the path up to the directory that contains the
+//! name, and never follows the name itself: [`name`]. In both cases a slash at the end says that a directory is meant.
+//! The slash is kept as the guest wrote it, so that the kernel applies its own rules to it.
 //!
-//! Only cap-std walks paths of more than one name: nothing outside of the directory the guest holds is
-//! reached, however the host's file system changes meanwhile. A path that leads out is EPERM. What is
-//! handed to the kernel here is one name, in calls that do not follow it.
+//! Only cap-std walks paths of more than one name. So nothing outside of the guest's directory is reached, however the
+//! host's file system changes meanwhile. A path that leads out is EPERM. The kernel gets only single names from here,
+//! in calls that do not follow them.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,15 +16,15 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, OFlags as HostFlags, Stat};
 
-/// What `path` names, for looking at it: a descriptor with O_PATH, which opens nothing. `follow` is about
-/// a link in the last place; with a slash after it, it is followed in any case.
+/// The file that `path` names, for looking at it: a descriptor with O_PATH, which does not open the file. `follow`
+/// applies to a link at the end of the path; a link with a slash behind it is always followed.
 pub(crate) fn lookup(dir: &Dir, path: &str, follow: FollowSymlinks) -> io::Result<OwnedFd> {
     let mut options = OpenOptions::new();
     options.read(true).follow(follow).custom_flags(HostFlags::PATH.bits().cast_signed());
     Ok(dir.open_with(path, &options)?.into_std().into())
 }
 
-/// The attributes of what `path` names.
+/// The attributes of the file that `path` names.
 pub(crate) fn stat(dir: &Dir, path: &str, follow: FollowSymlinks) -> io::Result<Stat> {
     if matches!(follow, FollowSymlinks::No) && is_one_name(path) {
         return Ok(rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)?);
@@ -32,8 +32,8 @@ pub(crate) fn stat(dir: &Dir, path: &str, follow: FollowSymlinks) -> io::Result<
     Ok(rustix::fs::fstat(lookup(dir, path, follow)?)?)
 }
 
-/// Whether `path` is a single name, with nothing that the kernel would follow. The directory that is
-/// above this one is none of the guest's.
+/// Whether `path` is a single name that the kernel would not follow. `..` is not, because the guest does not have the
+/// directory above this one.
 fn is_one_name(path: &str) -> bool {
     !path.contains('/') && path != ".."
 }
@@ -41,23 +41,22 @@ fn is_one_name(path: &str) -> bool {
 /// A name in a directory.
 pub(crate) struct Name<'a> {
     directory: Parent<'a>,
-    /// The name, with the slashes that the guest wrote after it.
+    /// The name, with the slashes that follow it in the guest's path.
     name: &'a str,
 }
 
 enum Parent<'a> {
-    /// The directory the guest holds.
+    /// The directory that the guest has.
     Held(BorrowedFd<'a>),
-    /// One below it.
+    /// A directory below it.
     Below(OwnedFd),
 }
 
-/// The name that `path` ends with, for a call that makes, removes or moves it. It need not be there; the
-/// directory must.
+/// The last name of `path`, for a call that makes, removes or moves it. The name need not exist; its directory must.
 pub(crate) fn name<'a>(dir: &'a Dir, path: &'a str) -> io::Result<Name<'a>> {
     let (before, name) = split(path);
     if path.is_empty() {
-        // Now, and not when it is used: the kernel looks at a second path later.
+        // Reported now and not when the name is used: the kernel looks at a second path later.
         return Err(rustix::io::Errno::NOENT.into());
     }
     let directory = match before {
@@ -67,8 +66,8 @@ pub(crate) fn name<'a>(dir: &'a Dir, path: &'a str) -> io::Result<Name<'a>> {
     Ok(Name { directory, name })
 }
 
-/// The existing thing that `path` ends with, for a call that does not follow it. A link with a slash after
-/// it is followed all the same, and the directory it leads to is then `.` in itself.
+/// The last name of `path`, which must exist, for a call that does not follow it. A link with a slash behind it is
+/// followed all the same; the result is then `.` in the directory that it points to.
 pub(crate) fn existing_name<'a>(dir: &'a Dir, path: &'a str) -> io::Result<Name<'a>> {
     if means_directory(path) {
         let directory = dir.open_dir(path)?.into_std_file();
@@ -77,7 +76,7 @@ pub(crate) fn existing_name<'a>(dir: &'a Dir, path: &'a str) -> io::Result<Name<
     name(dir, path)
 }
 
-/// Whether `path` ends with a name that a slash makes that of a directory. What is one anyway is not meant.
+/// Whether `path` ends with a name that a slash marks as a directory's. `.` and `..` do not count.
 pub(crate) fn means_directory(path: &str) -> bool {
     path.ends_with('/') && !is_directory(path)
 }
@@ -88,7 +87,7 @@ pub(crate) fn is_directory(path: &str) -> bool {
     matches!(last.trim_end_matches('/'), "." | "..")
 }
 
-/// Splits a path before its last name. A path of nothing but slashes has none: all of it comes before.
+/// Splits a path before its last name. A path of only slashes has none: all of it is the first part.
 pub(crate) fn split(path: &str) -> (&str, &str) {
     let without_slashes = path.trim_end_matches('/');
     if without_slashes.is_empty() {
@@ -105,7 +104,7 @@ impl Name<'_> {
         }
     }
 
-    /// The error of looking at what must be there and is not.
+    /// An error if the name does not exist.
     pub(crate) fn check(&self) -> io::Result<()> {
         rustix::fs::statat(self.directory(), self.name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(())

@@ -1,8 +1,7 @@
-//! The descriptor table: numbers to descriptors.
+//! The descriptor table, from numbers to descriptors.
 //!
-//! The lock is held for the look-up only, never across a system call, so a thread that blocks on one
-//! descriptor holds up nobody. A descriptor that is closed while another thread uses it lives
-//! until that use ends, as in the kernel.
+//! The lock is held only for the look-up, never during a system call. So a thread that blocks on a descriptor stops no
+//! other thread. A descriptor that is closed while another thread uses it lives until that use ends, as in the kernel.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -12,7 +11,7 @@ use crate::descriptor::Descriptor;
 /// All open descriptors of a guest.
 pub(crate) struct Table {
     slots: RwLock<Slots>,
-    /// How many there may be, with those that are being opened.
+    /// The most descriptors there may be, including those that are being opened.
     limit: usize,
 }
 
@@ -25,7 +24,7 @@ struct Slots {
     taken: usize,
 }
 
-/// The room for a descriptor, held while it is being opened.
+/// Room for a descriptor, held while the descriptor is being opened.
 pub(crate) struct Reserved<'a> {
     table: &'a Table,
 }
@@ -36,8 +35,8 @@ impl Table {
         Self { slots: RwLock::default(), limit }
     }
 
-    /// Room for one more descriptor: to be had before the host opens anything, as open(2) does it, so that
-    /// who is refused has changed nothing.
+    /// Room for one more descriptor. It is taken before the host opens anything, as open(2) does, so that a refused
+    /// call has changed nothing.
     pub(crate) fn reserve(&self) -> Result<Reserved<'_>, Errno> {
         let mut slots = self.write();
         if slots.taken >= self.limit {
@@ -54,14 +53,14 @@ impl Table {
         entry.cloned().ok_or(Errno::BadF)
     }
 
-    /// Takes number `fd` out of the table. What it stood for is closed when its last user is done.
+    /// Removes number `fd` from the table. Its descriptor is closed when its last user is done.
     pub(crate) fn remove(&self, fd: u32) -> Result<Arc<Descriptor>, Errno> {
         self.write().take(fd)
     }
 
-    /// Makes `to` stand for what `from` stands for, and frees `from`. Both must be open.
+    /// Makes `to` refer to the descriptor of `from`, and frees `from`. Both must be open.
     ///
-    /// What `to` stood for is returned rather than dropped, so that it is not closed under the lock.
+    /// The old descriptor of `to` is returned instead of dropped, so that it is not closed under the lock.
     pub(crate) fn renumber(&self, from: u32, to: u32) -> Result<Option<Arc<Descriptor>>, Errno> {
         let mut slots = self.write();
         if slots.entries.get(to as usize).is_none_or(Option::is_none) {
@@ -74,7 +73,7 @@ impl Table {
         Ok(slots.entries[to as usize].replace(moved))
     }
 
-    // No holder can panic halfway through a change, so a poisoned table is a good one.
+    // No holder can panic halfway through a change, so a poisoned table is consistent.
     fn read(&self) -> RwLockReadGuard<'_, Slots> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +92,7 @@ impl Slots {
         Ok(entry)
     }
 
-    /// Gives `descriptor`, for which there is room, the lowest free number.
+    /// Gives `descriptor` the lowest free number; there is room for it.
     fn put(&mut self, descriptor: Descriptor) -> u32 {
         let from = self.search_from;
         let free = self.entries.iter().skip(from).position(Option::is_none);
@@ -112,7 +111,7 @@ impl Reserved<'_> {
     /// Gives `descriptor` the lowest free number.
     pub(crate) fn fill(self, descriptor: Descriptor) -> u32 {
         let number = self.table.write().put(descriptor);
-        // The room is the descriptor's now.
+        // The descriptor takes over the room.
         std::mem::forget(self);
         number
     }
@@ -146,7 +145,7 @@ mod tests {
         assert_eq!([insert(&table), insert(&table)], [0, 1]);
         let third = table.reserve().unwrap();
         assert_eq!(table.reserve().err(), Some(Errno::MFile));
-        // What could not be opened leaves its room to others, and so does what is closed.
+        // A descriptor that could not be opened frees its room, and so does one that is closed.
         drop(third);
         assert_eq!(insert(&table), 2);
         table.remove(0).unwrap();

@@ -1,10 +1,9 @@
 //! wasi-threads: the threads of one guest, its *process*.
 //!
-//! Each thread is one of the host's, with a store and an instance of its own; what they share is the imported memory and
-//! the [`WasiCtx`](crate::WasiCtx). The process ends when its first thread returns, and when any thread exits or
-//! traps: all others are then interrupted, wherever they are (in code, in a wait, in a WASI call), and the one outcome
-//! is the process's. Nothing outlives [`WasiThreads::run`], except for what the system was asked to write to a disk and has
-//! not done yet.
+//! Each is a thread of the host with its own store and instance. They share the imported memory and the
+//! [`WasiCtx`](crate::WasiCtx). The process ends when its first thread returns, and when any thread exits or traps. All
+//! other threads are then interrupted, whether they are in code, in a wait or in a WASI call, and the process has a
+//! single outcome. No thread outlives [`WasiThreads::run`], except for system calls that are still writing to a disk.
 //!
 //! Source: the wasi-threads proposal, `thread-spawn` and `wasi_thread_start`.
 
@@ -25,11 +24,11 @@ use crate::WasiCtx;
 const MODULE: &str = "wasi";
 /// The function's name.
 const SPAWN: &str = "thread-spawn";
-/// What a new thread calls: its id, and the argument of its spawn.
+/// The export that a new thread calls, with its id and the argument of its spawn.
 const START: &str = "wasi_thread_start";
-/// Thread ids are below this one, and above 0, which is the first thread's.
+/// Thread ids are below this, and above 0, which is the id of the first thread.
 const MAX_THREAD_ID: u32 = 1 << 29;
-/// What a guest gets for a thread that cannot be: any negative number.
+/// The result for a thread that cannot be started: any negative number.
 const NO_THREAD: i32 = -1;
 
 /// Makes the store of a new thread.
@@ -76,9 +75,9 @@ struct Process<T: 'static> {
     state: Mutex<State>,
     /// Told when a thread ends.
     ended: Condvar,
-    /// Bytes of stack for the host's and the guest's frames of a thread; `None` is what the host gives.
+    /// Bytes of stack for the host's and the guest's frames of a thread; `None`: the host's default.
     stack_size: Option<usize>,
-    /// Threads there may be at once, without the first.
+    /// The most threads at once, without the first.
     maximum: usize,
 }
 
@@ -91,11 +90,11 @@ struct Program<T: 'static> {
 #[derive(Default)]
 struct State {
     last_id: u32,
-    /// The threads that are alive, the first one included, and how to interrupt each that has a store.
+    /// The living threads, including the first, and a handle to interrupt each that has a store.
     threads: HashMap<u32, Option<InterruptHandle>>,
-    /// Whether the process ends: no thread begins any more.
+    /// Whether the process is ending: no more threads are started then.
     ending: bool,
-    /// Why, when it is not the first thread's return.
+    /// The reason, if it is not the return of the first thread.
     outcome: Option<Outcome>,
 }
 
@@ -128,8 +127,8 @@ impl<T: 'static> WasiThreads<T> {
         Self::with_limits(1024, None)
     }
 
-    /// A process with at most `maximum` threads beside the first, each on a stack of `stack_size` bytes (`None` is what the
-    /// host gives a thread).
+    /// A process with at most `maximum` threads beside the first. Each has a stack of `stack_size` bytes (`None`: the
+    /// host's default).
     pub fn with_limits(maximum: usize, stack_size: Option<usize>) -> Self {
         let process = Process {
             program: OnceLock::new(),
@@ -148,19 +147,19 @@ impl<T: 'static> WasiThreads<T> {
 }
 
 impl<T: Send + 'static> WasiThreads<T> {
-    /// Gives a linker `wasi.thread-spawn`, and makes the shared memories that `module` imports. Any store of the engine
-    /// will do, it is not kept.
+    /// Adds `wasi.thread-spawn` to a linker, and makes the shared memories that `module` imports. `store` may be any
+    /// store of the engine; it is not kept.
     ///
     /// # Errors
     ///
-    /// When the linker has one of the names already and does not allow shadowing, or a memory cannot be had.
+    /// When the linker already has one of the names and does not allow shadowing, or a memory cannot be made.
     pub fn add_to_linker(
         &self,
         linker: &mut Linker<T>,
         store: impl AsContext<Data = T>,
         module: &Module,
     ) -> Result<()> {
-        // Not a strong one: the program, which holds the linker's functions, belongs to the process.
+        // A weak reference: the program, which holds the linker's functions, belongs to the process.
         let process = Arc::downgrade(&self.process);
         linker.func_wrap(MODULE, SPAWN, move |argument: i32| -> i32 {
             process.upgrade().and_then(|process| process.spawn(argument)).unwrap_or(NO_THREAD)
@@ -177,15 +176,15 @@ impl<T: Send + 'static> WasiThreads<T> {
         Ok(())
     }
 
-    /// Runs the process: instantiates `pre` in a store of `make_store`, and calls `main` with both. `get` finds the WASI state,
-    /// which the stores of all threads share.
+    /// Runs the process: instantiates `pre` in a store of `make_store`, and calls `main` with both. `get` finds the
+    /// WASI state, which the stores of all threads share.
     ///
-    /// Returns when the last thread has ended: with what `main` returned, or with the error of the thread that ended the
-    /// process before it.
+    /// Returns when the last thread has ended: with the result of `main`, or with the error of the thread that ended
+    /// the process before that.
     ///
     /// # Errors
     ///
-    /// What `main` or any other thread ended with; also when the store cannot be made, or this was called before.
+    /// The error of `main` or of any other thread; also when the store cannot be made, or this was called before.
     pub fn run<R>(
         &self,
         pre: &InstancePre<T>,
@@ -200,7 +199,7 @@ impl<T: Send + 'static> WasiThreads<T> {
             return Err(Error::msg("a WasiThreads runs once: make another one"));
         }
         self.process.enter(0, &mut store);
-        // The guard ends the others also when `main` panics.
+        // The guard also ends the other threads when `main` panics.
         let ended = EndOnDrop(&self.process);
         let result = pre.instantiate(&mut store).and_then(|instance| main(&mut store, instance));
         drop(ended);
@@ -212,7 +211,7 @@ impl<T: Send + 'static> WasiThreads<T> {
     }
 }
 
-/// Ends the process when the first thread is done with it, and waits for the others.
+/// Ends the process when the first thread leaves it, and waits for the others.
 struct EndOnDrop<'a, T: 'static>(&'a Process<T>);
 
 impl<T: 'static> Drop for EndOnDrop<'_, T> {
@@ -228,11 +227,11 @@ impl<T: 'static> Drop for EndOnDrop<'_, T> {
 
 impl<T: 'static> Process<T> {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic of a thread ends the process, it does not leave the state half changed.
+        // A thread's panic ends the process; it does not leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread `id` has a store now. Should the process be ending already, it is interrupted at once.
+    /// Records that thread `id` has a store now. If the process is already ending, the thread is interrupted at once.
     fn enter(&self, id: u32, store: &mut Store<T>) {
         let handle = store.interrupt_handle();
         let mut state = self.state();
@@ -253,7 +252,7 @@ impl<T: 'static> Process<T> {
         state.threads.values().flatten().for_each(InterruptHandle::interrupt);
     }
 
-    /// Ends the process with `outcome`, unless it is ending already: the first one counts.
+    /// Ends the process with `outcome`, unless it is already ending: the first outcome counts.
     fn end_with(&self, outcome: Outcome) {
         let mut state = self.state();
         if !state.ending {
@@ -262,7 +261,7 @@ impl<T: 'static> Process<T> {
         }
     }
 
-    /// The next free id, taken.
+    /// Takes the next free id.
     fn take_id(&self) -> Option<u32> {
         let mut state = self.state();
         if state.ending || state.threads.len() > self.maximum {
@@ -287,7 +286,7 @@ impl<T: 'static> Process<T> {
 }
 
 impl<T: Send + 'static> Process<T> {
-    /// A new thread: its id, unless there can be none.
+    /// Starts a thread. Returns its id, or `None` if it cannot be started.
     fn spawn(self: Arc<Self>, argument: i32) -> Option<i32> {
         let id = self.take_id()?;
         let builder = thread::Builder::new().name(format!("wasi-thread-{id}"));
@@ -311,7 +310,7 @@ impl<T: Send + 'static> Process<T> {
         i32::try_from(id).ok()
     }
 
-    /// The life of a thread. Its store is gone when this returns.
+    /// Runs a thread from start to end. Its store is dropped when this returns.
     fn live(&self, id: u32, argument: i32) -> Result<()> {
         let program = self.program.get().ok_or_else(|| Error::msg("the process does not run"))?;
         let mut store = (program.make_store)()?;

@@ -1,8 +1,8 @@
-//! Moving bytes between guest memory and descriptors.
+//! Moves bytes between guest memory and descriptors.
 //!
-//! To and from the kernel's descriptors the bytes go in one copy, the kernel's own, a window at a time. A
-//! program may offer a gigabyte for what turns out to be ten bytes, and must not pay for it; and between
-//! two windows a guest can be interrupted. Streams of the embedder's go through a buffer.
+//! For the kernel's descriptors there is only one copy, the kernel's own, one window at a time. A program may offer a
+//! gigabyte for what turns out to be ten bytes, and must not pay for it; and a guest can be interrupted between two
+//! windows. Streams of the embedder go through a buffer.
 
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -15,25 +15,25 @@ use crate::interrupt::Interrupt;
 use crate::kernel::{Lent, LentList};
 use crate::memory::GuestMemory;
 
-/// Most bytes one call moves: what Linux moves at most (MAX_RW_COUNT). More is a short transfer.
+/// The most bytes that one call moves: the same as Linux's (MAX_RW_COUNT). A longer request is a short transfer.
 const MAX_TRANSFER: u64 = 0x7fff_f000;
 
-/// How much of a read's buffers is made resident at once.
+/// How many bytes of a read's buffers are made resident at once.
 const READ_WINDOW: u64 = 1 << 20;
 
-/// How much is written in one system call. What is not longer is written in one piece, as the host's
-/// other writers see it.
+/// How many bytes are written in one system call. A write of at most this size is written in one piece, as other
+/// writers of the file expect.
 pub(crate) const WRITE_WINDOW: u64 = 8 << 20;
 
-/// How often a page may vanish between being faulted in and being used, before we give up.
+/// How often a page may be discarded between being faulted in and being used, before the call fails.
 const FAULT_RETRIES: usize = 16;
 
 /// Size of the buffer for streams that are not the kernel's.
 const BOUNCE: usize = 64 * 1024;
 
-/// Fills `iovecs` by calls of `read`, each for a window, which begins so many bytes from the start. Where
-/// `to_the_end` is set, as for regular files, a read that fills its window goes on; else it stops,
-/// because going on might wait for data that is not there yet.
+/// Fills `iovecs` by calls of `read`, each for one window, given by its offset from the start. With `to_the_end`, as
+/// for regular files, the transfer continues after a read that fills its window. Otherwise it stops there, because it
+/// might wait for data that has not arrived yet.
 pub(crate) fn read_windows(
     memory: &dyn GuestMemory,
     iovecs: &[Iovec],
@@ -52,15 +52,15 @@ pub(crate) fn read_windows(
                     return Ok(transferred(done));
                 }
             }
-            // What has been read has been read; the next call meets the error.
+            // What has been read is returned; the next call gets the error.
             Err(Error::Errno(_)) if done > 0 => return Ok(transferred(done)),
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Writes `iovecs` by calls of `write`, each for a window, which begins so many bytes from the start. It
-/// goes on until all is written or an error comes.
+/// Writes `iovecs` by calls of `write`, each for one window, given by its offset from the start, until all is written
+/// or an error happens.
 pub(crate) fn write_windows(
     memory: &dyn GuestMemory,
     iovecs: &[Iovec],
@@ -73,7 +73,7 @@ pub(crate) fn write_windows(
         match transfer(memory, iovecs, window, Access::Read, |list| write(list, done)) {
             Ok(0) => break,
             Ok(moved) => done += moved,
-            // What has been written has been written; the next call meets the error.
+            // What has been written is reported; the next call gets the error.
             Err(Error::Errno(_)) if done > 0 => break,
             Err(error) => return Err(error),
         }
@@ -81,15 +81,15 @@ pub(crate) fn write_windows(
     Ok(transferred(done))
 }
 
-/// How many bytes the buffers have.
+/// The number of bytes in all buffers.
 pub(crate) fn total(iovecs: &[Iovec]) -> u64 {
     iovecs.iter().map(|iovec| u64::from(iovec.len)).sum()
 }
 
-/// Lends the part `range` of the bytes that `iovecs` name to `call`.
+/// Lends the part `range` of the bytes in `iovecs` to `call`.
 ///
-/// Returns the bytes moved. EFAULT means that another thread of the guest discarded a page after it was
-/// faulted in, so it is faulted in again.
+/// Returns the bytes moved. EFAULT means that another thread of the guest has discarded a page after it was faulted in,
+/// so the page is faulted in again.
 fn transfer(
     memory: &dyn GuestMemory,
     iovecs: &[Iovec],
@@ -112,7 +112,7 @@ fn transfer(
     Err(Errno::Fault.into())
 }
 
-/// Makes the part `range` of the bytes that `iovecs` name resident, and lends it.
+/// Makes the part `range` of the bytes in `iovecs` resident, and lends it.
 fn lend<'m>(
     memory: &'m dyn GuestMemory,
     iovecs: &[Iovec],
@@ -126,7 +126,7 @@ fn lend<'m>(
     Ok(list)
 }
 
-/// The pieces of guest memory that make up the part `range` of the bytes that `iovecs` name.
+/// The pieces of guest memory that make up the part `range` of the bytes in `iovecs`.
 fn parts(iovecs: &[Iovec], range: &Range<u64>) -> impl Iterator<Item = (u32, u32)> {
     let mut start = 0;
     iovecs.iter().filter_map(move |iovec| {
@@ -134,14 +134,14 @@ fn parts(iovecs: &[Iovec], range: &Range<u64>) -> impl Iterator<Item = (u32, u32
         let (from, to) = (range.start.max(start), range.end.min(end));
         let skipped = from.saturating_sub(start);
         start = end;
-        // Both are at most `iovec.len`. An address that wraps belongs to a buffer that ends beyond
-        // the memory, and so does the address it saturates to.
+        // Both are at most `iovec.len`. An address that overflows belongs to a buffer that ends outside of the memory,
+        // and so does the address to which it saturates.
         let len = u32::try_from(to.checked_sub(from)?).ok().filter(|&len| len > 0)?;
         Some((iovec.buf.saturating_add(u32::try_from(skipped).ok()?), len))
     })
 }
 
-/// Fills `iovecs` with what one read of `stream` gives.
+/// Fills `iovecs` with the result of one read of `stream`.
 pub(crate) fn read_stream(
     memory: &mut dyn GuestMemory,
     iovecs: &[Iovec],
@@ -151,7 +151,7 @@ pub(crate) fn read_stream(
     let got = loop {
         match stream.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A reader that claims more than it was asked for is wrong, but must not make us panic.
+            // A reader that claims to have read more than it was asked for is wrong, but must not make us panic.
             done => break done?.min(buffer.len()),
         }
     };
@@ -173,7 +173,7 @@ pub(crate) fn scatter(
     Ok(())
 }
 
-/// Copies up to a buffer's worth of the bytes that `iovecs` name, from byte `start` of them on.
+/// Copies at most one buffer's size of the bytes in `iovecs`, from byte `start` on.
 pub(crate) fn gather(memory: &dyn GuestMemory, iovecs: &[Iovec], start: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for (at, len) in parts(iovecs, &(start..start + BOUNCE as u64)) {
@@ -184,7 +184,7 @@ pub(crate) fn gather(memory: &dyn GuestMemory, iovecs: &[Iovec], start: u64) -> 
     Ok(bytes)
 }
 
-/// Writes `iovecs` to `stream`, a buffer at a time.
+/// Writes `iovecs` to `stream`, one buffer at a time.
 pub(crate) fn write_stream(
     memory: &dyn GuestMemory,
     iovecs: &[Iovec],
@@ -288,7 +288,7 @@ mod tests {
         let memory = FakeMemory::new(4096);
         let list = [iovec(0, 4000), iovec(4, 4000)];
         let pieces = std::cell::RefCell::new(Vec::new());
-        // Whoever takes it takes 1,000 bytes at a time, and at most `room`.
+        // The writer takes 1,000 bytes at a time, and at most `room` in total.
         let write = |room: u64| {
             write_windows(&memory, &list, |list, done| {
                 let offered: usize = list.iter().map(Lent::len).sum();

@@ -1,9 +1,9 @@
-//! The error numbers of preview 1, and where each comes from on the host.
+//! The error numbers of preview 1, and the host errors that they come from.
 //!
-//! The mapping goes by the host's error *number* whenever there is one: [`io::ErrorKind`] is too
-//! coarse (it folds EPERM and EACCES, for one). Errors that the sandbox itself makes up carry no
-//! number; cap-std reports a path that would leave its directory as `PermissionDenied`, which
-//! is [`Errno::Perm`], as in other engines.
+//! The mapping uses the host's error *number* whenever there is one, because [`io::ErrorKind`] is
+//! too coarse (for example, it merges EPERM and EACCES). Errors of the sandbox itself have no
+//! number. cap-std reports a path that would leave its directory as `PermissionDenied`, which
+//! becomes [`Errno::Perm`], as in other engines.
 
 use rustix::io::Errno as Host;
 use std::{fmt, io};
@@ -254,7 +254,7 @@ impl From<Host> for Errno {
             Host::TIMEDOUT => Errno::TimedOut,
             Host::TXTBSY => Errno::TxtBsy,
             Host::XDEV => Errno::XDev,
-            // Numbers preview 1 has no word for.
+            // Numbers that preview 1 does not have.
             _ => Errno::Io,
         }
     }
@@ -277,7 +277,7 @@ impl From<io::ErrorKind> for Errno {
             Kind::PermissionDenied => Errno::Perm,
             Kind::NotFound => Errno::NoEnt,
             Kind::AlreadyExists => Errno::Exist,
-            // A path with a NUL byte in it, among others.
+            // For example, a path that contains a NUL byte.
             Kind::InvalidInput => Errno::Inval,
             Kind::InvalidData => Errno::IlSeq,
             Kind::BrokenPipe => Errno::Pipe,
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_witx_file() {
-        // Spread over the list, so that a missing or doubled line anywhere shows.
+        // Spread over the list, so that a missing or doubled line anywhere is noticed.
         let known = [
             (Errno::Success, 0),
             (Errno::Access, 2),

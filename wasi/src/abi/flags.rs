@@ -1,8 +1,8 @@
 //! Flag words of preview 1.
 //!
-//! A bit the interface does not define makes a call fail with [`Errno::Inval`]: programs that
-//! probe for an extension must be told no. [`Rights`] are the exception, because wasi-libc builds
-//! them by complement and expects the host to keep what it knows.
+//! A bit that the interface does not define makes a call fail with [`Errno::Inval`]: a program that
+//! probes for an extension must be told that it is missing. [`Rights`] are the exception: wasi-libc
+//! builds them by complement, and expects the host to ignore unknown bits.
 
 use super::Errno;
 
@@ -19,7 +19,7 @@ macro_rules! flags {
             pub(crate) const NONE: Self = Self(0);
             pub(crate) const ALL: Self = Self($(1 << $bit)|+);
 
-            /// The flags in `raw`, which must not have any bit the interface does not define.
+            /// The flags in `raw`; an error if it has a bit that the interface does not define.
             pub(crate) fn new(raw: u32) -> Result<Self, Errno> {
                 let bits = <$repr>::try_from(raw).map_err(|_| Errno::Inval)?;
                 if bits & !Self::ALL.0 != 0 {
@@ -119,7 +119,7 @@ flags! {
 }
 
 impl Rights {
-    /// What a regular file, or anything that is read and written, can be used for.
+    /// What a regular file, or any other file that can be read and written, can be used for.
     pub(crate) const FILE: Self = Self::FD_DATASYNC
         .or(Self::FD_READ)
         .or(Self::FD_SEEK)
@@ -134,14 +134,14 @@ impl Rights {
         .or(Self::FD_FILESTAT_SET_TIMES)
         .or(Self::POLL_FD_READWRITE);
 
-    /// Those of [`Self::FILE`] that need something with a position.
+    /// The rights of [`Self::FILE`] that need a file with a position.
     pub(crate) const SEEKING: Self = Self::FD_SEEK.or(Self::FD_TELL).or(Self::FD_ADVISE);
 
-    /// Those of [`Self::FILE`] that change what is stored.
+    /// The rights of [`Self::FILE`] that change what is stored.
     pub(crate) const STORING: Self =
         Self::FD_WRITE.or(Self::FD_ALLOCATE).or(Self::FD_FILESTAT_SET_SIZE);
 
-    /// Those of [`Self::DIRECTORY`] that change something below the directory.
+    /// The rights of [`Self::DIRECTORY`] that change something below the directory.
     pub(crate) const CHANGING: Self = Self::PATH_CREATE_DIRECTORY
         .or(Self::PATH_CREATE_FILE)
         .or(Self::PATH_LINK_SOURCE)
@@ -175,7 +175,7 @@ impl Rights {
         .or(Self::SOCK_SHUTDOWN)
         .or(Self::SOCK_ACCEPT);
 
-    /// The rights in `raw`; bits the interface does not define are dropped.
+    /// The rights in `raw`; bits that the interface does not define are dropped.
     pub(crate) const fn from_bits(raw: u64) -> Self {
         Self(raw & Self::ALL.0)
     }

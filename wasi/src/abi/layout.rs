@@ -1,18 +1,18 @@
-//! How the interface's types lie in memory.
+//! The layout of the interface's types in memory.
 
 use crate::guest::GuestPtr;
 
-/// A type that lies in a guest's memory.
+/// A type that has a layout in guest memory.
 pub(crate) trait Layout {
-    /// Bytes that one takes up.
+    /// Its size in bytes.
     const SIZE: u32;
-    /// What its address is a multiple of.
+    /// Its alignment.
     const ALIGN: u32;
 }
 
-/// A type that is written there.
+/// A type that calls write to guest memory.
 pub(crate) trait Record: Layout {
-    /// As many bytes as it takes up.
+    /// An array of its bytes.
     type Bytes: AsRef<[u8]>;
 
     /// Its bytes, little-endian.

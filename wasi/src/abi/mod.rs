@@ -1,11 +1,11 @@
 //! The binary interface of `wasi_snapshot_preview1`: numbers and layouts, nothing else.
 //!
-//! Everything a guest can see as bits is defined here once: [`Errno`] values, flag words, and the
-//! records that cross linear memory. Records are encoded and decoded by hand, little-endian,
-//! so that no host struct layout can leak into the interface; the tests at the foot of each file
-//! hold the offsets against the ones wasi-libc asserts in `wasi/api.h`.
+//! Everything that a guest can see as bits is defined here once: [`Errno`] values, flag words, and
+//! the records in linear memory. Records are encoded and decoded by hand, little-endian, so that
+//! the layout of no host struct can become part of the interface. The tests at the end of each file
+//! compare the offsets with those that wasi-libc asserts in `wasi/api.h`.
 //!
-//! Neighbours: [`calls`](crate::calls) speak these types; [`memory`](crate::memory) moves the bytes.
+//! Neighbours: [`calls`](crate::calls) use these types; [`memory`](crate::memory) moves the bytes.
 //!
 //! # References
 //!

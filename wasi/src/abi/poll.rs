@@ -1,8 +1,8 @@
-//! The records of `poll_oneoff`: what a guest waits for, and what it is told.
+//! The records of `poll_oneoff`: what a guest waits for, and the events that it gets.
 
 use super::{Errno, Layout, Record};
 
-/// What an event is about (`eventtype`).
+/// The kind of an event (`eventtype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum EventKind {
@@ -16,7 +16,7 @@ pub(crate) enum EventKind {
 pub(crate) struct ClockSubscription {
     pub(crate) clock: u32,
     pub(crate) timeout: u64,
-    /// `timeout` is a point in time of that clock, not a distance from now.
+    /// Whether `timeout` is a point in time of that clock, instead of a duration from now.
     pub(crate) absolute: bool,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Event {
     pub(crate) userdata: u64,
     pub(crate) error: Errno,
     pub(crate) kind: EventKind,
-    /// Bytes that can be read or written at once, as far as known.
+    /// Bytes that can be read or written without waiting, if known.
     pub(crate) nbytes: u64,
     pub(crate) hangup: bool,
 }

@@ -2,11 +2,11 @@
 
 use super::{FdFlags, Layout, Record, Rights};
 
-/// What kind of thing a descriptor or a path names (`filetype`).
+/// The type of a file (`filetype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum FileType {
-    /// Pipes, too: preview 1 has no word for them.
+    /// Also for pipes, for which preview 1 has no type.
     Unknown = 0,
     BlockDevice = 1,
     CharacterDevice = 2,
@@ -78,7 +78,8 @@ impl Record for FdStat {
     }
 }
 
-/// The attributes of a file (`filestat`). Times are nanoseconds since 1970, clamped to it.
+/// The attributes of a file (`filestat`). Times are nanoseconds since 1970, and earlier times count
+/// as 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileStat {
     pub(crate) dev: u64,
@@ -113,7 +114,7 @@ impl Record for FileStat {
     }
 }
 
-/// What a preopened descriptor is (`prestat`); preview 1 knows directories only.
+/// The kind of a preopened descriptor (`prestat`); preview 1 has only directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prestat {
     pub(crate) name_len: u32,

@@ -1,4 +1,4 @@
-//! `args_*` and `environ_*`: strings handed over at the start.
+//! `args_*` and `environ_*`: the strings that a guest is started with.
 
 use crate::ctx::{State, Strings};
 use crate::error::Result;
@@ -65,7 +65,7 @@ fn write_sizes(
     count: GuestPtr<u32>,
     bytes: GuestPtr<u32>,
 ) -> Result<()> {
-    // Both fit: `Strings` takes no more than 32 bits can count.
+    // Both fit: `Strings` holds no more than 32 bits can count.
     memory.store(count, &(strings.starts.len() as u32))?;
     memory.store(bytes, &(strings.bytes.len() as u32))
 }

@@ -1,4 +1,4 @@
-//! Descriptors as such: closing, renumbering, and the directories that are there from the start.
+//! Operations on descriptors as such: closing, renumbering, and asking for preopened directories.
 
 use crate::abi::{Errno, Prestat};
 use crate::ctx::State;
@@ -6,20 +6,20 @@ use crate::error::Result;
 use crate::guest::{GuestPtr, GuestStr};
 use crate::memory::GuestMemory;
 
-/// Closes a descriptor. A thread that is using it meanwhile finishes what it does.
+/// Closes a descriptor. A thread that is using it finishes its call first.
 pub(crate) fn fd_close(ctx: &State, fd: u32) -> Result<()> {
     ctx.table.remove(fd)?;
     Ok(())
 }
 
-/// Makes `to` what `fd` is, in one step, and closes what `to` was.
+/// Makes number `to` refer to what `fd` refers to, in one step, and closes what `to` referred to.
 pub(crate) fn fd_renumber(ctx: &State, fd: u32, to: u32) -> Result<()> {
     drop(ctx.table.renumber(fd, to)?);
     Ok(())
 }
 
-/// Tells whether a descriptor is a preopened directory. C libraries ask from 3 on until the answer is
-/// EBADF.
+/// Tells whether a descriptor is a preopened directory. C libraries call this for 3 and up, until
+/// the answer is EBADF.
 pub(crate) fn fd_prestat_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -27,7 +27,7 @@ pub(crate) fn fd_prestat_get(
     buf: GuestPtr<Prestat>,
 ) -> Result<()> {
     let name = preopen_name(ctx, fd)?;
-    // A name that long would not have been accepted by the host's open.
+    // The host would not have opened a directory with such a long name.
     let name_len = u32::try_from(name.len()).map_err(|_| Errno::Overflow)?;
     memory.store(buf, &Prestat { name_len })
 }

@@ -17,7 +17,7 @@ use crate::memory::{GuestMemory, Iovecs};
 use crate::sync::lock;
 use crate::transfer;
 
-/// Reads from where the descriptor stands.
+/// Reads at the descriptor's position.
 pub(crate) fn fd_read(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -50,7 +50,7 @@ fn read_file(
     })
 }
 
-/// Writes where the descriptor stands.
+/// Writes at the descriptor's position.
 pub(crate) fn fd_write(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -77,7 +77,7 @@ fn write_file(
     list: &Iovecs,
     position: Position,
 ) -> Result<u32> {
-    // A message is sent in one piece, and none is so long.
+    // A message is sent in one piece, and no message can be this long.
     if file.filetype == FileType::SocketDgram && transfer::total(list) > transfer::WRITE_WINDOW {
         return Err(Errno::MsgSize.into());
     }
@@ -88,8 +88,8 @@ fn write_file(
     })
 }
 
-/// Writes to where `position` says, also when the descriptor was opened for appending. That is what
-/// POSIX says; Linux itself would write at the end, which pwrite(2) calls a bug.
+/// Writes at `position`, even if the descriptor was opened for appending, as POSIX requires. Linux would write at the
+/// end, which pwrite(2) lists as a bug.
 fn write_window(
     fd: BorrowedFd<'_>,
     window: &LentList<'_>,
@@ -108,7 +108,7 @@ fn write_window(
     }
 }
 
-/// Writes by a descriptor of its own for the same file, which is not one for appending.
+/// Writes by another descriptor of the same file, which was not opened for appending.
 fn write_by_another(
     fd: BorrowedFd<'_>,
     window: &LentList<'_>,
@@ -120,7 +120,7 @@ fn write_by_another(
     Ok(kernel::write(other.as_fd(), window, position, How::Plain)?)
 }
 
-/// Reads from `offset`; the descriptor stays where it stands.
+/// Reads at `offset`; the descriptor's position does not change.
 pub(crate) fn fd_pread(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -135,7 +135,7 @@ pub(crate) fn fd_pread(
     memory.store(nread, &read)
 }
 
-/// Writes at `offset`, also to a file opened for appending; the descriptor stays where it stands.
+/// Writes at `offset`, even to a file that was opened for appending; the descriptor's position does not change.
 pub(crate) fn fd_pwrite(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -171,7 +171,7 @@ pub(crate) fn fd_seek(
         2 => SeekFrom::End(offset),
         _ => return Err(Errno::Inval.into()),
     };
-    // To look where one is takes less of a right than to go elsewhere.
+    // Asking for the position needs a smaller right than changing it.
     let right = if to == SeekFrom::Current(0) { Rights::FD_TELL } else { Rights::FD_SEEK };
     let descriptor = get(ctx, fd, right)?;
     let position = rustix::fs::seek(descriptor.as_file()?, to)?;
@@ -190,12 +190,12 @@ pub(crate) fn fd_tell(
     memory.store(offset, &position)
 }
 
-/// What a system call does when there is nothing to transfer.
+/// What a system call does when there is nothing to transfer yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
     /// It waits.
     InTheCall,
-    /// It fails with EAGAIN, or with EOPNOTSUPP or ENOSYS where it cannot tell.
+    /// It fails with EAGAIN; or with EOPNOTSUPP or ENOSYS where the kernel cannot tell.
     Never,
 }
 
@@ -208,8 +208,8 @@ impl Waiting {
     }
 }
 
-/// Makes a call that transfers something. A guest that can be interrupted waits for `events` here and
-/// not in the call: however ready `file` was, another thread may have been faster.
+/// Makes a system call that transfers something. For a guest that can be interrupted, the waiting for `events` happens
+/// here and not in the call: even if `file` was ready, another thread may have been faster.
 pub(super) fn when_ready<R>(
     ctx: &State,
     file: &File,
@@ -232,15 +232,15 @@ pub(super) fn when_ready<R>(
     }
 }
 
-/// Makes a call that does not wait in the system until it has something to do.
+/// Repeats a call that never waits in the system until it has transferred something.
 fn poll_until<R>(
     ctx: &State,
     file: &File,
     events: PollFlags,
     mut call: impl FnMut() -> Result<R>,
 ) -> Result<R> {
-    /// How often a call may say that it must wait and poll(2) that it need not, before we believe the call.
-    /// Threads that are faster are one reason, devices without a poll function another.
+    /// How often a call may say that it must wait while poll(2) says that it need not, before we believe the call. The
+    /// reason may be threads that are faster, or a device without a poll function.
     const PATIENCE: u32 = 16;
     let mut rounds = 0;
     loop {
@@ -257,8 +257,8 @@ fn poll_until<R>(
     }
 }
 
-/// Whether a call on `file` that would block must not do so in the system, because the guest can be
-/// interrupted. Fails with EAGAIN when it does not want to wait at all.
+/// Whether a call on `file` must not block in the system, because the guest can be interrupted. Fails with EAGAIN if
+/// the guest does not want to wait at all and the file is not ready.
 fn waits_here(ctx: &State, file: &File, events: PollFlags) -> Result<bool> {
     if file.emulates_nonblock() {
         ready_now(file, events)?;
@@ -269,7 +269,7 @@ fn waits_here(ctx: &State, file: &File, events: PollFlags) -> Result<bool> {
         && !file.flags()?.contains(FdFlags::NONBLOCK))
 }
 
-/// Fails with EAGAIN when `file` would have to be waited for.
+/// Fails with EAGAIN if `file` is not ready.
 fn ready_now(file: &File, events: PollFlags) -> Result<()> {
     let mut fds = [PollFd::new(file, events)];
     match poll(&mut fds, Some(&Timespec::default()))? {

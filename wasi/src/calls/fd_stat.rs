@@ -1,4 +1,5 @@
-//! What a descriptor is and how it behaves: `fdstat`, `filestat`, and what concerns its storage.
+//! The type, flags and attributes of a descriptor: `fdstat`, `filestat`, and operations on its
+//! storage.
 
 use std::io::Write;
 use std::num::NonZeroU64;
@@ -44,7 +45,7 @@ pub(crate) fn fd_fdstat_set_flags(ctx: &State, fd: u32, flags: u32) -> Result<()
             descriptor.require(Rights::FD_FDSTAT_SET_FLAGS)?;
             Ok(file.set_flags(flags)?)
         }
-        // Where nothing waits and nothing is written, there is nothing to set.
+        // If nothing waits and nothing is written, there is nothing to set.
         _ if FdFlags::NONBLOCK.contains(flags) => Ok(()),
         _ => Err(Errno::NotSup.into()),
     }
@@ -56,7 +57,7 @@ pub(crate) fn fd_fdstat_set_rights(ctx: &State, fd: u32, base: u64, inheriting: 
     Ok(descriptor.narrow(Rights::from_bits(base), Rights::from_bits(inheriting))?)
 }
 
-/// Writes the attributes of what a descriptor stands for.
+/// Writes the attributes of a descriptor's file.
 pub(crate) fn fd_filestat_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -75,7 +76,7 @@ fn filestat(descriptor: &Descriptor) -> Result<FileStat> {
     };
     let mut stat = from_host(&rustix::fs::fstat(fd)?);
     if let Object::File(file) = &descriptor.object {
-        // Two kinds of sockets look alike to fstat.
+        // fstat does not distinguish the two kinds of sockets.
         stat.filetype = file.filetype;
     }
     Ok(stat)
@@ -94,7 +95,7 @@ pub(super) fn from_host(stat: &Stat) -> FileStat {
     }
 }
 
-/// A host's time stamp as nanoseconds since 1970, at least 1970 and at most the year 2554.
+/// A host's time stamp as nanoseconds since 1970, clamped to the years 1970 to 2554.
 fn timestamp(seconds: i64, nanoseconds: impl TryInto<u64>) -> u64 {
     let Ok(seconds) = u64::try_from(seconds) else {
         return 0;
@@ -127,13 +128,13 @@ pub(crate) fn fd_filestat_set_times(
     Ok(rustix::fs::futimens(fd, &times.stamps())?)
 }
 
-/// What to set the times of a file to.
+/// The new times of a file.
 pub(super) struct Times {
     access: SetTime,
     modification: SetTime,
 }
 
-/// What to set one time of a file to.
+/// How one time of a file is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SetTime {
     Keep,
@@ -160,7 +161,7 @@ impl Times {
         })
     }
 
-    /// As the host takes them.
+    /// In the host's form.
     pub(super) fn stamps(&self) -> Timestamps {
         Timestamps {
             last_access: self.access.timespec(),
@@ -196,7 +197,8 @@ pub(crate) fn fd_advise(ctx: &State, fd: u32, offset: u64, len: u64, advice: u32
         _ => return Err(Errno::Inval.into()),
     };
     let descriptor = get(ctx, fd, Rights::FD_ADVISE)?;
-    // What is to be read ahead is read before the call returns: a start of it is help enough.
+    // The call returns only after it has read ahead, so it reads ahead only a first part, which is
+    // help enough.
     let len = match advice {
         Advice::WillNeed => {
             Some(NonZeroU64::new(len).map_or(READ_AHEAD, |len| len.min(READ_AHEAD)))
@@ -206,22 +208,22 @@ pub(crate) fn fd_advise(ctx: &State, fd: u32, offset: u64, len: u64, advice: u32
     Ok(rustix::fs::fadvise(descriptor.as_file()?, offset, len, advice)?)
 }
 
-/// Most bytes that one call reads ahead.
+/// The most bytes that one call reads ahead.
 const READ_AHEAD: NonZeroU64 = NonZeroU64::new(16 << 20).expect("it is not zero");
 
-/// Makes sure a part of a file has space on the disk, extending the file if need be.
+/// Makes sure that a part of a file has space on the disk; extends the file if necessary.
 pub(crate) fn fd_allocate(ctx: &State, fd: u32, offset: u64, len: u64) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_ALLOCATE)?;
     let file = descriptor.as_file()?;
     let keep_size = FallocateFlags::KEEP_SIZE;
     let (mut at, mut left) = (offset, len);
     if left > ALLOCATED_AT_ONCE {
-        // First the end, which may be too far for a file: nothing is allocated then.
+        // The end is checked first: if it is too far for a file, nothing is allocated.
         let signed = |value| i64::try_from(value).map_err(|_| Errno::Inval);
         let end = signed(offset)?.checked_add(signed(len)?).ok_or(Errno::FBig)?;
         rustix::fs::fallocate(file, keep_size, end.cast_unsigned() - 1, 1)?;
     }
-    // The size changes with the last piece, as in one call.
+    // The size changes with the last piece, as in a single call.
     while left > ALLOCATED_AT_ONCE {
         ctx.interrupt.check()?;
         rustix::fs::fallocate(file, keep_size, at, ALLOCATED_AT_ONCE)?;
@@ -231,16 +233,17 @@ pub(crate) fn fd_allocate(ctx: &State, fd: u32, offset: u64, len: u64) -> Result
     Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), at, left)?)
 }
 
-/// How much space is asked for in one system call. Where it is memory (tmpfs), it is filled at once.
+/// How much space is allocated in one system call. On tmpfs this is memory, which is filled at
+/// once.
 const ALLOCATED_AT_ONCE: u64 = 64 << 20;
 
-/// Brings contents and attributes to the disk.
+/// Writes contents and attributes to the disk.
 pub(crate) fn fd_sync(ctx: &State, fd: u32) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_SYNC)?;
     synchronize(ctx, descriptor, |fd| rustix::fs::fsync(fd))
 }
 
-/// Brings contents to the disk.
+/// Writes contents to the disk.
 pub(crate) fn fd_datasync(ctx: &State, fd: u32) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_DATASYNC)?;
     synchronize(ctx, descriptor, |fd| rustix::fs::fdatasync(fd))

@@ -1,9 +1,8 @@
 //! The functions of `wasi_snapshot_preview1`, as plain Rust functions.
 //!
-//! Each takes the guest's state, its memory and the arguments as the guest passed them, raw: whatever
-//! a guest can pass must end in a result, an errno or a trap, never in a panic. The order within
-//! a call is the same everywhere: decode the arguments, look the descriptor up, check its rights,
-//! do the work, write the results.
+//! Each takes the guest's state, its memory and the raw arguments. Whatever a guest passes must
+//! lead to a result, an errno or a trap, never to a panic. The order within every call is the same:
+//! decode the arguments, look the descriptor up, check its rights, do the work, write the results.
 //!
 //! Neighbours: [`linker`](crate::linker) makes host functions of them.
 

@@ -1,7 +1,7 @@
 //! Operations on paths, except opening.
 //!
-//! [`resolve`](crate::resolve) says what a path names; what is done with it is the host's business, and so
-//! are the errors, up to those of paths that lead out of what the guest holds.
+//! [`resolve`](crate::resolve) decides what a path names. The operation itself is left to the host, and so are its
+//! errors, except those for paths that lead out of what the guest has been given.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::guest::{GuestPtr, GuestSlice, GuestStr};
 use crate::memory::GuestMemory;
 use crate::resolve::{self, existing_name, lookup, name};
 
-/// Longest path taken from a guest; the host refuses longer ones, too (PATH_MAX, with its NUL).
+/// The longest path that a guest may pass; the host also refuses longer ones (PATH_MAX, with its NUL).
 const PATH_MAX: u32 = 4095;
 
 /// Reads a path.
@@ -34,7 +34,7 @@ pub(super) fn read_path(memory: &dyn GuestMemory, path: GuestStr) -> Result<Stri
     Ok(path)
 }
 
-/// The directory with number `fd`, with the rights for something that changes nothing.
+/// The directory with number `fd`; checks the rights for an operation that changes nothing.
 pub(super) fn for_looking(ctx: &State, fd: u32, rights: Rights) -> Result<Arc<Descriptor>, Errno> {
     let descriptor = ctx.table.get(fd)?;
     descriptor.as_directory()?;
@@ -42,7 +42,7 @@ pub(super) fn for_looking(ctx: &State, fd: u32, rights: Rights) -> Result<Arc<De
     Ok(descriptor)
 }
 
-/// The directory with number `fd`, with the rights for something that changes what is below it.
+/// The directory with number `fd`; checks the rights for an operation that changes something below it.
 fn for_changing(ctx: &State, fd: u32, rights: Rights) -> Result<Arc<Descriptor>, Errno> {
     let descriptor = ctx.table.get(fd)?;
     descriptor.as_directory()?.require_writable()?;
@@ -54,7 +54,7 @@ fn directory(descriptor: &Descriptor) -> Result<&Directory, Errno> {
     descriptor.as_directory()
 }
 
-/// Whether a link in the last place is followed.
+/// Whether a symbolic link at the end of the path is followed.
 pub(super) fn following(flags: u32) -> Result<FollowSymlinks, Errno> {
     match LookupFlags::new(flags)?.contains(LookupFlags::SYMLINK_FOLLOW) {
         true => Ok(FollowSymlinks::Yes),
@@ -72,7 +72,7 @@ pub(crate) fn path_create_directory(
     let path = read_path(memory, path)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_CREATE_DIRECTORY)?;
     let made = name(&directory(&descriptor)?.dir, &path)?;
-    // The process's umask takes from it, as from all that it makes.
+    // The process's umask applies, as to everything that the process makes.
     let everything = Mode::RWXU | Mode::RWXG | Mode::RWXO;
     Ok(rustix::fs::mkdirat(made.directory(), made.as_str(), everything)?)
 }
@@ -90,7 +90,7 @@ pub(crate) fn path_remove_directory(
     Ok(rustix::fs::unlinkat(gone.directory(), gone.as_str(), AtFlags::REMOVEDIR)?)
 }
 
-/// Removes a name of something that is not a directory.
+/// Removes a name of a file that is not a directory.
 pub(crate) fn path_unlink_file(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -103,7 +103,7 @@ pub(crate) fn path_unlink_file(
     Ok(rustix::fs::unlinkat(gone.directory(), gone.as_str(), AtFlags::empty())?)
 }
 
-/// Renames something, within a directory or between two.
+/// Renames a file, within a directory or between two.
 pub(crate) fn path_rename(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -121,8 +121,8 @@ pub(crate) fn path_rename(
     Ok(rustix::fs::renameat(from.directory(), from.as_str(), to.directory(), to.as_str())?)
 }
 
-/// Gives a file another name. Links to what a symbolic link points to are not supported: the flag
-/// that asks for them is EINVAL.
+/// Gives a file another name. Following a symbolic link in the old path is not supported: the flag that asks for it is
+/// EINVAL.
 pub(crate) fn path_link(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -137,13 +137,13 @@ pub(crate) fn path_link(
     }
     let from_path = read_path(memory, old_path)?;
     let to_path = read_path(memory, new_path)?;
-    // A link out of a directory for reading only would be a way to write to it.
+    // A link to a file in a read-only directory would be a way to write to the file.
     let from = for_changing(ctx, old_fd, Rights::PATH_LINK_SOURCE)?;
     let to = for_changing(ctx, new_fd, Rights::PATH_LINK_TARGET)?;
     let from = existing_name(&directory(&from)?.dir, &from_path)?;
     let to = match name(&directory(&to)?.dir, &to_path) {
         Ok(to) => to,
-        // The kernel looks at the old path first.
+        // The kernel checks the old path first.
         Err(error) => return Err(from.check().err().unwrap_or(error).into()),
     };
     let (old, new) = (from.directory(), to.directory());
@@ -168,8 +168,8 @@ pub(crate) fn path_symlink(
     Ok(rustix::fs::symlinkat(contents, made.directory(), made.as_str())?)
 }
 
-/// Writes what a symbolic link contains, as much as fits. An absolute one is EPERM: it says something
-/// about the host.
+/// Writes as much of a symbolic link's contents as fits. If the contents are absolute, the error is EPERM, because they
+/// would tell something about the host.
 pub(crate) fn path_readlink(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -190,7 +190,7 @@ pub(crate) fn path_readlink(
     memory.store(bufused, &used)
 }
 
-/// Writes the attributes of what a path names.
+/// Writes the attributes of the file that a path names.
 pub(crate) fn path_filestat_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -206,7 +206,7 @@ pub(crate) fn path_filestat_get(
     memory.store(buf, &from_host(&stat))
 }
 
-/// Sets the times of what a path names.
+/// Sets the times of the file that a path names.
 pub(crate) fn path_filestat_set_times(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -220,7 +220,7 @@ pub(crate) fn path_filestat_set_times(
     let times = Times::new(atim, mtim, fst_flags)?;
     let path = read_path(memory, path)?;
     let descriptor = for_changing(ctx, fd, Rights::PATH_FILESTAT_SET_TIMES)?;
-    // Not opened for it: a device would notice, and a pipe would wait for its other end.
+    // The file is not opened for this: a device would notice, and a pipe would wait for its other end.
     let found = lookup(&directory(&descriptor)?.dir, &path, follow)?;
     Ok(rustix::fs::utimensat(found, "", &times.stamps(), AtFlags::EMPTY_PATH)?)
 }

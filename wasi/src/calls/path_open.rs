@@ -1,9 +1,9 @@
 //! `path_open`.
 //!
-//! Rights say how the host's file is opened, and little more. FD_WRITE asks for writing, and without it
-//! the file is opened for reading, which is what a file opened for neither comes closest to. What
-//! else was asked for is not kept, as in other engines of today: a descriptor can do what its type
-//! and its opening allow, until the guest gives something up with `fd_fdstat_set_rights`.
+//! The rights that a guest asks for decide how the host's file is opened, and little more. FD_WRITE opens it for
+//! writing; otherwise it is opened for reading, which is also the closest to a file that is opened for neither. The
+//! other rights that were asked for are not enforced, as in other engines today: a descriptor allows what its type and
+//! its opening allow, until the guest gives rights up with `fd_fdstat_set_rights`.
 
 use std::fs::File as HostFile;
 use std::io;
@@ -29,7 +29,7 @@ use crate::listing::Listing;
 use crate::memory::GuestMemory;
 use crate::resolve;
 
-/// How to open, decoded.
+/// The decoded request.
 #[derive(Clone, Copy)]
 struct Request {
     follow: FollowSymlinks,
@@ -40,13 +40,13 @@ struct Request {
 }
 
 impl Request {
-    /// Whether opening alone makes or changes a file, or is for doing so.
+    /// Whether opening may by itself make or change a file, or is for writing to it.
     fn changes(self) -> bool {
         self.write || self.flags.contains(OFlags::CREAT) || self.flags.contains(OFlags::TRUNC)
     }
 }
 
-/// Opens what a path names, and writes the number of the new descriptor.
+/// Opens the file that a path names, and writes the number of the new descriptor.
 #[expect(clippy::too_many_arguments, reason = "the interface's own list")]
 pub(crate) fn path_open(
     ctx: &State,
@@ -76,7 +76,7 @@ pub(crate) fn path_open(
     let slot = ctx.table.reserve()?;
     let number = slot.fill(open(ctx, &parent, &path, request)?);
     if let Err(error) = memory.store(opened_fd, &number) {
-        // The guest will never know the number.
+        // The guest will never learn the number.
         ctx.table.remove(number)?;
         return Err(error);
     }
@@ -95,7 +95,7 @@ fn open(ctx: &State, parent: &Descriptor, path: &str, request: Request) -> Resul
     let (_, inheriting) = parent.rights();
     if file.metadata()?.is_dir() {
         if request.changes() {
-            // The system says so, except where cap-std has opened the directory on the way.
+            // The system reports this itself, unless cap-std has opened the directory on the way.
             return Err(Errno::IsDir.into());
         }
         let child = Directory {
@@ -120,7 +120,7 @@ fn open(ctx: &State, parent: &Descriptor, path: &str, request: Request) -> Resul
     Ok(Descriptor::opened(file.into(), base, nonblock)?)
 }
 
-/// Checks the rights to what opening itself would change.
+/// Checks the rights to the changes that opening itself would make.
 fn check_changes(parent: &Descriptor, flags: OFlags) -> Result<(), Errno> {
     if flags.contains(OFlags::CREAT) {
         parent.require(Rights::PATH_CREATE_FILE)?;
@@ -131,8 +131,8 @@ fn check_changes(parent: &Descriptor, flags: OFlags) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Opens below a directory given for reading only, as on a file system mounted so: what is there
-/// can be opened for reading, also by who would create it if it were not.
+/// Opens below a read-only directory, as on a file system that is mounted read-only: an existing file can be opened for
+/// reading, even with CREAT.
 fn open_read_only(ctx: &State, dir: &Dir, path: &str, request: Request) -> Result<HostFile> {
     if request.write || request.flags.contains(OFlags::TRUNC) {
         return Err(Errno::RoFs.into());
@@ -148,8 +148,8 @@ fn open_read_only(ctx: &State, dir: &Dir, path: &str, request: Request) -> Resul
     }
 }
 
-/// Opens, and waits as open(2) does: for the other end of a named pipe, and for who has a lease on the
-/// file. The system is not let wait, since nothing would end that.
+/// Opens, and waits as open(2) does: for the other end of a named pipe, and for the holder of a lease on the file. The
+/// waiting is not left to the system, because it could not be interrupted there.
 fn open_waiting(ctx: &State, dir: &Dir, path: &str, request: Request) -> Result<HostFile> {
     if request.fd_flags.contains(FdFlags::NONBLOCK) {
         return Ok(open_host(dir, path, request)?);
@@ -171,8 +171,8 @@ fn open_waiting(ctx: &State, dir: &Dir, path: &str, request: Request) -> Result<
     }
 }
 
-/// Whether opening failed with `error` because it would have to wait. ENXIO is also what sockets and
-/// devices that are not there say.
+/// Whether opening failed with `error` because it would have to wait. ENXIO is also the error for sockets, and for
+/// devices that do not exist.
 fn may_come(error: &io::Error, dir: &Dir, path: &str, request: Request) -> bool {
     match Host::from_io_error(error) {
         Some(Host::AGAIN) => true,
@@ -184,9 +184,9 @@ fn may_come(error: &io::Error, dir: &Dir, path: &str, request: Request) -> bool 
     }
 }
 
-/// Waits until somebody has opened the named pipe `reader` for writing, as open(2) would have. poll(2)
-/// sees data, and that a writer has come and gone; one who is there and silent is seen by tee(2),
-/// which fails with EAGAIN where it could else say that there is nobody.
+/// Waits until another process has opened the named pipe `reader` for writing, as open(2) would have. poll(2) shows
+/// data, and that a writer has come and gone. A writer that is there and silent is seen by tee(2): it then fails with
+/// EAGAIN, whereas without a writer it reports the end.
 fn wait_for_writer(ctx: &State, reader: BorrowedFd<'_>) -> Result<()> {
     let (_keep_open, aside) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let mut pauses = Pauses::default();
@@ -198,7 +198,7 @@ fn wait_for_writer(ctx: &State, reader: BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How long to wait between two looks: longer each time, and never long.
+/// How long to sleep between two checks: longer each time, but never long.
 struct Pauses(Duration);
 
 impl Default for Pauses {
@@ -217,8 +217,8 @@ impl Pauses {
 
 /// Opens without waiting.
 ///
-/// Where the system has no openat2(2), cap-std walks the path itself, and tells the system about the last name
-/// only what its own interface has words for. What it has none for is made plain first.
+/// If the system has no openat2(2), cap-std walks the path itself, and opens the last name by its own interface, which
+/// cannot express every case. The cases that it cannot express are resolved first.
 fn open_host(dir: &Dir, path: &str, request: Request) -> io::Result<HostFile> {
     let creates = request.flags.contains(OFlags::CREAT);
     let directory = request.flags.contains(OFlags::DIRECTORY);
@@ -227,7 +227,7 @@ fn open_host(dir: &Dir, path: &str, request: Request) -> io::Result<HostFile> {
         return Err(Host::INVAL.into());
     }
     if creates && resolve::means_directory(path) {
-        // No file is created under such a name, whatever is there.
+        // No file is created under such a name, whatever exists.
         resolve::name(dir, path)?;
         return Err(Host::ISDIR.into());
     }
@@ -249,7 +249,7 @@ fn open_flagged(dir: &Dir, path: &str, request: Request) -> io::Result<HostFile>
         (OFlags::EXCL, HostFlags::EXCL),
         (OFlags::TRUNC, HostFlags::TRUNC),
     ];
-    // A terminal among the files must not become the host process's own.
+    // NOCTTY: a terminal among the files must not become the controlling terminal of the host process.
     let mut flags = host_flags(request.fd_flags) | HostFlags::NOCTTY | HostFlags::NONBLOCK;
     for (guest, host) in words {
         if request.flags.contains(guest) {
@@ -258,8 +258,8 @@ fn open_flagged(dir: &Dir, path: &str, request: Request) -> io::Result<HostFile>
     }
     let mut options = OpenOptions::new();
     options.read(request.read || !request.write).write(request.write).follow(request.follow);
-    // As raw flags: the options proper refuse to create or truncate what is opened for reading,
-    // which open(2) and preview 1 do not.
+    // As raw flags: cap-std's options refuse to create or truncate a file that is opened for reading, which open(2) and
+    // preview 1 allow.
     options.custom_flags(flags.bits().cast_signed());
     Ok(dir.open_with(path, &options)?.into_std())
 }

@@ -1,9 +1,9 @@
 //! `poll_oneoff`: waiting for clocks and descriptors.
 //!
-//! One `ppoll(2)` waits for everything: descriptors of the kernel's as they are, the earliest clock as
-//! its timeout, and, when the embedder holds an [`InterruptHandle`](crate::InterruptHandle), the event
-//! that interrupts. What cannot be waited for (a descriptor that is not open, a clock that is not
-//! there) is an event of its own, with the error in it, and is there at once.
+//! One `ppoll(2)` waits for everything: the kernel's descriptors directly, the earliest clock as
+//! the timeout, and, if the embedder has an [`InterruptHandle`](crate::InterruptHandle), the event
+//! that interrupts. If something cannot be waited for (a descriptor that is not open, a clock that
+//! does not exist), its subscription gets an event with the error at once.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::guest::GuestPtr;
 use crate::interrupt::interrupted;
 use crate::memory::GuestMemory;
 
-/// Most subscriptions one call takes; poll(2) has such a limit, too, and the same error.
+/// The most subscriptions that one call takes; poll(2) has such a limit, too, with the same error.
 const MAX_SUBSCRIPTIONS: u32 = 1 << 16;
 
-/// What a writable pipe takes without blocking (PIPE_BUF): all that is known of how much.
+/// How much a writable pipe takes without blocking (PIPE_BUF): the only thing that is known.
 const WRITABLE_AT_LEAST: u64 = 4096;
 
 /// Waits until something subscribed to happens, and writes what did.
@@ -53,10 +53,10 @@ pub(crate) fn poll_oneoff(
     memory.store(nevents, &(happened.len() as u32))
 }
 
-/// All that is waited for.
+/// Everything that is waited for.
 #[derive(Default)]
 struct Wait {
-    /// What is there already.
+    /// Events that need no waiting.
     at_once: Vec<Event>,
     clocks: Vec<Timeout>,
     descriptors: Vec<Interest>,
@@ -119,7 +119,7 @@ impl Wait {
         descriptor.require(transfer)?;
         match descriptor.object {
             Object::File(_) => self.descriptors.push(Interest { userdata, kind, descriptor }),
-            // An embedder's streams cannot be asked; they count as ready, as files do.
+            // An embedder's streams cannot be asked; like files, they count as ready.
             _ => self.at_once.push(ready(userdata, kind, WRITABLE_AT_LEAST, false)),
         }
         Ok(())
@@ -139,7 +139,7 @@ impl Wait {
         }
 
         let mut events = self.at_once;
-        // What is there already is not waited upon, but does not hide what else is.
+        // If there are events already, the call does not wait, but still checks for others.
         let longest = if events.is_empty() { first } else { Some(Duration::ZERO) };
         let mut passed = sleep(ctx, &mut fds, begin, longest)?;
         if ctx.interrupt.event().is_some() && fds.pop().is_some_and(|fd| !fd.revents().is_empty()) {
@@ -150,7 +150,7 @@ impl Wait {
                 events.push(interest.event(fd.revents()));
             }
         }
-        // Time went on while we looked: a clock that is due by now counts.
+        // Time has passed during the check: a clock that is due by now counts, too.
         passed = passed.max(begin.elapsed());
         for clock in self.clocks.iter().filter(|clock| clock.left <= passed) {
             events.push(ready(clock.userdata, EventKind::Clock, 0, false));
@@ -159,7 +159,7 @@ impl Wait {
     }
 }
 
-/// Waits for `fds`, `longest` at most. Returns the time that passed.
+/// Waits for `fds`, at most for `longest`. Returns the time that has passed.
 fn sleep(
     ctx: &State,
     fds: &mut [PollFd<'_>],
@@ -167,7 +167,7 @@ fn sleep(
     longest: Option<Duration>,
 ) -> Result<Duration> {
     if let Some(wait) = longest.filter(|wait| !wait.is_zero()) {
-        // Clocks of the embedder's may pass the time by themselves, when nothing is ready yet.
+        // An embedder's clocks may skip the time, if nothing is ready yet.
         if wait_once(fds, Some(Duration::ZERO))? > 0 {
             return Ok(Duration::ZERO);
         }
@@ -178,16 +178,17 @@ fn sleep(
     loop {
         let left = longest.map(|longest| longest.saturating_sub(begin.elapsed()));
         let over = left.is_some_and(|left| left.is_zero());
-        // A signal of the host's ends a wait early, and one too long to express is cut: go on.
+        // A host signal ends a wait early, and a timeout that is too long to express is shortened:
+        // wait again.
         if wait_once(fds, left)? > 0 || over {
             return Ok(begin.elapsed());
         }
     }
 }
 
-/// Waits once. Returns how many descriptors are ready; none also when a signal came.
+/// Waits once. Returns how many descriptors are ready, which is 0 also after a signal.
 fn wait_once(fds: &mut [PollFd<'_>], longest: Option<Duration>) -> Result<usize> {
-    // A year is as good as what is longer: the caller comes back.
+    // A year serves for any longer time: the caller waits again.
     const YEAR: Duration = Duration::from_secs(365 * 86400);
     let timeout = longest.map(|longest| {
         let longest = longest.min(YEAR);
@@ -213,7 +214,7 @@ impl Interest {
     }
 }
 
-/// Bytes that can be read at once; zero when the host does not say, and at the end of a file.
+/// Bytes that can be read without waiting; zero if the host does not say, and at the end of a file.
 fn readable(fd: BorrowedFd<'_>) -> u64 {
     rustix::io::ioctl_fionread(fd).unwrap_or(0)
 }

@@ -6,17 +6,17 @@ use crate::error::{Abort, I32Exit, Result};
 use crate::guest::GuestSlice;
 use crate::memory::GuestMemory;
 
-/// How many random bytes are made at once.
+/// How many random bytes are generated at once.
 const CHUNK: usize = 16 * 1024;
 
-/// Ends the guest. As a process's, a status has eight bits where the host looks at it; the embedder
-/// gets all of them.
+/// Ends the guest. For processes, the host keeps only eight bits of a status; the embedder gets all
+/// of them.
 pub(crate) fn proc_exit(status: u32) -> Result<()> {
     Err(Abort::Exit(I32Exit(status.cast_signed())).into())
 }
 
-/// Sends the guest a signal. There is nobody to receive it, and one that ends a program has
-/// `proc_exit` and traps to do it with.
+/// Sends the guest a signal. Nothing can receive it, and programs that want to end have `proc_exit`
+/// and traps.
 pub(crate) fn proc_raise(_signal: u32) -> Result<()> {
     Err(Errno::NotSup.into())
 }
@@ -34,7 +34,8 @@ pub(crate) fn random_get(
     buf: GuestSlice<u8>,
 ) -> Result<()> {
     let len = buf.len();
-    // Made here and copied, not made in place: an embedder's generator may be behind this.
+    // Generated here and then copied, not generated in place: `ctx.random` may be an embedder's
+    // generator.
     let mut chunk = vec![0; CHUNK.min(len as usize)];
     let mut done = 0;
     while done < len {

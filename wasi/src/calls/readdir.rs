@@ -10,8 +10,8 @@ use crate::listing::Entry;
 use crate::memory::GuestMemory;
 use crate::sync::lock;
 
-/// Writes entries of a directory from number `cookie` on, until the buffer is full. The last one
-/// may be cut off; a buffer that is not full means the end.
+/// Writes entries of a directory from number `cookie` on, until the buffer is full. The last entry
+/// may be cut off; a buffer that is not full means the end of the directory.
 pub(crate) fn fd_readdir(
     ctx: &State,
     memory: &mut dyn GuestMemory,

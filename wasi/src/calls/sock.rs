@@ -1,4 +1,4 @@
-//! `sock_*`: sockets the embedder gave, and what they accept.
+//! `sock_*`: sockets from the embedder, and the connections that they accept.
 //!
 //! Preview 1 has no way to make a socket or to connect one.
 
@@ -21,7 +21,7 @@ use crate::transfer::{gather, scatter, total};
 /// Set in a result of `sock_recv` when a message did not fit.
 const RECV_DATA_TRUNCATED: u16 = 1;
 
-/// Most bytes received at once.
+/// The most bytes that are received at once.
 const RECV_BUFFER: u64 = 64 * 1024;
 
 /// Accepts a connection, and writes the number of its descriptor.
@@ -49,14 +49,14 @@ pub(crate) fn sock_accept(
     })?;
     let number = slot.fill(Descriptor::socket(accepted)?);
     if let Err(error) = memory.store(accepted_fd, &number) {
-        // The guest will never know the number.
+        // The guest will never learn the number.
         ctx.table.remove(number)?;
         return Err(error);
     }
     Ok(())
 }
 
-/// Receives a message, or what has arrived of a stream.
+/// Receives a message, or the bytes of a stream that have arrived.
 pub(crate) fn sock_recv(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -78,10 +78,10 @@ pub(crate) fn sock_recv(
     memory.store(ro_flags, &truncated)
 }
 
-/// Receives into `buffer`: how many bytes are there now, and how many the message had.
+/// Receives into `buffer`. Returns how many bytes it holds now, and how many the message had.
 fn receive(ctx: &State, file: &File, buffer: &mut [u8], flags: RiFlags) -> Result<(usize, usize)> {
     let host = receive_flags(file, flags);
-    // A call that must not wait returns what there is, whatever it was asked for.
+    // A call that must not wait returns the bytes that are there, even with WAITALL.
     let goes_on = host.contains(RecvFlags::WAITALL) && !host.contains(RecvFlags::PEEK);
     let mut filled = 0;
     loop {
@@ -97,7 +97,7 @@ fn receive(ctx: &State, file: &File, buffer: &mut [u8], flags: RiFlags) -> Resul
                     return Ok((filled, filled - got + whole));
                 }
             }
-            // What has been received has been received; the next call meets the error.
+            // What has been received is returned; the next call gets the error.
             Err(Error::Errno(_)) if filled > 0 => return Ok((filled, filled)),
             Err(error) => return Err(error),
         }
@@ -113,13 +113,14 @@ fn receive_flags(file: &File, flags: RiFlags) -> RecvFlags {
         host |= RecvFlags::WAITALL;
     }
     if file.filetype == FileType::SocketDgram {
-        // Tells how long the message really was. On a stream it would throw the data away.
+        // TRUNC makes the system return the message's full length. On a stream it would discard the
+        // data.
         host |= RecvFlags::TRUNC;
     }
     host
 }
 
-/// Sends a message, or what the socket takes of a stream.
+/// Sends a message, or as much of a stream as the socket takes.
 pub(crate) fn sock_send(
     ctx: &State,
     memory: &mut dyn GuestMemory,
@@ -142,19 +143,19 @@ pub(crate) fn sock_send(
     memory.store(so_datalen, &(sent as u32))
 }
 
-/// Sends `bytes`, waiting where the socket is full, unless the guest does not want to wait.
+/// Sends `bytes`. If the socket is full, waits, unless the guest does not want to wait.
 fn send_all(ctx: &State, file: &File, bytes: &[u8]) -> Result<usize> {
     let mut sent = 0;
     loop {
         let step = when_ready(ctx, file, PollFlags::OUT, |waiting| {
-            // The embedder may have SIGPIPE on.
+            // The embedder may not ignore SIGPIPE.
             let mut flags = SendFlags::NOSIGNAL;
             flags.set(SendFlags::DONTWAIT, waiting == Waiting::Never);
             Ok(retry(|| send(file, &bytes[sent..], flags))?)
         });
         match step {
             Ok(some) => sent += some,
-            // What has been sent has been sent; the next call meets the error.
+            // What has been sent is reported; the next call gets the error.
             Err(Error::Errno(_)) if sent > 0 => return Ok(sent),
             Err(error) => return Err(error),
         }
@@ -187,7 +188,7 @@ fn socket(ctx: &State, fd: u32, rights: Rights) -> Result<Arc<Descriptor>, Errno
     Ok(descriptor)
 }
 
-/// Runs a system call again when a signal of the host's interrupted it: guests have no signals.
+/// Repeats a system call that a host signal has interrupted: guests have no signals.
 fn retry<T>(mut call: impl FnMut() -> Result<T, Host>) -> Result<T, Host> {
     loop {
         match call() {

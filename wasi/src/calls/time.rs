@@ -17,7 +17,8 @@ pub(crate) fn clock_res_get(
     memory.store(result, &nanos(resolution))
 }
 
-/// Writes the time on a clock, in nanoseconds. The precision asked for is a permission, not needed.
+/// Writes the time on a clock, in nanoseconds. The precision argument allows the host to be less
+/// exact, which is not needed.
 pub(crate) fn clock_time_get(
     ctx: &State,
     memory: &mut dyn GuestMemory,

@@ -81,7 +81,7 @@ fn rights_follow_how_a_file_was_opened() {
     assert!(base.contains(WRITE) && !base.contains(READ));
     assert_eq!(errno(guest.read(writer, 1)), Errno::BadF);
 
-    // For neither: it can be looked at only.
+    // Opened for neither: only its attributes can be read.
     let looker = guest.open("file", OFlags::NONE, Rights::NONE).unwrap();
     assert_eq!(errno(guest.read(looker, 1)), Errno::BadF);
     assert_eq!(guest.fd_stat(looker).unwrap().size, 4);
@@ -213,7 +213,7 @@ fn renumbering_moves_a_file_over_another() {
     assert_eq!(errno(guest.fd_stat(one)), Errno::BadF);
     assert_eq!(guest.fd_stat(two).unwrap().size, 1);
     assert_eq!(errno(fd::fd_renumber(&guest.ctx, two, one)), Errno::BadF);
-    // Over a preopened directory, which is then gone.
+    // Over a preopened directory, which is then closed.
     fd::fd_renumber(&guest.ctx, two, ROOT).unwrap();
     let result = fd::fd_prestat_get(&guest.ctx, &mut guest.memory, ROOT, ptr(RESULT));
     assert_eq!(errno(result), Errno::BadF);
@@ -253,12 +253,12 @@ fn so_many_descriptors_can_be_open_and_no_more() {
     let mut guest = Guest::with(limited);
     std::fs::write(guest.host("file"), "text").unwrap();
     assert_eq!([guest.create("a"), guest.create("b")], [4, 5]);
-    // As open(2): who is refused has made and emptied nothing.
+    // As with open(2): a refused call has created and truncated nothing.
     assert_eq!(errno(guest.open("new", OFlags::CREAT, BOTH)), Errno::MFile);
     assert_eq!(errno(guest.open("file", OFlags::TRUNC, BOTH)), Errno::MFile);
     assert!(!guest.host("new").exists());
     assert_eq!(guest.stat("file", 0).unwrap().size, 4);
-    // What fails to open takes up nothing.
+    // A file that fails to open takes no room.
     guest.close(4).unwrap();
     for _ in 0..10 {
         assert_eq!(errno(guest.open("none", OFlags::NONE, READ)), Errno::NoEnt);

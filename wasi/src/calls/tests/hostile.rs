@@ -1,4 +1,4 @@
-//! Arguments no honest program passes: every call must end in a result, an errno or a trap.
+//! Arguments that no honest program passes: every call must end in a result, an errno or a trap.
 
 use super::*;
 use crate::calls::{env, poll, process, sock, time};
@@ -7,7 +7,7 @@ use crate::guest::GuestPtr;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// Numbers at which something may go wrong, and the ones that make calls get far.
+/// Numbers at which something may go wrong, and some with which calls get far.
 const WORDS: [u32; 20] = [
     0,
     1,
@@ -43,12 +43,12 @@ impl Args {
         }
     }
 
-    /// Where something is; often nothing.
+    /// An address; often there is nothing at it.
     fn ptr<T>(&mut self) -> GuestPtr<T> {
         ptr(self.word())
     }
 
-    /// A pointer and a length; often such that a path is there.
+    /// A pointer and a length; often there is a path.
     fn slice<T: ?Sized>(&mut self) -> GuestSlice<T> {
         if self.0.random() {
             return slice(self.0.random_range(4096..4118), self.0.random_range(0..12));
@@ -70,7 +70,7 @@ impl Args {
     }
 }
 
-/// One call with arguments out of `a`. Waiting is left out: it would be right to wait.
+/// One call with arguments from `a`. Waiting calls are left out, because they would rightly wait.
 fn call(which: u32, ctx: &Pinned, m: &mut FakeMemory, a: &mut Args) -> Result<()> {
     let fd = if a.0.random_ratio(1, 8) { a.word() } else { a.0.random_range(1..6) };
     match which {
@@ -81,9 +81,9 @@ fn call(which: u32, ctx: &Pinned, m: &mut FakeMemory, a: &mut Args) -> Result<()
         4 => time::clock_res_get(ctx, m, a.word(), a.ptr()),
         5 => time::clock_time_get(ctx, m, a.word(), a.long(), a.ptr()),
         6 => fd_stat::fd_advise(ctx, fd, a.long(), a.long(), a.word()),
-        // Within a few pages: the host's disk is not the guest's to fill.
+        // Within a few pages: the guest must not fill the host's disk.
         7 => fd_stat::fd_allocate(ctx, fd, a.long() & 0xffff, a.long() & 0xffff),
-        // Not often: it waits for the disk.
+        // Rarely, because it waits for the disk.
         8 if a.0.random_ratio(1, 50) => fd_stat::fd_datasync(ctx, fd),
         8 => fd_stat::fd_sync(ctx, 1),
         9 => fd_stat::fd_fdstat_get(ctx, m, fd, a.ptr()),
@@ -154,14 +154,14 @@ fn no_arguments_make_a_call_panic() {
                 .preopened_dir(root, "/ro", DirAccess::ReadOnly)
         });
         guest.open("f", OFlags::NONE, BOTH).unwrap();
-        // What pointers lead to makes some sense: small numbers first, then pieces of paths.
+        // The memory holds sensible values: small numbers first, then pieces of paths.
         let numbers = (0..4_u32).flat_map(|at| WORDS[at as usize + 6].to_le_bytes());
         let paths = b"f/../d/./g/../../ro//f".iter().copied().cycle();
         let contents: Vec<u8> = numbers.chain(paths).take(MEMORY as usize).collect();
         guest.memory.put(0, &contents);
         for _ in 0..1000 {
             let which = args.0.random_range(0..42);
-            // Mostly keep the descriptors, or there is soon nothing left to be hostile to.
+            // Mostly keep the descriptors open, or soon none would be left to test.
             if which >= 40 && args.0.random_ratio(9, 10) {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! The calls as a guest makes them, on a memory without an engine.
 //!
-//! [`Guest`] plays the C library: it puts strings and records where the calls look for them.
+//! [`Guest`] acts as the C library: it writes strings and records where the calls look for them.
 
 mod files;
 mod hostile;
@@ -26,13 +26,13 @@ use crate::{DirAccess, WasiCtxBuilder};
 
 /// Bytes in a guest's memory.
 const MEMORY: u32 = 1 << 17;
-/// Where results of fixed size go.
+/// The address of results of fixed size.
 const RESULT: u32 = 0;
-/// Where lists of buffers go.
+/// The address of lists of buffers.
 const LIST: u32 = 256;
-/// Where the first and the second path go.
+/// The addresses of the first and the second path.
 const PATHS: [u32; 2] = [1024, 8192];
-/// Where data goes.
+/// The address of data.
 const DATA: u32 = 16384;
 /// The first preopened directory.
 const ROOT: u32 = 3;
@@ -43,7 +43,7 @@ const READ: Rights = Rights::FD_READ;
 const WRITE: Rights = Rights::FD_WRITE;
 const BOTH: Rights = Rights::FD_READ.or(Rights::FD_WRITE);
 
-/// What a guest sees of attributes.
+/// The attributes that a guest sees.
 #[derive(Debug, PartialEq)]
 struct Stat {
     ino: u64,
@@ -54,7 +54,7 @@ struct Stat {
     mtim: u64,
 }
 
-/// A guest whose root is a folder of its own, within a folder it must not get at.
+/// A guest whose root is a folder of its own, inside a folder that it must not reach.
 struct Guest {
     ctx: Arc<Pinned>,
     memory: FakeMemory,
@@ -79,12 +79,12 @@ impl Guest {
         Self { ctx, memory: FakeMemory::new(MEMORY as usize), temp }
     }
 
-    /// The host's path to something in the guest's root.
+    /// The host's path to a file in the guest's root.
     fn host(&self, path: &str) -> PathBuf {
         self.temp.path().join("root").join(path)
     }
 
-    /// What is outside must be as it was.
+    /// Checks that the files outside are unchanged.
     fn check_outside(&self) {
         let outside = self.temp.path();
         assert_eq!(std::fs::read(outside.join("secret")).unwrap(), b"secret");
@@ -213,7 +213,7 @@ impl Guest {
         Ok(self.memory.get(DATA, self.memory.u32_at(RESULT) as usize))
     }
 
-    /// The bytes of one `fd_readdir`.
+    /// The bytes that one `fd_readdir` writes.
     fn readdir(&mut self, number: u32, len: u32, cookie: u64) -> Result<Vec<u8>> {
         let (ctx, memory) = (&self.ctx, &mut self.memory);
         calls_readdir::fd_readdir(ctx, memory, number, slice(DATA, len), cookie, ptr(RESULT))?;
@@ -221,7 +221,7 @@ impl Guest {
     }
 }
 
-/// The errno a call ended with.
+/// The errno with which a call ended.
 #[track_caller]
 fn errno<T: std::fmt::Debug>(result: Result<T>) -> Errno {
     match result {

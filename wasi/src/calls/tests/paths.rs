@@ -1,4 +1,4 @@
-//! Paths that stay inside: opening, and what else is done to names.
+//! Paths that stay inside: opening files, and other operations on names.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 fn flags_of_open_are_those_of_the_host() {
     let mut guest = Guest::new();
     assert_eq!(errno(guest.open("file", OFlags::NONE, BOTH)), Errno::NoEnt);
-    // Created by one who only reads.
+    // Created by a call that only reads.
     let file = guest.open("file", OFlags::CREAT, READ).unwrap();
     assert_eq!(errno(guest.write(file, b"x")), Errno::BadF);
     assert_eq!(errno(guest.open("file", OFlags::CREAT.or(OFlags::EXCL), BOTH)), Errno::Exist);
@@ -23,7 +23,7 @@ fn flags_of_open_are_those_of_the_host() {
 
 #[test]
 fn creating_does_not_open_for_writing() {
-    // It would fail on a file that is there and cannot be written.
+    // It would fail on an existing file that cannot be written.
     let mut guest = Guest::new();
     for flags in [OFlags::CREAT, OFlags::CREAT.or(OFlags::TRUNC)] {
         let file = guest.open("file", flags, READ).unwrap();
@@ -43,7 +43,7 @@ fn directories_open_with_and_without_the_flag() {
         assert_eq!(guest.fdstat(dir).unwrap().0, kind(FileType::Directory));
         let file = guest.open_with(dir, "file", 0, OFlags::NONE, READ, 0).unwrap();
         assert_eq!(guest.read(file, 100).unwrap(), b"inside");
-        // It is no preopened one.
+        // It is not preopened.
         let result = fd::fd_prestat_get(&guest.ctx, &mut guest.memory, dir, ptr(RESULT));
         assert_eq!(errno(result), Errno::BadF);
     }
@@ -138,7 +138,7 @@ fn hard_links_are_the_same_file() {
     assert_eq!(errno(guest.link("dir", "other", 0)), Errno::Perm);
     assert_eq!(errno(guest.link("file", "other/", 0)), Errno::NoEnt);
     assert_eq!(errno(guest.link("missing", "other", 0)), Errno::NoEnt);
-    // The link itself is linked, wherever it leads.
+    // The link itself gets another name, wherever it points.
     guest.symlink("nowhere", "sym").unwrap();
     guest.link("sym", "sym2", 0).unwrap();
     assert_eq!(guest.readlink("sym2", 99).unwrap(), b"nowhere");
@@ -162,7 +162,7 @@ fn symbolic_links_are_followed_when_asked() {
     guest.open("to-dir", OFlags::DIRECTORY, READ).unwrap();
     let refused = errno(without(&mut guest, "to-dir", OFlags::DIRECTORY));
     assert!(matches!(refused, Errno::Loop | Errno::NotDir), "{refused}");
-    // On the way, links are always followed.
+    // Links in the middle of a path are always followed.
     guest.create("to-dir/new");
     guest.stat("dir/new", 0).unwrap();
 
@@ -204,7 +204,7 @@ fn loops_and_dangling_links() {
     }
     assert_eq!(errno(guest.open("dangling", OFlags::NONE, READ)), Errno::NoEnt);
     assert_eq!(guest.stat("dangling", 0).unwrap().filetype, kind(FileType::SymbolicLink));
-    // As open(2): creating through a dangling link creates what it names.
+    // As with open(2): creating through a dangling link creates its target.
     guest.create("dangling");
     guest.stat("nowhere", 0).unwrap();
     assert_eq!(errno(guest.open("loop", OFlags::CREAT, BOTH)), Errno::Loop);

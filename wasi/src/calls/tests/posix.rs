@@ -1,12 +1,12 @@
-//! Every call on paths against the kernel's own answer, for every shape of a path.
+//! Compares every call on paths with the kernel's own answer, for every shape of a path.
 //!
-//! Each case runs twice, on twins of one tree: natively, and as a guest. Errors, results and what the
-//! tree is afterwards must be the same; nothing here is from memory. The one difference on purpose is that
-//! a path which leads out of the tree is EPERM for a guest, and [`One::leads_out`] says exactly which
-//! those are: one that is expected to differ and does not fails as well.
+//! Each case runs twice, on twins of one tree: natively, and as a guest. Errors, results and the tree afterwards must
+//! be the same; no expected result is written down here. The one intended difference is that a path which leads out of
+//! the tree is EPERM for a guest. [`One::leads_out`] says exactly which paths those are; a path that is expected to
+//! differ and does not also fails the test.
 //!
-//! Where the system has no openat2(2), cap-std walks paths by itself. The results are the same then,
-//! except for the error of one kind of path, see [`One::creates_through_a_slash`].
+//! If the system has no openat2(2), cap-std walks paths by itself. The results are the same then, except for the error
+//! of one kind of path, see [`One::creates_through_a_slash`].
 //!
 //! A part of the cases is drawn; all of them run with `SEQFAULT_PATHS=all`.
 
@@ -25,7 +25,7 @@ use super::*;
 use crate::kernel::filter::deny_openat2;
 use crate::resolve::split;
 
-/// What is in the tree, each a way in which a path can begin.
+/// The names in the tree; a path can begin with each.
 const NAMES: [&str; 12] = [
     "file",
     "dir",
@@ -41,7 +41,7 @@ const NAMES: [&str; 12] = [
     "none",
 ];
 
-/// How each of them can go on.
+/// The ways in which a path can continue.
 const ENDS: [&str; 9] = ["", "/", "//", "/.", "/./", "/..", "/../", "/file", "/none/"];
 
 /// Other shapes.
@@ -65,7 +65,7 @@ const ODD: [&str; 17] = [
     "dir/new/",
 ];
 
-/// Shapes with something outside of the tree in them.
+/// Shapes that name something outside of the tree.
 const OUT: [&str; 7] =
     ["..", "../", "../file", "../none/", "dir/../..", "to-outside", "to-outside/file"];
 
@@ -75,7 +75,7 @@ fn shapes(ends: &[&str]) -> Vec<String> {
     pairs.chain(others).collect()
 }
 
-/// One of how many cases runs, when not all are asked for.
+/// Draws one of `many` cases, unless all are asked for.
 fn one_in(many: usize) -> impl FnMut() -> bool {
     let all = std::env::var("SEQFAULT_PATHS").is_ok_and(|which| which == "all");
     let mut drawn = SmallRng::from_os_rng();
@@ -108,9 +108,9 @@ fn plant(guest: &Guest) {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
     Same,
-    /// It is EPERM, and the kernel's is not.
+    /// It is EPERM, where the kernel's is another.
     LeadsOut,
-    /// It is an error as the kernel's is, but which one is not said.
+    /// Both are errors, but not necessarily the same.
     AnyError,
 }
 
@@ -130,8 +130,8 @@ impl Twins {
         Self { native, native_dir, ours }
     }
 
-    /// Checks one case: what the kernel does with one twin is what a guest does with the other, up to what
-    /// is `expected` to differ.
+    /// Checks one case: the kernel's operation on one twin must equal the guest's on the other, except for the
+    /// `expected` difference.
     fn check(
         &mut self,
         case: &str,
@@ -165,13 +165,13 @@ impl Twins {
     }
 }
 
-/// What [`tree`] finds in a fresh one.
+/// The result of [`tree`] for a new tree.
 fn planted() -> BTreeMap<String, String> {
     static PLANTED: OnceLock<BTreeMap<String, String>> = OnceLock::new();
     PLANTED.get_or_init(|| tree(&Twins::new().ours)).clone()
 }
 
-/// Removes what is in the tree, and what native calls have put beside it.
+/// Removes the tree, and files that native calls have put beside it.
 fn clear(guest: &Guest) {
     for dir in [guest.host(""), guest.temp.path().to_owned()] {
         for entry in fs::read_dir(dir).unwrap() {
@@ -187,7 +187,7 @@ fn clear(guest: &Guest) {
     }
 }
 
-/// A tree, comparable: what each name is.
+/// A comparable description of a tree: the type of each name.
 fn tree(guest: &Guest) -> BTreeMap<String, String> {
     let mut seen = BTreeMap::new();
     let mut todo = vec![String::new()];
@@ -212,10 +212,10 @@ fn tree(guest: &Guest) -> BTreeMap<String, String> {
     seen
 }
 
-/// A point in time that no clock shows now.
+/// A point in time in the past, which no clock shows now.
 const TIME: i64 = 12345;
 
-/// What is in a result: nothing, or a description of what was found.
+/// The result of a call: nothing, or a description of what was found.
 type Outcome = Result<String, Errno>;
 
 fn of_host<T>(result: Result<T, Host>, describe: impl FnOnce(T) -> String) -> Outcome {
@@ -234,7 +234,7 @@ fn nothing<T>(_: T) -> String {
     String::new()
 }
 
-/// Where a descriptor leads, within the tree of `guest`.
+/// The file that a descriptor refers to, within the tree of `guest`.
 fn place(guest: &Guest, fd: impl AsFd) -> String {
     let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     let target = fs::read_link(link).unwrap();
@@ -279,10 +279,10 @@ impl One {
         all
     }
 
-    /// Whether the call gets out of the tree by `shape`, one of [`OUT`].
+    /// Whether the call leaves the tree by `shape`, one of [`OUT`].
     ///
-    /// To name something is not to follow it. A link that leads out can be looked at, moved and removed;
-    /// and `..` in the last place is, where names are made and removed, a name that is always taken.
+    /// Naming a link does not follow it: a link that leads out can be looked at, moved and removed. And where names are
+    /// made and removed, `..` as the last name is a name that always exists.
     fn leads_out(self, shape: &str) -> bool {
         let names_a_link = shape == "to-outside";
         match self {
@@ -293,7 +293,7 @@ impl One {
                 OUT.contains(&shape) && (lookup == FOLLOW || !names_a_link)
             }
             One::Open { lookup, flags, .. } => {
-                // Which the kernel refuses before it looks at the path.
+                // The kernel refuses this before it looks at the path.
                 let invalid = flags.contains(OFlags::CREAT.or(OFlags::DIRECTORY));
                 let follows = lookup == FOLLOW && !flags.contains(OFlags::CREAT.or(OFlags::EXCL));
                 OUT.contains(&shape) && !invalid && (follows || !names_a_link)
@@ -301,8 +301,8 @@ impl One {
         }
     }
 
-    /// Whether a file would be created through a link with a slash at its end: cap-std, where it walks by
-    /// itself, takes another error for that.
+    /// Whether a file would be created through a link with a slash at its end: where cap-std walks paths by itself, the
+    /// error is another one.
     fn creates_through_a_slash(self, shape: &str) -> bool {
         let creates = matches!(self, One::Open { lookup: FOLLOW, flags, .. }
             if flags.contains(OFlags::CREAT) && !flags.contains(OFlags::EXCL));
@@ -369,7 +369,7 @@ impl One {
     }
 }
 
-/// How open(2) spells what a guest asks for: preview 1 has rights where POSIX has an access mode.
+/// The flags of open(2) for a guest's request: preview 1 has rights where POSIX has an access mode.
 fn native_flags(lookup: u32, flags: OFlags, rights: Rights, fd_flags: FdFlags) -> HostFlags {
     let mut host = if !rights.contains(WRITE) {
         HostFlags::RDONLY
@@ -389,7 +389,7 @@ fn native_flags(lookup: u32, flags: OFlags, rights: Rights, fd_flags: FdFlags) -
     host
 }
 
-/// Whether the directory that has the last name of `shape` is outside.
+/// Whether the directory that contains the last name of `shape` is outside.
 fn name_leads_out(shape: &str) -> bool {
     ["../file", "../none/", "to-outside/file"].contains(&shape)
 }
@@ -406,7 +406,7 @@ fn calls_on_two_paths_are_as_the_kernels() {
 
 #[test]
 fn they_are_so_without_openat2() {
-    // In a thread, as the filter is for the rest of its life.
+    // In a thread of its own, because the filter lasts for the thread's life.
     let tries = std::thread::spawn(|| {
         deny_openat2();
         try_one_path(80, false);
@@ -438,7 +438,7 @@ fn try_one_path(one_of: usize, openat2: bool) {
     }
 }
 
-/// What the kernel finds at `path`, be it a link.
+/// The type of what the kernel finds at `path`, without following a link.
 fn kind_of(dir: &OwnedFd, path: &str) -> Option<HostType> {
     let stat = rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     Some(HostType::from_raw_mode(stat.st_mode))
@@ -453,12 +453,12 @@ fn try_two_paths(one_of: usize) {
             if !drawn() {
                 continue;
             }
-            // The kernel looks at the old path first, and so do we.
+            // The kernel checks the old path first, and so do we.
             let (_, old_name) = split(from);
             let parent = &from[..from.len() - old_name.len()];
             let renames = !from.is_empty()
                 && (parent.is_empty() || kind_of(&twins.native_dir, parent).is_some());
-            // No directory can be linked, wherever to: EPERM, unless the new name cannot be at all.
+            // A directory cannot be linked: EPERM, unless the new name is impossible anyway.
             let links = match kind_of(&twins.native_dir, from) {
                 Some(HostType::Directory) => to.ends_with('/'),
                 kind => kind.is_some(),

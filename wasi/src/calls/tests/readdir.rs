@@ -11,7 +11,7 @@ struct Seen {
     name: String,
 }
 
-/// The whole entries in `bytes`.
+/// The complete entries in `bytes`.
 fn parse(mut bytes: &[u8]) -> Vec<Seen> {
     let mut entries = Vec::new();
     while bytes.len() >= 24 {
@@ -27,8 +27,8 @@ fn parse(mut bytes: &[u8]) -> Vec<Seen> {
     entries
 }
 
-/// Reads a directory with a buffer of `len` bytes, as wasi-libc's `readdir` does: a cut-off entry
-/// is asked for again, a buffer that is not full is the end.
+/// Reads a directory with a buffer of `len` bytes, as wasi-libc's `readdir` does: it asks again for
+/// an entry that was cut off, and stops at a buffer that is not full.
 fn read_all(guest: &mut Guest, number: u32, len: u32) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut cookie = 0;
@@ -108,7 +108,7 @@ fn a_directory_emptied_while_it_is_read_is_emptied() {
     for number in 0..2000 {
         std::fs::write(guest.host(&format!("a-name-of-some-length-{number}")), "").unwrap();
     }
-    // As `rm -r` does: remove what one read gave, go on from its last cookie.
+    // As `rm -r` does: remove the entries of one read, then continue from its last cookie.
     let mut cookie = 0;
     loop {
         let bytes = guest.readdir(ROOT, 512, cookie).unwrap();

@@ -1,13 +1,13 @@
-//! Nothing outside of a preopened directory can be reached, nor anything changed in one given for
-//! reading only.
+//! Nothing outside of a preopened directory can be reached, and nothing in a read-only one can be
+//! changed.
 
 use super::*;
 use std::os::unix::fs::symlink;
 
-/// Every way out that a path can try, in a guest whose root holds the links for it.
+/// Every way in which a path can try to leave, in a guest whose root holds the links for it.
 fn ways_out(guest: &mut Guest) -> Vec<String> {
     guest.mkdir("dir").unwrap();
-    // Links as a host's file system may hold them; a guest cannot make the absolute ones.
+    // Links that a host's file system may contain; a guest cannot make the absolute ones.
     let outside = guest.temp.path().to_owned();
     symlink(outside.join("secret"), guest.host("absolute-link")).unwrap();
     symlink(&outside, guest.host("absolute-dir")).unwrap();
@@ -45,7 +45,8 @@ fn no_path_opens_anything_outside() {
         for flags in [OFlags::NONE, OFlags::CREAT, OFlags::TRUNC, OFlags::CREAT.or(OFlags::EXCL)] {
             for rights in [READ, WRITE, BOTH] {
                 let refused = errno(guest.open(&path, flags, rights));
-                // EXCL does not follow a link in the last place: it is there, and that is all.
+                // EXCL does not follow a link at the end of the path: the link exists, and that is
+                // the error.
                 let exists = flags.contains(OFlags::EXCL) && refused == Errno::Exist;
                 assert!(refused == Errno::Perm || exists, "{path}: {refused}");
             }
@@ -111,7 +112,7 @@ fn a_directory_moved_out_from_under_an_open_one_does_not_help() {
     let mut guest = Guest::new();
     guest.mkdir("dir").unwrap();
     let dir = guest.open("dir", OFlags::DIRECTORY, READ).unwrap();
-    // The descriptor is a root of its own: its parent is not to be had through it.
+    // The descriptor is a root of its own: its parent cannot be reached through it.
     let result = guest.open_with(dir, "../dir", FOLLOW, OFlags::NONE, READ, 0);
     assert_eq!(errno(result), Errno::Perm);
 }
@@ -127,7 +128,7 @@ fn a_race_between_links_and_directories_is_never_won() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // Relaxed: nothing else is told through the flag.
+            // Relaxed: the flag orders nothing else.
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 for (from, to) in [(&flip, &aside), (&link, &flip), (&flip, &link), (&aside, &flip)]
                 {

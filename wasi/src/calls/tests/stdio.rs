@@ -1,4 +1,4 @@
-//! Standard streams: the kernel's, the embedder's, and those that are not there.
+//! Standard streams: the kernel's, the embedder's, and missing ones.
 
 use super::*;
 use crate::MemoryOutputPipe;
@@ -120,7 +120,7 @@ fn standard_streams_can_be_closed_and_moved() {
     assert_eq!(errno(guest.fdstat(1)), Errno::BadF);
     guest.write(file, b"to the stream").unwrap();
     assert_eq!(out.contents(), b"to the stream");
-    // As freopen does: the number that is free is taken.
+    // As freopen does: the free number is used.
     assert_eq!(guest.create("file"), 1);
 }
 
@@ -137,7 +137,8 @@ fn one_threads_wait_does_not_hold_up_another() {
         fd_io::fd_read(&ctx, &mut memory, 0, slice(0, 1), ptr(8)).unwrap();
         memory.get(16, 4)
     });
-    // Whether or not it waits yet, none of these may wait for it; closing is the hardest case.
+    // Whether the reader already waits or not, none of these calls may wait for it; closing is the
+    // hardest case.
     let file = guest.create("file");
     guest.write(file, b"x").unwrap();
     guest.fdstat(0).unwrap();

@@ -87,7 +87,7 @@ fn a_point_in_time_can_be_waited_for() {
         assert_eq!(guest.poll(&[Sub::Clock { id, timeout, absolute: true }]).unwrap().len(), 1);
         let later = guest.ctx.clocks.now(clock).unwrap();
         assert!(later >= now + Duration::from_millis(20));
-        // One that has passed is there at once.
+        // A clock that has already passed gives an event at once.
         let past = Sub::Clock { id, timeout: 1, absolute: true };
         assert_eq!(guest.poll(&[past, after(60 * SECOND)]).unwrap(), [(100, 0, 0, 0, false)]);
     }
@@ -188,7 +188,7 @@ fn a_wait_longer_than_the_host_can_express_is_a_wait() {
     assert_eq!(events.len(), 1);
 }
 
-/// A guest of `ctx`, and the thread that interrupts it in a moment.
+/// A guest of `ctx`, and a thread that will interrupt it soon.
 fn interrupted_soon(ctx: WasiCtx) -> (Guest, JoinHandle<()>) {
     let handle = ctx.interrupt_handle().unwrap();
     let temp = tempfile::tempdir().unwrap();
@@ -209,7 +209,7 @@ fn an_interruption_ends_waits_of_every_kind() {
     let interrupted = Error::Abort(Abort::Interrupted(Interrupted));
     assert_eq!(guest.poll(&[after(u64::MAX)]).unwrap_err(), interrupted);
     interrupter.join().unwrap();
-    // It holds for what comes later, too.
+    // It also applies to later calls.
     assert_eq!(guest.poll(&[Sub::Read(0)]).unwrap_err(), interrupted);
     assert_eq!(guest.read(0, 1).unwrap_err(), interrupted);
     let accept = sock::sock_accept(&guest.ctx, &mut guest.memory, 3, 0, ptr(RESULT));
@@ -236,7 +236,7 @@ fn an_interruption_ends_a_write_to_a_full_pipe_and_a_send_to_a_full_socket() {
     let ctx = WasiCtxBuilder::new().stdout_fd(writer).preopened_socket(socket).build().unwrap();
     let (mut guest, interrupter) = interrupted_soon(ctx);
     let interrupted = Error::Abort(Abort::Interrupted(Interrupted));
-    // Nobody reads: the pipe takes a part, and then nothing.
+    // Without a reader, the pipe takes a part, and then nothing.
     assert_eq!(
         guest.write(1, &[b'x'; 100_000]),
         Err(Error::Abort(Abort::Interrupted(Interrupted)))
@@ -256,7 +256,7 @@ fn an_interruption_ends_a_write_to_a_full_pipe_and_a_send_to_a_full_socket() {
 
 #[test]
 fn who_was_slower_than_another_thread_waits_on_and_is_interrupted() {
-    // Both wait for the one byte: who does not get it must not be left in the system call.
+    // Both wait for one byte: the one that does not get it must not stay in the system call.
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let ctx = WasiCtxBuilder::new().stdin_fd(reader).build().unwrap();
     let handle = ctx.interrupt_handle().unwrap();
@@ -347,7 +347,7 @@ fn make_pipe(guest: &Guest) -> std::path::PathBuf {
 fn a_named_pipe_waits_for_its_other_end() {
     let mut guest = Guest::new();
     let pipe = make_pipe(&guest);
-    // One who writes, and one who only comes and is silent for a while.
+    // One writer that writes, and one that opens the pipe and is silent for a while.
     for silent in [false, true] {
         let begin = Instant::now();
         let (path, (go_on, until)) = (pipe.clone(), std::sync::mpsc::channel());
@@ -361,7 +361,7 @@ fn a_named_pipe_waits_for_its_other_end() {
         });
         let file = guest.open("pipe", OFlags::NONE, READ).unwrap();
         assert!(begin.elapsed() >= Duration::from_millis(30), "it came back before the writer");
-        // One who is not silent does not wait for it.
+        // A writer that is not silent does not wait for this.
         let _ = go_on.send(());
         assert_eq!(guest.read(file, 99).unwrap(), b"text");
         writer.join().unwrap();
@@ -374,7 +374,7 @@ fn a_named_pipe_waits_for_its_other_end() {
     });
     let file = guest.open("pipe", OFlags::NONE, WRITE).unwrap();
     assert_eq!(guest.fdstat(file).unwrap().1, 0, "it does not look like one that never waits");
-    // More than the pipe holds: it waits for the reader.
+    // More than the pipe holds, so the write waits for the reader.
     assert_eq!(guest.write(file, &[7; 100_000]).unwrap(), 100_000);
     guest.close(file).unwrap();
     assert_eq!(reader.join().unwrap(), [7; 100_000]);
@@ -396,7 +396,7 @@ fn a_named_pipe_does_not_wait_when_told_so() {
     let written = guest.write(writer, &[7; 100_000]).unwrap();
     assert!((1..100_000).contains(&written), "what goes without waiting: {written}");
     assert_eq!(errno(guest.write(writer, b"x")), Errno::Again);
-    // Both ends at once never wait, and a socket's path is no pipe.
+    // Opening both ends at once never waits, and the path of a socket is no pipe.
     open(&mut guest, BOTH).unwrap();
     std::os::unix::net::UnixListener::bind(guest.host("socket")).unwrap();
     assert_eq!(errno(guest.open("socket", OFlags::NONE, WRITE)), Errno::Nxio);
@@ -421,7 +421,7 @@ fn a_guest_that_can_be_interrupted_receives_all_it_asks_for() {
     sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, len, ro_flags).unwrap();
     assert_eq!(guest.memory.u32_at(RESULT), 8);
     assert_eq!(guest.memory.get(DATA, 8), b"abcdefgh");
-    // At the end there is less.
+    // At the end of the stream there is less.
     sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, len, ro_flags).unwrap();
     assert_eq!(guest.memory.u32_at(RESULT), 1);
     sender.join().unwrap();
