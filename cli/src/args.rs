@@ -1,6 +1,6 @@
-//! What options mean: their syntax, and the engine they describe.
+//! The values of options: their syntax, and the engine that they describe.
 //!
-//! Each kind of value is a type with `FromStr`, so that clap can point at what is wrong with it.
+//! Each kind of value is a type with `FromStr`, so that clap can point at an error in it.
 
 use crate::features::{FeatureSwitch, FeatureSwitchParser};
 use clap::{Args, ValueEnum};
@@ -29,7 +29,7 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_wasm_stack: Option<Size>,
 
-    /// Address space for each memory with 64-bit addresses, which none of them grows beyond
+    /// Address space to reserve for each memory with 64-bit addresses; none can grow beyond it
     /// [default: 64G]
     #[arg(long, value_name = "SIZE")]
     memory64_reservation: Option<Size>,
@@ -38,7 +38,7 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_enum, default_value_t = Pager::Auto)]
     pager: Pager,
 
-    /// Check each access and each division in the code, and install no signal handlers
+    /// Check each memory access and each division by a branch, and install no signal handlers
     #[arg(long)]
     no_signals_based_traps: bool,
 
@@ -46,7 +46,8 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "SIZE")]
     resident_limit: Option<Size>,
 
-    /// How much of a store's heap the objects of the GC proposal may take up, at most 2G [default: 2G]
+    /// How much memory the objects of the GC proposal may use in each store, at most 2G [default:
+    /// 2G]
     #[arg(long, value_name = "SIZE")]
     gc_heap_limit: Option<Size>,
 
@@ -97,7 +98,7 @@ impl EngineArgs {
 /// A choice of pager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Pager {
-    /// What suits the system
+    /// The best that the system allows
     Auto,
     /// No access until touched, then mprotect
     Protect,
@@ -124,9 +125,9 @@ impl Pager {
 /// A directory of the host and its name in the guest: `HOST` or `HOST::GUEST`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dir {
-    /// Where it is.
+    /// Its path on the host.
     pub(crate) host: PathBuf,
-    /// What the guest calls it.
+    /// Its name in the guest.
     pub(crate) guest: String,
 }
 
@@ -142,12 +143,12 @@ impl FromStr for Dir {
     }
 }
 
-/// A variable of the environment: `NAME=VALUE`, or `NAME` to pass on our own.
+/// A variable of the environment: `NAME=VALUE`, or `NAME` to pass on our own value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EnvVar {
     /// Its name.
     pub(crate) name: String,
-    /// Its value; none when it is to be passed on and we do not have it.
+    /// Its value; `None` if our own is to be passed on and we have none.
     pub(crate) value: Option<String>,
 }
 

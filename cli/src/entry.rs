@@ -1,20 +1,21 @@
 //! Which function of a module `seqfault run` calls.
 //!
-//! `--invoke` names it. Without that it is the module's entry: the function exported as `""`, else
-//! the one exported as `_start` (the order of Wasmtime's command line). A function that takes
-//! parameters is no entry. `_initialize` is called before either, where a module exports it.
+//! With `--invoke` it is the named function. Otherwise it is the module's entry: the function
+//! exported as `""`, or else the one exported as `_start` (the same order as in Wasmtime's
+//! program). A function that takes parameters is no entry. If the module exports `_initialize`,
+//! that is called first.
 
 use crate::invoke;
 use seqfault::message::{self, Escaped};
 use seqfault::{AsContextMut, Error, Extern, ExternType, FuncType, Instance, Module, Result};
 
-/// The names of entries, the first that a module exports first.
+/// The names of entries; the first one that a module exports is used.
 const ENTRIES: [&str; 2] = ["", "_start"];
 
-/// What is called before anything else.
+/// The function that is called before the entry.
 const INITIALIZE: &str = "_initialize";
 
-/// What of a module is to be run.
+/// The function of a module that is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry<'a> {
     /// The whole program, by the name of its entry.
@@ -24,8 +25,8 @@ pub(crate) enum Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The function `invoke` where that is given, else the entry of `module`, which `file` names in
-    /// messages.
+    /// The function `invoke` if it is given, or else the entry of `module`; messages call the
+    /// module `file`.
     pub(crate) fn of(module: &Module, invoke: Option<&'a str>, file: &str) -> Result<Entry<'a>> {
         if let Some(name) = invoke {
             return match function(module, name) {
@@ -58,7 +59,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Calls it, after `_initialize`. The results of an entry are dropped: a program's exit code is
-    /// what it gives to `proc_exit`, else 0.
+    /// the one that it gives to `proc_exit`, or else 0.
     pub(crate) fn call(
         self,
         mut store: impl AsContextMut,
@@ -93,8 +94,8 @@ fn function(module: &Module, name: &str) -> Option<FuncType> {
     }
 }
 
-/// The functions that a module exports, those first that are named most like `wanted`, for a
-/// message.
+/// The functions that a module exports, for a message: those with the names most similar to
+/// `wanted` come first.
 fn functions_of(module: &Module, wanted: &str) -> String {
     let functions = module.exports().filter(|export| matches!(export.ty(), ExternType::Func(_)));
     let list = message::closest(wanted, functions.map(|export| export.name()));

@@ -32,7 +32,7 @@ impl FromStr for FeatureSwitch {
     }
 }
 
-/// Reads a [`FeatureSwitch`]; the word `help` lists all features instead, as `--help` does options.
+/// Reads a [`FeatureSwitch`]; the word `help` lists all features instead.
 #[derive(Clone)]
 pub(crate) struct FeatureSwitchParser;
 
@@ -46,8 +46,9 @@ impl TypedValueParser for FeatureSwitchParser {
         value: &OsStr,
     ) -> Result<FeatureSwitch, Error> {
         if value == "help" {
-            // Like `--help`, wherever it stands, and whatever else is missing. An error of clap's
-            // would call itself one. A closed pipe is no reason to panic.
+            // Works like `--help`: wherever it is, and whatever else is missing. It is not returned
+            // as an error, because clap would print it as one. A closed pipe must not cause a
+            // panic.
             let _ = std::io::stdout().write_all(list().as_bytes());
             std::process::exit(0);
         }
@@ -56,7 +57,7 @@ impl TypedValueParser for FeatureSwitchParser {
     }
 }
 
-/// The features and their defaults, one a line.
+/// The features and their defaults, one per line.
 fn list() -> String {
     let mut list = String::from("Features of WebAssembly, and whether they are on by default:\n");
     for &feature in Feature::ALL {

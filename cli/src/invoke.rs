@@ -1,8 +1,8 @@
-//! Calling an exported function by its name, with arguments in text.
+//! Calls an exported function by its name, with arguments as text.
 //!
-//! Numbers are decimal or, with `0x`, hexadecimal; an integer may be given signed or unsigned, and
-//! is printed signed. Floats are what Rust reads, with `inf` and `nan`. A vector is one 128-bit
-//! integer, its first lane the least significant. Of references only `null` can be given.
+//! Numbers are decimal or, with `0x`, hexadecimal. An integer may be given signed or unsigned, and
+//! is printed signed. Floats have Rust's syntax, with `inf` and `nan`. A vector is one 128-bit
+//! integer, with its first lane in the lowest bits. The only reference that can be given is `null`.
 
 use seqfault::message::{Escaped, dozen};
 use seqfault::{AsContextMut, Error, Func, FuncType, RefType, Result, Val, ValType};
@@ -71,7 +71,7 @@ fn parse(ty: &ValType, text: &str) -> Option<Val> {
     }
 }
 
-/// The low `bits` bits of an integer that fits them, signed or unsigned.
+/// The low `bits` bits of an integer that fits into them, signed or unsigned.
 fn integer(text: &str, bits: u32) -> Option<u128> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -81,7 +81,7 @@ fn integer(text: &str, bits: u32) -> Option<u128> {
         Some(digits) => (digits, 16),
         None => (digits, 10),
     };
-    // Rust's parser would take a second sign.
+    // Rust's parser would accept a second sign.
     if !digits.starts_with(|c: char| c.is_digit(radix)) {
         return None;
     }

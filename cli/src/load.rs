@@ -1,4 +1,4 @@
-//! From a file, or standard input, to a module.
+//! Loads a module from a file or standard input.
 
 use seqfault::message::Escaped;
 use seqfault::{CompileError, Engine, Error, Module, Result};
@@ -8,20 +8,20 @@ use std::path::Path;
 
 const MAGIC: &[u8] = b"\0asm";
 
-/// What a binary begins with when it is a component and no module.
+/// The first bytes of a binary that is a component instead of a module.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// The name of standard input on the command line.
 const STDIN: &str = "-";
 
-/// A program as it was given, text or binary: which one shows in its first bytes, not in its name.
+/// A program as it was given, text or binary. Its first bytes decide which, not its name.
 pub(crate) struct Source {
     name: String,
     bytes: Vec<u8>,
 }
 
 impl Source {
-    /// What the file at `path` holds, or standard input when that is `-`.
+    /// Reads the file at `path`, or standard input if that is `-`.
     pub(crate) fn read(path: &Path) -> Result<Source> {
         let name = display_name(path);
         let bytes = read(path).map_err(|error| {
@@ -47,12 +47,12 @@ impl Source {
     }
 }
 
-/// What the program finds as its own name: the file's, without its folders.
+/// The program's own name: the file's, without its folders.
 pub(crate) fn program_name(path: &Path) -> String {
     path.file_name().unwrap_or(OsStr::new(STDIN)).to_string_lossy().into_owned()
 }
 
-/// The file as messages call it.
+/// The name of the file in messages.
 pub(crate) fn display_name(path: &Path) -> String {
     match path.as_os_str() == STDIN {
         true => "standard input".to_owned(),

@@ -1,10 +1,9 @@
 //! The `seqfault` program: WebAssembly from the command line.
 //!
-//! `seqfault run` runs a program under WASI (`run`), `seqfault wast` runs test scripts (`wast`).
-//! What the options mean is in `args` and `features`, how a file becomes a module in `load`, which
-//! of its functions is called in `entry`, and how by its name in `invoke`. Everything that goes wrong arrives in `report`, which prints it
-//! and chooses the exit code. Nothing here prints with `println!`: a closed pipe is no reason to
-//! panic.
+//! `seqfault run` runs a program under WASI (`run`), `seqfault wast` runs test scripts (`wast`). `args` and `features`
+//! define the options, `load` turns a file into a module, `entry` decides which of its functions is called, and
+//! `invoke` calls one by name. All errors arrive in `report`, which prints them and chooses the exit code. Nothing here
+//! prints with `println!`, because a closed pipe must not cause a panic.
 
 #![deny(unsafe_code)]
 

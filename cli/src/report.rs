@@ -1,9 +1,9 @@
-//! What the user sees when something went wrong, and the exit code.
+//! Messages for the user, and exit codes.
 //!
-//! One line, `error: ...`, names what is wrong and what to do about it. Behind it, when a program
-//! was running, come the wasm frames. A program that trapped, or that the host had to stop, ends
-//! with 134, what a shell makes of SIGABRT; whatever kept a program from running ends with 1, and a
-//! wrong command line with 2 (clap's choice).
+//! One line, `error: ...`, says what is wrong and what to do about it. If a program was running,
+//! its wasm frames follow. A program that trapped, or that the host had to stop, ends with 134,
+//! which shells also report for SIGABRT. If a program could not run, the exit code is 1, and after
+//! a wrong command line it is 2 (clap's choice).
 
 use seqfault::{CompileError, Error, LinkError};
 use seqfault_wasi::I32Exit;
@@ -13,23 +13,23 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// What a program that trapped ends with.
+/// The exit code of a program that trapped.
 const TRAPPED: u8 = 134;
 
-/// Prints `error`, unless it is a program's own wish to exit, and returns the exit code.
+/// Prints `error`, unless the program has asked to exit, and returns the exit code.
 pub(crate) fn report(error: &Error) -> ExitCode {
     if let Some(&I32Exit(status)) = error.downcast_ref() {
         return exit_code(status);
     }
     let (text, code) = describe(error);
-    // When standard error is closed there is nobody to tell.
+    // If standard error is closed, the message is lost.
     let _ = writeln!(std::io::stderr(), "{text}");
     ExitCode::from(code)
 }
 
-/// Says why the program is stopped, and ends the process, whatever its threads do.
+/// Prints why the program is stopped, and ends the process, whatever its threads do.
 pub(crate) fn stop(reason: &str) -> ! {
-    /// Standard error may be full, or held by a thread that waits for it.
+    /// How long to wait: standard error may be full, or held by a thread that waits for it.
     const PATIENCE: Duration = Duration::from_millis(200);
     let text = format!("error: {reason}\n");
     let (said, hears) = mpsc::channel();
@@ -43,8 +43,8 @@ pub(crate) fn stop(reason: &str) -> ! {
     std::process::exit(TRAPPED.into())
 }
 
-/// The exit code for a program's `status`. The system keeps 8 bits of it; a failure must not become
-/// a success by that.
+/// The exit code for a program's `status`. The system keeps only 8 bits of it, which must not turn
+/// a failure into a success.
 pub(crate) fn exit_code(status: i32) -> ExitCode {
     match status as u8 {
         0 if status != 0 => ExitCode::FAILURE,
@@ -55,7 +55,7 @@ pub(crate) fn exit_code(status: i32) -> ExitCode {
 fn describe(error: &Error) -> (String, u8) {
     if let Some(trap) = error.trap() {
         let context = error.to_string();
-        // What was being done, if somebody noted it, stands before the trap's own text.
+        // A description of the failed operation, if there is one, is before the trap's own text.
         let context = context.strip_suffix(&trap.to_string()).unwrap_or_default();
         return (format!("error: {context}wasm trap: {trap}"), TRAPPED);
     }
@@ -77,7 +77,7 @@ fn describe(error: &Error) -> (String, u8) {
     }
 }
 
-/// What to do about imports that nobody provides.
+/// What to do about missing imports.
 fn remedy(error: &LinkError) -> &'static str {
     match error {
         LinkError::UnknownImport { module, .. } if module == "wasi_unstable" => {

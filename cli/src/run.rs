@@ -1,8 +1,7 @@
 //! `seqfault run`: a program under WASI, or one function of a module.
 //!
-//! A module is a *command* when it exports an entry, which is its whole life, and a *reactor* when
-//! it exports `_initialize`, after which any of its functions may be called. Which function is called is
-//! decided in `entry`.
+//! A module is a *command* if it exports an entry, which runs from start to end, and a *reactor* if it exports
+//! `_initialize`, after which any of its functions may be called. `entry` decides which function is called.
 
 use crate::args::{Dir, EngineArgs, EnvVar, Size, Span};
 use crate::entry::Entry;
@@ -23,7 +22,7 @@ use std::thread;
 /// Stack for the host's own functions, beside what wasm may use.
 const HOST_STACK: usize = 1 << 20;
 
-/// Threads that a program can have beside its first.
+/// The most threads that a program can have beside its first.
 const MAX_THREADS: usize = 4096;
 
 #[derive(Args, Clone, Debug)]
@@ -36,7 +35,7 @@ pub(crate) struct RunCommand {
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<EnvVar>,
 
-    /// What the program finds as its own name, its first argument [default: the name of FILE]
+    /// The program's own name, its first argument [default: the name of FILE]
     #[arg(long, value_name = "NAME")]
     argv0: Option<String>,
 
@@ -48,23 +47,22 @@ pub(crate) struct RunCommand {
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
 
-    /// How large all linear memories and the objects of the GC proposal may become together, those of
-    /// all threads, as in 64M
+    /// Limit the size of all linear memories and objects of the GC proposal together, those of all threads, as in 64M
     #[arg(long, value_name = "SIZE")]
     memory_limit: Option<Size>,
 
-    /// How many elements all tables may have together, those of all threads; each takes 8 bytes
+    /// Limit the elements of all tables together, those of all threads; each takes 8 bytes
     #[arg(long, value_name = "COUNT")]
     table_limit: Option<usize>,
 
-    /// How many descriptors the program may have open, those of all threads and its standard streams
-    /// included [default: half of what this process may, at most 1024]
+    /// Limit how many descriptors the program may have open, including its standard streams and those of all threads
+    /// [default: half of what this process may open, at most 1024]
     #[arg(long, value_name = "COUNT")]
     descriptor_limit: Option<usize>,
 
-    /// The program, .wasm or .wat, or `-` for standard input, and its arguments: everything behind
-    /// FILE is its own
-    // One list, so that clap looks for no option of ours behind FILE.
+    /// The program, .wasm or .wat, or `-` for standard input, and its arguments: everything behind FILE is passed to
+    /// the program
+    // A single list, so that clap does not look for our options behind FILE.
     #[arg(value_names = ["FILE", "ARGS"], trailing_var_arg = true, required = true, num_args = 1..)]
     program: Vec<OsString>,
 
@@ -72,7 +70,7 @@ pub(crate) struct RunCommand {
     engine: EngineArgs,
 }
 
-/// What a store holds for the host.
+/// The host's data in a store.
 struct Host {
     wasi: WasiCtx,
     limits: StoreLimits,
@@ -82,7 +80,7 @@ impl RunCommand {
     /// Runs the program and returns its exit code.
     pub(crate) fn execute(self) -> Result<ExitCode> {
         let Some(stack) = self.thread_stack() else { return self.run() };
-        // The main thread's stack is as large as the system made it.
+        // The system has chosen the size of the main thread's stack.
         let thread = thread::Builder::new().stack_size(stack);
         let running = thread.spawn(move || self.run()).map_err(|error| {
             let what = "--max-wasm-stack: cannot have a stack of that size, give less";
@@ -91,7 +89,7 @@ impl RunCommand {
         running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    /// Bytes of stack for a thread that runs the program, when the option for it was given.
+    /// Bytes of stack for a thread that runs the program, if the option was given.
     fn thread_stack(&self) -> Option<usize> {
         let Size(stack) = self.engine.max_wasm_stack?;
         Some(stack.saturating_add(HOST_STACK))
@@ -101,7 +99,7 @@ impl RunCommand {
         Path::new(&self.program[0])
     }
 
-    /// What is behind FILE.
+    /// The arguments behind FILE.
     fn args(&self) -> Result<Vec<String>> {
         let text = |arg: &OsString| {
             arg.clone().into_string().map_err(|arg| {
@@ -142,7 +140,7 @@ impl RunCommand {
         }
     }
 
-    /// What the program may have, one sum for the stores of all threads.
+    /// The limits for the program, with one sum for the stores of all threads.
     fn limits(&self) -> StoreLimits {
         let mut limits = StoreLimitsBuilder::new();
         if let Some(Size(bytes)) = self.memory_limit {
@@ -154,7 +152,7 @@ impl RunCommand {
         limits.build()
     }
 
-    /// The program, compiled so that it can be interrupted where that may be needed.
+    /// The program, compiled so that it can be interrupted where necessary.
     fn module(&self, limit: Option<&TimeLimit>, wasi: &WasiCtx) -> Result<Module> {
         let source = Source::read(self.file())?;
         let mut config = self.engine.config();
@@ -167,12 +165,12 @@ impl RunCommand {
         if limit.is_some() || !WasiThreads::<Host>::are_needed(&module) {
             return Ok(module);
         }
-        // The exit of one thread ends the others, wherever they are.
+        // When one thread exits, the others must end, even if they compute.
         config.epoch_interruption(true);
         source.compile(&Engine::new(&config)?)
     }
 
-    /// What makes the stores: one for a program, or one for each of its threads.
+    /// Makes stores: one for a program, or one for each of its threads.
     fn stores(
         &self,
         engine: &Engine,
@@ -216,7 +214,7 @@ impl RunCommand {
         })
     }
 
-    /// Says that the time limit has caused an interruption.
+    /// Replaces an interruption by the time limit with an error that says so.
     fn explain(&self, error: Error) -> Error {
         let interrupted = error.trap().is_some_and(|trap| trap.code() == TrapCode::Interrupt)
             || error.is::<Interrupted>()
@@ -228,8 +226,8 @@ impl RunCommand {
     }
 }
 
-/// Counts what the shared memories that `module` imports begin with: they belong to no store, whose
-/// limiter would be asked. An error if that is more than they may have.
+/// Counts the initial size of the shared memories that `module` imports, because they belong to no store whose limiter
+/// would be asked. An error if that exceeds the limits.
 fn count_shared_memories(limits: &mut StoreLimits, module: &Module) -> Result<()> {
     for import in module.imports() {
         let ExternType::Memory(ty) = import.ty() else { continue };

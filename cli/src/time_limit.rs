@@ -1,5 +1,5 @@
-//! `--timeout`: a program that runs for too long is interrupted, and what cannot be interrupted ends
-//! with the process.
+//! `--timeout`: a program that runs for too long is interrupted. If it cannot be interrupted, the
+//! process ends.
 
 use crate::report;
 use seqfault::{Engine, Error, Result};
@@ -7,26 +7,26 @@ use seqfault_wasi::InterruptHandle;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long after its limit a program has to come to its end.
+/// How long a program may take to end after its limit.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A limit that runs already.
+/// A running time limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeLimit {
     timeout: Duration,
-    /// None when that is beyond what clocks show.
+    /// `None` if that is beyond what the clock can express.
     end: Option<Instant>,
 }
 
-/// What is said of a program that was stopped.
+/// The message for a program that was stopped.
 pub(crate) fn exceeded(timeout: Duration) -> String {
     format!("the program ran longer than its --timeout of {timeout:?}")
 }
 
 impl TimeLimit {
-    /// Starts the clock. Wherever the process then is, it ends [`GRACE`] after the limit at the
-    /// latest: not every piece of work asks whether it is over, such as the compilation of a single
-    /// function, or a read from a pipe that nobody writes to.
+    /// Starts the clock. The process ends at most [`GRACE`] after the limit, whatever it is doing:
+    /// some work does not check the limit, such as the compilation of a single function, or a read
+    /// from a pipe without a writer.
     pub(crate) fn start(timeout: Duration) -> Result<TimeLimit> {
         let limit = TimeLimit { timeout, end: Instant::now().checked_add(timeout) };
         spawn(move || {
@@ -37,10 +37,11 @@ impl TimeLimit {
         Ok(limit)
     }
 
-    /// Interrupts at the limit what the engine does: compilations, its guest, or a call of it that
+    /// At the limit, interrupts the engine: compilations, the guest, or a call of the guest that
     /// waits.
     ///
-    /// The epoch goes on after that: a store that is made just then has the next tick as its deadline.
+    /// The epoch continues to advance after that, because a store that is made at that moment has
+    /// the next tick as its deadline.
     pub(crate) fn interrupt(self, engine: Engine, waiting: InterruptHandle) -> Result<()> {
         const TICK: Duration = Duration::from_millis(10);
         spawn(move || {

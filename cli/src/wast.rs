@@ -1,4 +1,4 @@
-//! `seqfault wast`: test scripts, from files and folders.
+//! `seqfault wast`: runs test scripts from files and folders.
 
 use crate::args::EngineArgs;
 use clap::Args;
@@ -13,8 +13,8 @@ use std::process::ExitCode;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WastCommand {
-    /// What the scripts are written for: wasm1, wasm2, wasm3 or all [default: as the name of its
-    /// folder says where that is one of the specification's, else all]
+    /// What the scripts are written for: wasm1, wasm2, wasm3 or all [default: what the folder is
+    /// for, if it is one of the specification's, or else all]
     #[arg(long)]
     features: Option<Features>,
 
@@ -27,7 +27,7 @@ pub(crate) struct WastCommand {
 }
 
 impl WastCommand {
-    /// Runs the scripts; the exit code tells whether all of their directives held.
+    /// Runs the scripts; the exit code tells whether all of their directives passed.
     pub(crate) fn execute(self) -> Result<ExitCode> {
         let mut scripts = Vec::new();
         for path in &self.paths {
@@ -38,11 +38,11 @@ impl WastCommand {
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// Runs `scripts`, writes each failure and the sums, and returns how many directives failed.
+    /// Runs `scripts`, writes each failure and the totals, and returns how many directives failed.
     fn run_all(&self, scripts: &[PathBuf], out: &mut impl Write) -> Result<usize> {
         let cannot_write =
             |error: std::io::Error| Error::from(error).context("cannot write to standard output");
-        // An engine for each kind of script that occurs.
+        // One engine for each kind of script.
         let mut runners: HashMap<Option<&str>, WastRunner> = HashMap::new();
         let (mut passed, mut failed) = (0, 0);
         for script in scripts {
@@ -63,7 +63,7 @@ impl WastCommand {
         Ok(failed)
     }
 
-    /// The folder that decides what `script` is written for, unless an option does.
+    /// The folder that decides what `script` is written for, unless an option decides.
     fn folder(&self, script: &Path) -> Option<&'static Folder> {
         if self.features.is_some() {
             return None;
@@ -77,14 +77,14 @@ impl WastCommand {
             Some(folder) => folder.apply(&mut config),
             None => self.features.unwrap_or_default().apply(&mut config),
         }
-        // What single options say is said about every script.
+        // The options for single features apply to every script.
         self.engine.switch_features(&mut config);
         config
     }
 }
 
-/// Adds the scripts at `path` to `scripts`: the file itself, or everything in the folder and below
-/// that ends in `.wast`, in the order of the names.
+/// Adds the scripts at `path` to `scripts`: the file itself, or all files in and below the folder
+/// whose names end in `.wast`, in the order of their names.
 fn collect(path: &Path, scripts: &mut Vec<PathBuf>) -> Result<()> {
     let cannot_read = |error: std::io::Error| {
         let path = path.to_string_lossy();
@@ -111,7 +111,7 @@ fn walk(folder: &Path, scripts: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
-        // Links to folders are not followed: they can lead in circles.
+        // Links to folders are not followed, because they can form cycles.
         if entry.file_type()?.is_dir() {
             walk(&path, scripts)?;
         } else if path.extension().is_some_and(|extension| extension == "wast") {

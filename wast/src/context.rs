@@ -1,4 +1,4 @@
-//! What a script works on: a store, the instances it has made, and the names it gave them.
+//! The state of a script: a store, the instances that it has made, and their names.
 
 use crate::mismatch::{Mismatch, Verdict};
 use crate::refusal::Refusal;
@@ -11,23 +11,23 @@ use wast::QuoteWat;
 use wast::Wat;
 use wast::token::Id;
 
-/// What a script works on: a store, the instances it has made, and the names it gave them.
+/// The state of a script: a store, the instances that it has made, and their names.
 ///
-/// Instances stay in the store until the context goes, whatever happens to their names: tables and
-/// other instances may refer to them.
+/// Instances stay in the store until the context is dropped, even if their names get another
+/// meaning: tables and other instances may refer to them.
 pub struct WastContext {
     pub(crate) store: Store<()>,
     linker: Linker<()>,
-    /// The instance that a directive without a name means: the last one, unless it failed.
+    /// The instance that a directive without a name means: the last one, unless it has failed.
     current: Option<Instance>,
     instances: HashMap<String, Instance>,
     definitions: HashMap<String, Module>,
     last_definition: Option<Module>,
-    /// What whoever has started this thread shares with it.
+    /// The memories that the thread's starter shares with it.
     pub(crate) shared: HashMap<String, SharedExports>,
-    /// Started and not waited for.
+    /// Threads that were started and not waited for.
     pub(crate) threads: HashMap<String, ScriptThread>,
-    /// What threads have come to that have been waited for, and is not in the log yet.
+    /// The reports of threads that were waited for, until the log takes them.
     pub(crate) finished: Report,
 }
 
@@ -40,7 +40,7 @@ impl WastContext {
     pub fn new(engine: &Engine) -> Result<WastContext> {
         let mut store = Store::new(engine, ());
         let mut linker = Linker::new(engine);
-        // A script may register another instance under a name that it has used before.
+        // A script may register another instance under the same name again.
         linker.allow_shadowing(true);
         spectest::define(&mut linker, &mut store)?;
         Ok(WastContext {
@@ -70,7 +70,7 @@ impl WastContext {
         self.linker.instantiate(&mut self.store, module)
     }
 
-    /// Makes `instance` the current one, and gives it its name; `None` when there is none to make.
+    /// Makes `instance` the current one, and gives it its name; `None` if it could not be made.
     pub(crate) fn set_current(&mut self, name: Option<Id<'_>>, instance: Option<Instance>) {
         self.current = instance;
         if let Some(name) = name {
@@ -124,7 +124,8 @@ impl WastContext {
         registered.map_err(|error| Mismatch::new(format!("cannot register it: {error}")))
     }
 
-    /// What a name means that came with the thread, unless the thread has used it for something else.
+    /// The meaning of a name that the thread was given, unless the thread has used the name for
+    /// something else.
     fn shared_with_this_thread(&self, name: Option<Id<'_>>) -> Option<SharedExports> {
         let name = name?.name();
         match self.instances.contains_key(name) {

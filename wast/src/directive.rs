@@ -1,4 +1,4 @@
-//! Running one directive: doing what it says and comparing.
+//! Running one directive: does what it says and compares the outcome.
 
 use crate::context::WastContext;
 use crate::execute::{Stop, brief};
@@ -63,19 +63,20 @@ pub(crate) fn run(context: &mut WastContext, directive: WastDirective<'_>) -> Ve
         WastDirective::AssertException { exec, .. } => assert_exception(context, exec),
         WastDirective::AssertSuspension { .. } => not_provided("suspensions"),
         WastDirective::Wait { thread, .. } => context.wait_for_thread(thread.name()),
-        // Started before its contents are read, unless something hides it.
+        // A thread is started before its contents are read, unless something hides the thread.
         WastDirective::Thread(_) => Err(Mismatch::new("an annotation in the head of a thread")),
     }
 }
 
-/// Something newer than this engine: a failure like any other, never a directive passed over.
+/// Something newer than this engine: a failure like any other, so that no directive is silently
+/// skipped.
 fn not_provided(what: &str) -> Verdict {
     Err(Mismatch::new(format!("{what} are not provided by this engine")))
 }
 
 fn module(context: &mut WastContext, mut source: QuoteWat<'_>) -> Verdict {
     let name = source.name();
-    // What follows must not run on the instance before this one by mistake.
+    // The directives that follow must not use the previous instance by mistake.
     context.set_current(name, None);
     let module = context.compile(&mut source).map_err(refused)?;
     context.define(name, module.clone());
@@ -162,7 +163,7 @@ fn assert_unlinkable(context: &mut WastContext, module: Wat<'_>, message: &str) 
     }
 }
 
-/// In WebAssembly 1.0 a segment that does not fit was a link error; it has been a trap since.
+/// In WebAssembly 1.0 a segment that does not fit was a link error; since then it is a trap.
 fn is_link_error(error: &Error, message: &str) -> bool {
     match message {
         "data segment does not fit" => is_trap(error, "out of bounds memory access"),
@@ -171,7 +172,7 @@ fn is_link_error(error: &Error, message: &str) -> bool {
     }
 }
 
-/// Whether an engine's text says what the script expects: one of them may go into more detail.
+/// Whether an engine's text says what the script expects: either may give more detail.
 fn says(found: &str, expected: &str) -> bool {
     found.starts_with(expected) || expected.starts_with(found)
 }

@@ -22,7 +22,7 @@ impl From<Mismatch> for Stop {
 }
 
 impl Stop {
-    /// The stop as a failure of a directive that expects an outcome called `expected`.
+    /// The failure of a directive that expects an outcome called `expected`.
     pub(crate) fn into_mismatch(self, expected: &str) -> Mismatch {
         match self {
             Stop::Script(mismatch) => mismatch,
@@ -41,7 +41,7 @@ pub(crate) fn brief(error: &Error) -> String {
 }
 
 impl WastContext {
-    /// Does what `action` says and returns the values it gives.
+    /// Does what `action` says and returns its values.
     pub(crate) fn execute(&mut self, action: WastExecute<'_>) -> Result<Vec<Val>, Stop> {
         match action {
             WastExecute::Invoke(invoke) => self.invoke(&invoke),
@@ -74,7 +74,7 @@ impl WastContext {
         }
     }
 
-    /// Instantiates a module for what its start does; it gets no name.
+    /// Instantiates a module for the effects of its start function; the instance gets no name.
     fn start(&mut self, module: Wat<'_>) -> Result<(), Stop> {
         let module = self.compile(&mut QuoteWat::Wat(module));
         let module = module.map_err(|refusal| Mismatch::new(refusal.to_string()))?;

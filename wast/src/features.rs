@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// Which version of WebAssembly a script is written for.
 ///
-/// It matters both ways: a script for 1.0 asserts that what came later is refused.
+/// It matters in both directions: a script for 1.0 asserts that later features are refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Features {
@@ -16,13 +16,13 @@ pub enum Features {
     Wasm2,
     /// WebAssembly 3.0.
     Wasm3,
-    /// Everything that the engine accepts by itself.
+    /// All features that the engine accepts by default.
     #[default]
     All,
 }
 
 impl Features {
-    /// Every choice there is.
+    /// All choices.
     pub const ALL: &[Features] =
         &[Features::Wasm1, Features::Wasm2, Features::Wasm3, Features::All];
 
@@ -68,7 +68,7 @@ impl FromStr for Features {
     }
 }
 
-/// The name of no [`Features`].
+/// A name that no [`Features`] has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown features `{0}`: choose one of wasm1, wasm2, wasm3, all")]
 pub struct UnknownFeatures(String);

@@ -1,14 +1,14 @@
-//! What the folders of the specification's suites are written for.
+//! What the folders of the specification's suites need.
 //!
-//! The suites keep the scripts of each version and of each proposal in a folder of its own. Most
-//! scripts of later versions run anywhere; but earlier ones assert that what came after them is
-//! refused, and those of a proposal that is no part of a version yet need it.
+//! The suites have a folder for each version and each proposal. Most scripts of later versions run
+//! anywhere. But earlier ones assert that later features are refused, and those of a proposal that
+//! is not part of a version yet need that proposal.
 
 use crate::Features;
 use seqfault::{Config, Feature};
 use std::path::Path;
 
-/// A folder of a suite, and what its scripts are written for.
+/// A folder of a suite, and the features that its scripts are written for.
 #[derive(Debug)]
 pub struct Folder {
     name: &'static str,
@@ -18,7 +18,7 @@ pub struct Folder {
     checks_segments_first: bool,
 }
 
-/// Every folder whose scripts want something else than what the engine accepts by itself.
+/// Every folder whose scripts need something other than the engine's defaults.
 static FOLDERS: &[Folder] = &[
     folder("wasm-v1", Features::Wasm1, &[]),
     folder("wasm-v2", Features::Wasm2, &[]),
@@ -29,7 +29,7 @@ static FOLDERS: &[Folder] = &[
     folder("custom-page-sizes", Features::Wasm3, &[Feature::CustomPageSizes]),
     folder("exceptions", Features::Wasm3, &[]),
     folder("extended-const", Features::Wasm3, &[]),
-    // Its scripts assert that what came from other proposals is refused.
+    // Its scripts assert that features of other proposals are refused.
     folder(
         "function-references",
         Features::Wasm2,
@@ -40,7 +40,7 @@ static FOLDERS: &[Folder] = &[
     folder("memory64", Features::Wasm2, &[Feature::Memory64]),
     folder("multi-memory", Features::Wasm3, &[]),
     folder("multi-value", Features::Wasm1, &[Feature::MultiValue]),
-    // The scripts of 1.0 itself are newer: they have the rule of 2.0 for segments.
+    // These scripts are older than those of 1.0 itself, which have the rule of 2.0 for segments.
     Folder { checks_segments_first: true, ..folder("mutable-global", Features::Wasm1, &[]) },
     folder(
         "nontrapping-float-to-int-conversions",
@@ -53,7 +53,8 @@ static FOLDERS: &[Folder] = &[
     // One of its scripts also uses several memories.
     folder("simd", Features::Wasm2, &[Feature::MultiMemory]),
     folder("tail-call", Features::Wasm3, &[]),
-    // From before reference types and several memories: it wants a second table or memory refused.
+    // Older than reference types and several memories: it asserts that a second table or memory is
+    // refused.
     folder(
         "threads",
         Features::Wasm1,
@@ -78,7 +79,7 @@ impl Folder {
         FOLDERS.iter().find(|folder| folder.name == name)
     }
 
-    /// The folder of a suite that the script at `path` lies in, going by its name.
+    /// The folder of a suite that contains the script at `path`, by the folder's name.
     pub fn of(path: &Path) -> Option<&'static Folder> {
         Folder::named(path.parent()?.file_name()?.to_str()?)
     }

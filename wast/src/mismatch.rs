@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A directive that did not hold.
+/// A failed directive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch(String);
 
@@ -12,7 +12,7 @@ impl Mismatch {
         Mismatch(message.into())
     }
 
-    /// It was done, with another outcome than the script expects.
+    /// It could be done, but with another outcome than the script expects.
     pub(crate) fn expected(expected: impl fmt::Display, found: impl fmt::Display) -> Mismatch {
         Mismatch(format!("expected {expected}, found {found}"))
     }
@@ -24,5 +24,5 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// What running one directive comes to.
+/// The outcome of one directive.
 pub(crate) type Verdict<T = ()> = Result<T, Mismatch>;

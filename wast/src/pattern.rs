@@ -1,8 +1,8 @@
-//! What a result must look like: exact bits, a class of NaN, one of several values.
+//! Patterns for results: exact bits, a class of NaN, or one of several values.
 //!
-//! The classes of NaN are those of the specification's scripts: `nan:canonical` has the top bit of
-//! the payload set and no other, `nan:arithmetic` has the top bit set and any others. The sign is
-//! free in both.
+//! The classes of NaN are those of the specification's scripts: `nan:canonical` has only the top
+//! bit of the payload set, `nan:arithmetic` has the top bit and any others set. Either sign is
+//! accepted.
 
 use crate::mismatch::{Mismatch, Verdict};
 use crate::value::{self, f32_to_text, f64_to_text, v128_to_text};
@@ -12,7 +12,7 @@ use wast::WastRet;
 use wast::core::{AbstractHeapType, NanPattern, V128Pattern, WastRetCore};
 use wast::token::{F32, F64};
 
-/// Compares what was returned with what is expected, all of it.
+/// Compares all returned values with the expected ones.
 pub(crate) fn check_all(
     store: &impl AsContext,
     expected: &[WastRet<'_>],

@@ -43,7 +43,7 @@ impl Refusal {
     /// The refusal that the engine's `error` on compiling a module stands for.
     pub(crate) fn from_engine(error: Error) -> Refusal {
         let reason = match error.downcast_ref::<CompileError>() {
-            // A script that is written for other features does not know of those.
+            // A script that is written for certain features does not know the others.
             Some(CompileError::MissingFeatures { otherwise, .. }) => Some(&**otherwise),
             reason => reason,
         };
@@ -62,9 +62,10 @@ impl Refusal {
     /// Whether `assert_invalid` holds with this refusal of a module that the script gives in this
     /// form.
     ///
-    /// A module in the text format reaches the engine in the encoding that the text parser chose. An
-    /// offset, say, that is too large for the memory is invalid in the script and does not fit its
-    /// field in the encoding: it is refused either way, and the kind tells about the encoder.
+    /// A module in the text format reaches the engine in the encoding that the text parser has
+    /// chosen. For example, an offset that is too large for the memory is invalid in the script,
+    /// and does not fit its field in the encoding. It is refused either way, and the kind of the
+    /// refusal depends on the encoder.
     pub(crate) fn is_invalid(&self, form: Form) -> bool {
         match self {
             Refusal::Invalid(_) => true,

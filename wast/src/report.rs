@@ -1,4 +1,4 @@
-//! What a script came to: the counts, and each failure with its place.
+//! The outcome of a script: the counts, and each failure with its place.
 
 use seqfault::message::Escaped;
 use std::fmt;
@@ -13,7 +13,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds what another part of the script came to.
+    /// Adds the outcome of another part of the script.
     pub(crate) fn add(&mut self, other: Report) {
         self.passed += other.passed;
         self.failures.extend(other.failures);
@@ -25,10 +25,10 @@ impl Report {
     }
 }
 
-/// A directive that did not hold.
+/// A failed directive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The script, as it was named to the runner.
+    /// The script, by the name that the runner was given.
     pub file: String,
     /// Line in the script, from 1.
     pub line: usize,
@@ -36,7 +36,8 @@ pub struct Failure {
     pub column: usize,
     /// The directive's keyword, as in `assert_return`.
     pub directive: &'static str,
-    /// What was expected and what was found, with the names that the script and its modules chose.
+    /// What was expected and what was found, with names that the script and its modules have
+    /// chosen.
     pub message: String,
 }
 

@@ -16,8 +16,8 @@ pub struct WastRunner {
 }
 
 impl WastRunner {
-    /// A runner on an engine that is set up as in `config`, for scripts that are written for the
-    /// features that it has: see [`Features::apply`](crate::Features::apply).
+    /// A runner on an engine with the configuration `config`, for scripts that are written for its
+    /// features: see [`Features::apply`](crate::Features::apply).
     ///
     /// # Errors
     ///
@@ -26,7 +26,7 @@ impl WastRunner {
         Ok(WastRunner { engine: Engine::new(config)? })
     }
 
-    /// Runs the script in the file at `path`. A file that cannot be read is a failure, too.
+    /// Runs the script in the file at `path`. A file that cannot be read is reported as a failure.
     pub fn run_file(&self, path: &Path) -> Report {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
@@ -40,7 +40,7 @@ impl WastRunner {
         }
     }
 
-    /// Runs the script `text`; `name` is what its failures call it.
+    /// Runs the script `text`; `name` is its name in failures.
     pub fn run_script(&self, name: &str, text: &str) -> Report {
         match WastContext::new(&self.engine) {
             Ok(mut context) => context.run_script(name, text),
@@ -50,7 +50,7 @@ impl WastRunner {
 }
 
 impl WastContext {
-    /// Runs the script `text` in this context; `name` is what its failures call it.
+    /// Runs the script `text` in this context; `name` is its name in failures.
     pub fn run_script(&mut self, name: &str, text: &str) -> Report {
         let source = Arc::new(Source::new(name, text));
         self.run_source(&source, 0..text.len())
@@ -98,7 +98,7 @@ impl WastContext {
     }
 }
 
-/// A script: what it is called, and all of it. Its threads share it.
+/// A script: its name and its text. Its threads share it.
 #[derive(Debug)]
 pub(crate) struct Source {
     name: String,
@@ -110,7 +110,7 @@ impl Source {
         Source { name: name.to_owned(), text: text.to_owned() }
     }
 
-    /// The report of a script, or of the thread that begins at `offset`, that cannot begin.
+    /// The report of a script that cannot begin, or of the thread at `offset` that cannot.
     pub(crate) fn broken(&self, offset: usize, error: &Error) -> Report {
         let mut log = Log::new(self);
         log.failed(offset, "script", format!("the module `spectest` cannot be made: {error}"));
@@ -118,7 +118,7 @@ impl Source {
     }
 }
 
-/// A report in the making.
+/// A report that is being written.
 struct Log<'a> {
     source: &'a Source,
     report: Report,

@@ -1,8 +1,8 @@
-//! Reading a script: one directive after the other, going on behind one that does not parse.
+//! Reading a script: one directive after the other, continuing behind one that does not parse.
 //!
-//! The parser of the crate `wast` gives up at the first error in a file. A suite with one
-//! directive that is newer than the parser should still be run, so the text is first cut at its
-//! outermost parentheses, and each piece is parsed for itself.
+//! The parser of the crate `wast` gives up at the first error in a file. But a suite with one
+//! directive that is newer than the parser should still run. So the text is first cut at its
+//! outermost parentheses, and each piece is parsed on its own.
 
 use crate::thread::ThreadHead;
 use std::ops::Range;
@@ -21,8 +21,8 @@ const FIELDS: [&str; 12] = [
     "data", "tag",
 ];
 
-/// The outermost parenthesised pieces of `text`, as byte ranges, in their order. What belongs to no
-/// piece gives an error, and is stepped over if it can be.
+/// The outermost parenthesised pieces of `text`, as byte ranges, in order. Text outside of any
+/// piece gives an error, and is skipped if possible.
 pub(crate) fn split(text: &str) -> Vec<Result<Range<usize>, Error>> {
     let mut pieces = Vec::new();
     let mut depth = 0usize;
@@ -64,14 +64,14 @@ pub(crate) fn tokens(piece: &str) -> Result<ParseBuffer<'_>, Error> {
     ParseBuffer::new_with_lexer(lexer(piece))
 }
 
-/// Reads the one directive in `tokens`; `None` when the piece is an annotation, that is, a comment.
+/// Reads the one directive in `tokens`; `None` if the piece is an annotation, which is a comment.
 pub(crate) fn directive<'a>(
     tokens: &'a ParseBuffer<'a>,
 ) -> Result<Option<WastDirective<'a>>, Error> {
     parser::parse::<Piece<'_>>(tokens).map(|piece| piece.0)
 }
 
-/// The head of a piece that is a thread; its contents are pieces of their own, which the thread
+/// The head of a piece that is a thread. Its contents are pieces of their own, which the thread
 /// itself reads.
 pub(crate) fn thread_head(piece: &str) -> Option<ThreadHead<'_>> {
     let lexer = lexer(piece);
@@ -98,7 +98,7 @@ pub(crate) fn thread_head(piece: &str) -> Option<ThreadHead<'_>> {
     Some(ThreadHead { name: &name[1..], keyword, shared, body: begin..piece.len() - 1 })
 }
 
-/// Neither space nor comment.
+/// Whether the token is neither space nor comment.
 fn has_meaning(token: &Token) -> bool {
     !matches!(token.kind, TokenKind::Whitespace | TokenKind::LineComment | TokenKind::BlockComment)
 }
@@ -132,7 +132,7 @@ fn begins_with_field(text: &str) -> bool {
     })
 }
 
-/// The test suite means its confusing Unicode.
+/// Confusing Unicode characters are allowed: the test suite uses them on purpose.
 fn lexer(text: &str) -> Lexer<'_> {
     let mut lexer = Lexer::new(text);
     lexer.allow_confusing_unicode(true);

@@ -38,8 +38,8 @@ pub(crate) fn define<T: 'static>(
     Ok(())
 }
 
-/// The functions print in the reference interpreter. What a suite prints tells nothing that its
-/// assertions do not, so here they only take their arguments.
+/// In the reference interpreter the functions print their arguments. The assertions of a suite
+/// already check everything, so here the functions print nothing.
 fn define_functions<T: 'static>(linker: &mut Linker<T>) -> Result<()> {
     linker.func_wrap("spectest", "print", || {})?;
     linker.func_wrap("spectest", "print_i32", |_: i32| {})?;

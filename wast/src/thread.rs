@@ -1,10 +1,10 @@
 //! Threads of a script: `(thread $T (shared (module $M)) directive...)` and `(wait $T)`.
 //!
-//! A thread of a script is a thread of the system with a context of its own: its own store, nothing
-//! registered but `spectest`, and no instance. Of the module that it is given it has the name, and
-//! behind it the shared memories that the instance exports, which are all that stores can share.
-//! Its directives are run there, may start threads in turn, and are counted when it is waited for,
-//! or at the end of who has started it.
+//! A thread of a script is a thread of the system with a context of its own: its own store, only
+//! `spectest` registered, and no instance. It knows the name of the module that it is given, which
+//! stands for the shared memories that the instance exports: stores can share nothing else. Its
+//! directives run there and may start more threads. They are counted when the thread is waited for,
+//! or when its starter ends.
 
 use crate::context::WastContext;
 use crate::mismatch::{Mismatch, Verdict};
@@ -16,22 +16,22 @@ use std::panic;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-/// What the name of a shared module stands for in a thread: its shared memories by their names.
+/// The meaning of the name of a shared module in a thread: its shared memories by their names.
 pub(crate) type SharedExports = Vec<(String, SharedMemory)>;
 
 /// The beginning of a thread directive, before its own directives.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ThreadHead<'a> {
     pub(crate) name: &'a str,
-    /// Where its keyword is in the piece.
+    /// The offset of its keyword in the piece.
     pub(crate) keyword: usize,
-    /// The instance that it shares with who starts it.
+    /// The instance that its starter shares with it.
     pub(crate) shared: Option<&'a str>,
-    /// Where its directives are in the piece.
+    /// The range of its directives in the piece.
     pub(crate) body: Range<usize>,
 }
 
-/// A thread that runs, or has run.
+/// A thread that is running or has run.
 pub(crate) struct ScriptThread(JoinHandle<Report>);
 
 impl WastContext {
@@ -81,7 +81,7 @@ impl WastContext {
         }
     }
 
-    /// What another thread gets of the instance with this name.
+    /// The shared memories of the instance with this name, for another thread.
     fn shared_exports(&mut self, module: &str) -> Verdict<SharedExports> {
         if let Some(exports) = self.shared.get(module) {
             return Ok(exports.clone());
@@ -100,7 +100,7 @@ impl WastContext {
 
 impl ScriptThread {
     fn join(self) -> Report {
-        // A panic is a bug of the engine or of this crate, as in the thread that waits.
+        // A panic is a bug of the engine or of this crate; the waiting thread continues it.
         self.0.join().unwrap_or_else(|bug| panic::resume_unwind(bug))
     }
 }

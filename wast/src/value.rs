@@ -1,4 +1,4 @@
-//! The values of a script: from its constants to the engine's, and back to text for reports.
+//! The values of a script: from its constants to the engine's values, and back to text for reports.
 
 use crate::mismatch::{Mismatch, Verdict};
 use seqfault::{AnyRef, AsContext, AsContextMut, ExternRef, Rooted, Val};
@@ -38,7 +38,7 @@ pub(crate) fn host_number<'a>(
     host.data(store).ok()??.downcast_ref::<u32>().copied()
 }
 
-/// What kind of value `found` is, as a script would write it.
+/// The kind of value that `found` is, as a script would write it.
 fn any_to_text(store: &impl AsContext, found: &Rooted<AnyRef>) -> String {
     if let Ok(Some(value)) = found.as_i31(store) {
         return format!("(ref.i31 {})", value.get_i32());
@@ -82,12 +82,12 @@ pub(crate) fn list_to_text(store: &impl AsContext, values: &[Val]) -> String {
     values.iter().map(|value| to_text(store, value)).collect::<Vec<_>>().join(" ")
 }
 
-/// A float with its bits: two NaNs that differ should also look different.
+/// A float with its bits, so that different NaNs look different.
 pub(crate) fn f32_to_text(bits: u32) -> String {
     format!("{:?} (bits {bits:#010x})", f32::from_bits(bits))
 }
 
-/// A float with its bits: two NaNs that differ should also look different.
+/// A float with its bits, so that different NaNs look different.
 pub(crate) fn f64_to_text(bits: u64) -> String {
     format!("{:?} (bits {bits:#018x})", f64::from_bits(bits))
 }
