@@ -7,36 +7,59 @@
 
 use libc::ucontext_t;
 
-use crate::arch::{self, Verdict};
+use crate::arch;
 use crate::{Fault, FaultKind};
 
 /// A copy that was stopped by a denied access.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stop {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
     /// Why.
-    pub(crate) kind: FaultKind,
+    pub kind: FaultKind,
     /// Host address of the access.
-    pub(crate) addr: usize,
+    pub addr: usize,
 }
 
-/// Copies `len` bytes upwards.
-///
-/// # Safety
-/// 1. Each range is inside an object that the caller may access in this way, or inside a region.
-/// 2. If the ranges overlap, `dst` is not above `src`.
-pub(crate) unsafe fn forward(dst: *mut u8, src: *const u8, len: usize) -> Result<(), Stop> {
-    // SAFETY: 1 and 2 are the routine's own conditions.
-    verdict(unsafe { arch::seqfault_mm_copy_forward(dst, src, len) })
+/// What the routines return, in two registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Verdict {
+    /// Zero for success.
+    pub code: u64,
+    /// Host address of the access that was denied, if one was.
+    pub addr: u64,
 }
 
-/// Copies `len` bytes downwards.
+/// Copies `len` bytes from `src` to `dst`, which may overlap in any way.
 ///
 /// # Safety
-/// 1. As for [`forward`].
-/// 2. If the ranges overlap, `dst` is not below `src`.
-pub(crate) unsafe fn backward(dst: *mut u8, src: *const u8, len: usize) -> Result<(), Stop> {
-    // SAFETY: 1 and 2 are the routine's own conditions.
-    verdict(unsafe { arch::seqfault_mm_copy_backward(dst, src, len) })
+/// Each range is inside an object that the caller may access in this way, or inside a region; no other thread accesses it except
+/// if it is inside a region.
+pub type CopyBytes = unsafe extern "C" fn(dst: *mut u8, src: *const u8, len: usize) -> Verdict;
+
+/// Sets `len` bytes from `dst` on to the low byte of `byte`.
+///
+/// # Safety
+/// As for [`CopyBytes`].
+pub type FillBytes = unsafe extern "C" fn(dst: *mut u8, byte: u32, len: usize) -> Verdict;
+
+/// The routine that copies, for generated code that has made sure of bounds itself. It uses no stack, and registers as the
+/// C convention has it. A region must have been built before.
+pub fn copy_routine() -> CopyBytes {
+    arch::seqfault_mm_copy
+}
+
+/// The routine that fills, as [`copy_routine`].
+pub fn fill_routine() -> FillBytes {
+    arch::seqfault_mm_fill
+}
+
+/// Copies `len` bytes; the ranges may overlap.
+///
+/// # Safety
+/// Each range is inside an object that the caller may access in this way, or inside a region.
+pub(crate) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> Result<(), Stop> {
+    // SAFETY: the caller's condition.
+    unsafe { arch::seqfault_mm_copy(dst, src, len) }.check()
 }
 
 /// Sets `len` bytes.
@@ -45,7 +68,7 @@ pub(crate) unsafe fn backward(dst: *mut u8, src: *const u8, len: usize) -> Resul
 /// The range is inside a region.
 pub(crate) unsafe fn fill(dst: *mut u8, byte: u8, len: usize) -> Result<(), Stop> {
     // SAFETY: the caller's condition.
-    verdict(unsafe { arch::seqfault_mm_fill(dst, u64::from(byte), len) })
+    unsafe { arch::seqfault_mm_fill(dst, u32::from(byte), len) }.check()
 }
 
 /// Loads 4 bytes at once: other threads' stores are seen whole or not at all. On x86-64 every such load has the
@@ -56,7 +79,7 @@ pub(crate) unsafe fn fill(dst: *mut u8, byte: u8, len: usize) -> Result<(), Stop
 pub(crate) unsafe fn load_u32(src: *const u32) -> Result<u32, Stop> {
     let mut value = 0;
     // SAFETY: the caller's condition; `value` is exclusive.
-    verdict(unsafe { arch::seqfault_mm_load_u32(&mut value, src) })?;
+    unsafe { arch::seqfault_mm_load_u32(&mut value, src) }.check()?;
     Ok(value)
 }
 
@@ -67,7 +90,7 @@ pub(crate) unsafe fn load_u32(src: *const u32) -> Result<u32, Stop> {
 pub(crate) unsafe fn load_u64(src: *const u64) -> Result<u64, Stop> {
     let mut value = 0;
     // SAFETY: the caller's condition; `value` is exclusive.
-    verdict(unsafe { arch::seqfault_mm_load_u64(&mut value, src) })?;
+    unsafe { arch::seqfault_mm_load_u64(&mut value, src) }.check()?;
     Ok(value)
 }
 
@@ -90,14 +113,20 @@ fn encode(kind: FaultKind) -> u64 {
     }
 }
 
-fn verdict(verdict: Verdict) -> Result<(), Stop> {
-    let kind = match verdict.code {
-        0 => return Ok(()),
-        1 => FaultKind::OutOfBounds,
-        2 => FaultKind::Protection,
-        3 => FaultKind::ResidentLimit,
-        4 => FaultKind::OutOfMemory,
-        _ => FaultKind::Inherited,
-    };
-    Err(Stop { kind, addr: verdict.addr as usize })
+impl Verdict {
+    /// Whether everything was done.
+    ///
+    /// # Errors
+    /// When an access was denied; a part may have been done then.
+    pub fn check(self) -> Result<(), Stop> {
+        let kind = match self.code {
+            0 => return Ok(()),
+            1 => FaultKind::OutOfBounds,
+            2 => FaultKind::Protection,
+            3 => FaultKind::ResidentLimit,
+            4 => FaultKind::OutOfMemory,
+            _ => FaultKind::Inherited,
+        };
+        Err(Stop { kind, addr: self.addr as usize })
+    }
 }

@@ -30,7 +30,7 @@ mod abort;
 mod admit;
 mod arch;
 mod checks;
-mod copy;
+pub mod copy;
 mod error;
 mod image;
 mod lock_order;

@@ -1,5 +1,6 @@
 //! `RegionOptions`: what a region is to be like.
 
+use crate::arch;
 use crate::error::{Error, Result};
 use crate::primitive::MAX_SHARDS;
 use crate::space::{Blueprint, PAGE, WindowSizes};
@@ -108,6 +109,7 @@ impl RegionOptions {
         }
         let process = process::current()?;
         let kind = self.pager.resolve(process)?;
+        arch::prepare_copies();
         if kind.pager().faults() {
             signal::check_handlers(self.displaced)?;
         } else if self.resident_limit.is_some() {

@@ -228,7 +228,7 @@ impl Region {
         self.check(offset, dst.len())?;
         let _admitted = self.admit(offset, dst.len(), Access::Read)?;
         // SAFETY: `dst` is exclusive, the source lies inside the reservation, and they cannot overlap.
-        unsafe { copy::forward(dst.as_mut_ptr(), self.at(offset), dst.len()) }
+        unsafe { copy::copy(dst.as_mut_ptr(), self.at(offset), dst.len()) }
             .map_err(|stop| self.stopped(stop))
     }
 
@@ -240,7 +240,7 @@ impl Region {
         self.check(offset, src.len())?;
         let _admitted = self.admit(offset, src.len(), Access::Write)?;
         // SAFETY: the destination lies inside the reservation, outside of every Rust object.
-        unsafe { copy::forward(self.at(offset), src.as_ptr(), src.len()) }
+        unsafe { copy::copy(self.at(offset), src.as_ptr(), src.len()) }
             .map_err(|stop| self.stopped(stop))
     }
 
@@ -300,12 +300,8 @@ impl Region {
         src.0.check(src.1, len)?;
         let _admitted = Self::admit_copy(dst, src, len)?;
         let (to, from) = (dst.0.at(dst.1), src.0.at(src.1));
-        // Regions never overlap, so only ranges of the same region can, and then their offsets overlap.
-        let backward = from.addr() < to.addr() && to.addr() < from.addr() + len;
-        // SAFETY: both ranges lie inside reservations, outside of every Rust object; the direction suits the overlap.
-        let done = unsafe {
-            if backward { copy::backward(to, from, len) } else { copy::forward(to, from, len) }
-        };
+        // SAFETY: both ranges lie inside reservations, outside of every Rust object.
+        let done = unsafe { copy::copy(to, from, len) };
         done.map_err(|stop| {
             let in_dst = stop.addr.wrapping_sub(dst.0.base) < dst.0.total;
             if in_dst { dst.0.stopped(stop) } else { src.0.stopped(stop) }

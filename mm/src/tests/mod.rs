@@ -9,7 +9,7 @@ mod model;
 mod order;
 mod patience;
 mod protocol;
-mod random;
+pub(crate) mod random;
 mod reasons;
 mod refusals;
 mod userfault;

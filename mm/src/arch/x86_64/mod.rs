@@ -1,10 +1,17 @@
-//! x86-64 Linux: the layout of `ucontext_t`, and the copy routines.
+//! x86-64 Linux: the layout of `ucontext_t`, the entry points of the signal handler, and the copy routines.
+
+mod copy;
+
+pub(crate) use copy::{
+    in_copy, prepare_copies, seqfault_mm_copy, seqfault_mm_fill, seqfault_mm_load_u32,
+    seqfault_mm_load_u64, stop_copy,
+};
 
 use std::ffi::{c_int, c_void};
 
 use libc::{
-    REG_EFL, REG_ERR, REG_R8, REG_R9, REG_RAX, REG_RBP, REG_RCX, REG_RDI, REG_RDX, REG_RIP,
-    REG_RSI, REG_RSP, siginfo_t, ucontext_t,
+    REG_EFL, REG_ERR, REG_R8, REG_R9, REG_RBP, REG_RCX, REG_RDI, REG_RDX, REG_RIP, REG_RSI,
+    REG_RSP, siginfo_t, ucontext_t,
 };
 
 use crate::Access;
@@ -168,129 +175,3 @@ pub(crate) fn set_args<const N: usize>(context: &mut ucontext_t, args: [u64; N])
     // The convention wants it clear at every call.
     context.uc_mcontext.gregs[REG_EFL as usize] &= !EFLAGS_DF;
 }
-
-/// Makes a routine of this file return `code` and `addr`.
-pub(crate) fn stop_copy(context: &mut ucontext_t, code: u64, addr: u64) {
-    set(context, REG_RAX, code);
-    set(context, REG_RDX, addr);
-    set_pc(context, (&raw const seqfault_mm_copy_stop).addr());
-}
-
-/// Whether `pc` is inside a routine of this file.
-pub(crate) fn in_copy(pc: usize) -> bool {
-    ((&raw const seqfault_mm_copy_begin).addr()..(&raw const seqfault_mm_copy_stop).addr())
-        .contains(&pc)
-}
-
-/// What the copy routines return: `code` is zero, or what `stop_copy` was given.
-#[repr(C)]
-pub(crate) struct Verdict {
-    /// Zero for success.
-    pub(crate) code: u64,
-    /// The address of the fault.
-    pub(crate) addr: u64,
-}
-
-unsafe extern "C" {
-    static seqfault_mm_copy_begin: u8;
-    static seqfault_mm_copy_stop: u8;
-
-    /// Copies upwards; overlapping ranges are right when `dst < src`.
-    pub(crate) fn seqfault_mm_copy_forward(dst: *mut u8, src: *const u8, len: usize) -> Verdict;
-    /// Copies downwards; overlapping ranges are right when `dst > src`.
-    pub(crate) fn seqfault_mm_copy_backward(dst: *mut u8, src: *const u8, len: usize) -> Verdict;
-    /// Loads 4 aligned bytes at once and stores them at `dst`.
-    pub(crate) fn seqfault_mm_load_u32(dst: *mut u32, src: *const u32) -> Verdict;
-    /// Loads 8 aligned bytes at once and stores them at `dst`.
-    pub(crate) fn seqfault_mm_load_u64(dst: *mut u64, src: *const u64) -> Verdict;
-    /// Fills.
-    pub(crate) fn seqfault_mm_fill(dst: *mut u8, byte: u64, len: usize) -> Verdict;
-}
-
-// One block, so that one range of program counters covers it. No routine touches the stack: a fault can leave through
-// `seqfault_mm_copy_stop`, whose `ret` is theirs. Small sizes copy words, because `rep` is slow to start.
-std::arch::global_asm!(
-    ".pushsection .text.seqfault_mm_copy,\"ax\",@progbits",
-    ".p2align 4",
-    ".globl seqfault_mm_copy_begin",
-    ".hidden seqfault_mm_copy_begin",
-    "seqfault_mm_copy_begin:",
-    ".globl seqfault_mm_copy_forward",
-    ".hidden seqfault_mm_copy_forward",
-    "seqfault_mm_copy_forward:",
-    "    mov rcx, rdx",
-    "    cmp rcx, 512",
-    "    jae 30f",
-    "20: cmp rcx, 8",
-    "    jb 21f",
-    "    mov rax, qword ptr [rsi]",
-    "    mov qword ptr [rdi], rax",
-    "    add rsi, 8",
-    "    add rdi, 8",
-    "    sub rcx, 8",
-    "    jmp 20b",
-    "21: test rcx, rcx",
-    "    jz 31f",
-    "22: mov al, byte ptr [rsi]",
-    "    mov byte ptr [rdi], al",
-    "    inc rsi",
-    "    inc rdi",
-    "    dec rcx",
-    "    jnz 22b",
-    "    jmp 31f",
-    "30: rep movsb",
-    "31: xor eax, eax",
-    "    xor edx, edx",
-    "    ret",
-    ".p2align 4",
-    ".globl seqfault_mm_copy_backward",
-    ".hidden seqfault_mm_copy_backward",
-    "seqfault_mm_copy_backward:",
-    "40: cmp rdx, 8",
-    "    jb 41f",
-    "    mov rax, qword ptr [rsi + rdx - 8]",
-    "    mov qword ptr [rdi + rdx - 8], rax",
-    "    sub rdx, 8",
-    "    jmp 40b",
-    "41: test rdx, rdx",
-    "    jz 43f",
-    "42: mov al, byte ptr [rsi + rdx - 1]",
-    "    mov byte ptr [rdi + rdx - 1], al",
-    "    dec rdx",
-    "    jnz 42b",
-    "43: xor eax, eax",
-    "    ret",
-    ".p2align 4",
-    ".globl seqfault_mm_fill",
-    ".hidden seqfault_mm_fill",
-    "seqfault_mm_fill:",
-    "    mov eax, esi",
-    "    mov rcx, rdx",
-    "    rep stosb",
-    "    xor eax, eax",
-    "    xor edx, edx",
-    "    ret",
-    ".p2align 4",
-    ".globl seqfault_mm_load_u32",
-    ".hidden seqfault_mm_load_u32",
-    "seqfault_mm_load_u32:",
-    "    mov ecx, dword ptr [rsi]",
-    "    mov dword ptr [rdi], ecx",
-    "    xor eax, eax",
-    "    xor edx, edx",
-    "    ret",
-    ".p2align 4",
-    ".globl seqfault_mm_load_u64",
-    ".hidden seqfault_mm_load_u64",
-    "seqfault_mm_load_u64:",
-    "    mov rcx, qword ptr [rsi]",
-    "    mov qword ptr [rdi], rcx",
-    "    xor eax, eax",
-    "    xor edx, edx",
-    "    ret",
-    ".globl seqfault_mm_copy_stop",
-    ".hidden seqfault_mm_copy_stop",
-    "seqfault_mm_copy_stop:",
-    "    ret",
-    ".popsection",
-);
