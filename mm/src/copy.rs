@@ -44,12 +44,12 @@ pub type FillBytes = unsafe extern "C" fn(dst: *mut u8, byte: u32, len: usize) -
 
 /// The routine that copies, for generated code that has made sure of bounds itself. It uses no stack, and registers as the
 /// C convention has it. A region must have been built before.
-pub fn copy_routine() -> CopyBytes {
+pub const fn copy_routine() -> CopyBytes {
     arch::seqfault_mm_copy
 }
 
 /// The routine that fills, as [`copy_routine`].
-pub fn fill_routine() -> FillBytes {
+pub const fn fill_routine() -> FillBytes {
     arch::seqfault_mm_fill
 }
 

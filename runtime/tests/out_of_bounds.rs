@@ -88,19 +88,35 @@ const CASES: &[(&str, &str, &str)] = &[
         " of a memory of 0x64 bytes (memory 0)",
     ),
     (
+        "(memory 1) (global $len (mut i32) (i32.const 0x20))",
+        "(memory.fill (i32.const 0xfff0) (i32.const 0) (global.get $len))",
+        " at 0xfff0 (0x20 bytes) of a memory of 0x10000 bytes (memory 0)",
+    ),
+    (
+        "(memory 1) (memory 2) (global $len (mut i32) (i32.const 1))",
+        "(memory.copy 1 0 (i32.const 0) (i32.const 0x10000) (global.get $len))",
+        " at 0x10000 (0x1 bytes) of a memory of 0x10000 bytes (memory 0)",
+    ),
+    (
+        "(memory 1) (memory 2) (global $len (mut i32) (i32.const 2))",
+        "(memory.copy 1 0 (i32.const 0x1ffff) (i32.const 0) (global.get $len))",
+        " at 0x1ffff (0x2 bytes) of a memory of 0x20000 bytes (memory 1)",
+    ),
+    // A short constant length is a few loads and stores, and these are told like others.
+    (
         "(memory 1)",
         "(memory.fill (i32.const 0xfff0) (i32.const 0) (i32.const 0x20))",
-        " at 0xfff0 (0x20 bytes) of a memory of 0x10000 bytes (memory 0)",
+        " at 0x10000 of a memory of 0x10000 bytes (memory 0)",
     ),
     (
         "(memory 1) (memory 2)",
         "(memory.copy 1 0 (i32.const 0) (i32.const 0x10000) (i32.const 1))",
-        " at 0x10000 (0x1 bytes) of a memory of 0x10000 bytes (memory 0)",
+        " at 0x10000 of a memory of 0x10000 bytes (memory 0)",
     ),
     (
         "(memory 1) (memory 2)",
         "(memory.copy 1 0 (i32.const 0x1ffff) (i32.const 0) (i32.const 2))",
-        " at 0x1ffff (0x2 bytes) of a memory of 0x20000 bytes (memory 1)",
+        " at 0x20000 of a memory of 0x20000 bytes (memory 1)",
     ),
     (
         "(memory i64 1)",

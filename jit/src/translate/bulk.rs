@@ -1,4 +1,4 @@
-//! Bulk operations on memories and tables: calls of builtins.
+//! Bulk operations on memories and tables that are calls of builtins; `copy` has the others.
 //!
 //! Addresses, indices and lengths in memories and tables become 64 bits wide; those in segments stay
 //! at 32. A length that counts in two memories or tables has 64 bits only where both have.
@@ -8,20 +8,6 @@ use super::function::FuncTranslator;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
 impl FuncTranslator<'_, '_> {
-    pub(super) fn memory_copy(&mut self, to: u32, from: u32) {
-        let len = Bits64(self.pop_index());
-        let from_address = Bits64(self.pop_index());
-        let to_address = Bits64(self.pop_index());
-        self.builtin().memory_copy(to, to_address, from, from_address, len);
-    }
-
-    pub(super) fn memory_fill(&mut self, memory: u32) {
-        let len = Bits64(self.pop_index());
-        let byte = Bits32(self.stack.pop());
-        let address = Bits64(self.pop_index());
-        self.builtin().memory_fill(memory, address, byte, len);
-    }
-
     pub(super) fn memory_discard(&mut self, memory: u32) {
         let len = Bits64(self.pop_index());
         let address = Bits64(self.pop_index());
@@ -36,13 +22,6 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn data_drop(&mut self, segment: u32) {
         self.builtin().data_drop(segment);
-    }
-
-    pub(super) fn table_copy(&mut self, to: u32, from: u32) {
-        let len = Bits64(self.pop_index());
-        let from_index = Bits64(self.pop_index());
-        let to_index = Bits64(self.pop_index());
-        self.builtin().table_copy(to, to_index, from, from_index, len);
     }
 
     pub(super) fn table_fill(&mut self, table: u32) {

@@ -84,12 +84,12 @@ impl<'f> FuncTranslator<'_, 'f> {
     }
 
     /// The first byte of a memory. Memories do not move.
-    fn memory_base(&mut self, memory: u32) -> Value {
+    pub(super) fn memory_base(&mut self, memory: u32) -> Value {
         let at = self.env.offsets.memory(memory) + offset_of!(VMMemoryRef, base) as u32;
         self.context_pointer(at)
     }
 
-    fn heap_flags(&mut self) -> MemFlagsData {
+    pub(super) fn heap_flags(&mut self) -> MemFlagsData {
         MemFlagsData::new()
             .with_endianness(Endianness::Little)
             .with_trap_code(self.on_fault(TrapCode::MemoryOutOfBounds).map(TrapCode::to_clif))

@@ -35,6 +35,7 @@ mod bulk;
 mod call;
 mod control;
 mod convert;
+mod copy;
 mod dispatch;
 mod env;
 mod epoch;

@@ -62,7 +62,7 @@ impl FuncTranslator<'_, '_> {
         self.push_size(len, self.env.module.tables[table as usize].ty.table64);
     }
 
-    fn table_base(&mut self, table: u32) -> Value {
+    pub(super) fn table_base(&mut self, table: u32) -> Value {
         let pointer = self.context_pointer(self.env.offsets.table(table));
         let offset = offset_of!(VMTable, base);
         if self.fixed_len(table).is_some() {
@@ -72,7 +72,7 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().load(abi::POINTER, flags, pointer, offset as i32)
     }
 
-    fn table_len(&mut self, table: u32) -> Value {
+    pub(super) fn table_len(&mut self, table: u32) -> Value {
         if let Some(len) = self.fixed_len(table) {
             return self.builder.ins().iconst(abi::POINTER, len as i64);
         }

@@ -9,8 +9,10 @@
 //! Every builtin takes the caller's context first and follows the platform's C convention. No
 //! builtin returns an error: when it fails, it does not return, but records the trap or error and
 //! unwinds to the entry of wasm.
+//!
+//! Beside the builtins, the table holds the [`routines`](super::VMCopyBytes) that copy and fill bytes.
 
-use super::{VMContext, VMHostContext, VMTag, ValRaw};
+use super::{VMContext, VMCopyBytes, VMFillBytes, VMHostContext, VMTag, ValRaw};
 use std::ptr::NonNull;
 
 /// Calls a macro with the list of builtins, without the context that comes first.
@@ -90,6 +92,8 @@ macro_rules! foreach_builtin {
                 fn raise_trap(code: u32);
                 /// An access at `index + offset` would have left the memory.
                 fn raise_out_of_bounds(memory: u32, index: u64, offset: u64);
+                /// A routine was stopped: its [`VMVerdict`].
+                fn raise_stopped(code: u64, addr: u64);
             }
         }
     };
@@ -130,6 +134,10 @@ macro_rules! define_table {
             /// A host function has failed and left its error in the store: unwinds. It is not in
             /// the list, because exit trampolines call it, which have already recorded the frame.
             pub raise: unsafe extern "C" fn(*mut VMHostContext) -> !,
+            /// Copies bytes.
+            pub copy_bytes: VMCopyBytes,
+            /// Fills bytes.
+            pub fill_bytes: VMFillBytes,
         }
     };
 }

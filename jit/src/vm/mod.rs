@@ -26,6 +26,7 @@ mod context;
 mod entities;
 mod offsets;
 mod reach;
+mod routines;
 mod types;
 
 pub use crate::abi::REGISTER_RESULTS;
@@ -38,6 +39,7 @@ pub use entities::{
 };
 pub use offsets::VMOffsets;
 pub use reach::{MemoryReach, NULL_OBJECT, NULL_PAGE};
+pub use routines::{ROUTINE_LIMIT, VMCopyBytes, VMFillBytes, VMVerdict};
 pub use types::{
     FORWARDED, HOST_OBJECT, MIN_DISPLAY, POISON, POISON_PLACE, TYPE_KIND_BITS, TYPE_KIND_MASK,
     VMType, VMTypeKind, VMTypes,

@@ -13,9 +13,12 @@ use crate::instance::InstanceData;
 use crate::store::StoreOpaque;
 use crate::trap::{TrapCode, TrapReason};
 use seqfault_jit::foreach_builtin;
-use seqfault_jit::vm::{VMBuiltins, VMContext, VMHostContext, VMTag, ValRaw};
-use seqfault_mm::{Fault, FaultKind};
+use seqfault_jit::vm::{
+    VMBuiltins, VMContext, VMCopyBytes, VMFillBytes, VMHostContext, VMTag, VMVerdict, ValRaw,
+};
+use seqfault_mm::{Fault, FaultKind, copy};
 use std::convert::Infallible;
+use std::mem::{self, offset_of};
 use std::ptr::NonNull;
 
 /// The bodies.
@@ -79,11 +82,25 @@ macro_rules! define_builtins {
             $($throw: shims::$throw,)*
             $($fail: shims::$fail,)*
             raise,
+            copy_bytes: COPY_BYTES,
+            fill_bytes: FILL_BYTES,
         };
     };
 }
 
 foreach_builtin!(define_builtins);
+
+// SAFETY: the same function types, but for the name of what is returned: two words of 64 bits.
+const COPY_BYTES: VMCopyBytes =
+    unsafe { mem::transmute::<copy::CopyBytes, VMCopyBytes>(copy::copy_routine()) };
+// SAFETY: as above.
+const FILL_BYTES: VMFillBytes =
+    unsafe { mem::transmute::<copy::FillBytes, VMFillBytes>(copy::fill_routine()) };
+const _: () = {
+    assert!(offset_of!(VMVerdict, code) == offset_of!(copy::Verdict, code));
+    assert!(offset_of!(VMVerdict, addr) == offset_of!(copy::Verdict, addr));
+    assert!(size_of::<VMVerdict>() == size_of::<copy::Verdict>());
+};
 
 /// The table of builtins, for contexts.
 pub(crate) fn builtins() -> *const VMBuiltins {
@@ -128,7 +145,12 @@ unsafe extern "C" fn raise(context: *mut VMHostContext) -> ! {
 
 /// The trap for a fault of the runtime's own access to guest memory.
 pub(crate) fn trap_of(fault: Fault) -> TrapReason {
-    TrapReason(match fault.kind {
+    trap_of_kind(fault.kind)
+}
+
+/// The trap that a denied access means to the guest.
+pub(crate) fn trap_of_kind(kind: FaultKind) -> TrapReason {
+    TrapReason(match kind {
         FaultKind::ResidentLimit => TrapCode::ResidentLimit,
         FaultKind::OutOfMemory => TrapCode::OutOfMemory,
         _ => TrapCode::MemoryOutOfBounds,

@@ -37,7 +37,7 @@ mod unwind;
 pub(crate) use activation::Activation;
 pub(crate) use arch::{lazy_exit_stub, lazy_function_stub, restarts_are_unsafe};
 pub(crate) use backtrace::visit_references;
-pub(crate) use builtins::{builtins, trap_of};
+pub(crate) use builtins::{builtins, trap_of, trap_of_kind};
 pub(crate) use enter::enter;
 pub(crate) use shared::Shared;
 pub(crate) use signals::check_signals;

@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::instance::InstanceData;
 use crate::store::StoreOpaque;
 use crate::trap::MemoryFault;
-use crate::vm::trap_of;
+use crate::vm::{trap_of, trap_of_kind};
+use seqfault_jit::vm::ROUTINE_LIMIT;
+use seqfault_mm::copy::Verdict;
 use seqfault_mm::{Fault, Region};
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,11 +86,9 @@ unsafe fn in_pieces(
     len: usize,
     mut work: impl FnMut(Range<usize>) -> Result<(), Fault>,
 ) -> Result<()> {
-    /// A piece takes a few milliseconds when all its pages are touched for the first time.
-    const PIECE: usize = 4 << 20;
     let mut done = 0;
     loop {
-        let end = len.min(done + PIECE);
+        let end = len.min(done + ROUTINE_LIMIT);
         work(done..end).map_err(trap_of)?;
         if end == len {
             return Ok(());
@@ -165,6 +165,16 @@ pub(crate) unsafe fn raise_out_of_bounds(
     // The same as for a fault: the first byte that is outside.
     let address = index.checked_add(offset).map(|address| address.max(len as u64));
     MemoryFault::at(Some(memory), address, len).into()
+}
+
+pub(crate) unsafe fn raise_stopped(
+    _: *mut StoreOpaque,
+    _: *mut InstanceData,
+    code: u64,
+    addr: u64,
+) -> Error {
+    let stop = Verdict { code, addr }.check().expect_err("called for a routine that was stopped");
+    trap_of_kind(stop.kind).into()
 }
 
 /// Waits. When the store is to be interrupted, asks it; if it may continue, waits on.
