@@ -5,7 +5,7 @@ use seqfault::{Config, Engine, Instance, Memory, Module, Result, Store, TrapCode
 
 const PAGE: usize = 65536;
 /// Lengths that are compiled as constants.
-const CONSTANTS: usize = 70;
+const CONSTANTS: usize = 140;
 
 struct Random(u64);
 

@@ -21,7 +21,7 @@ use smallvec::SmallVec;
 use std::mem::offset_of;
 
 /// The most bytes for which loads and stores are shorter than what a call needs.
-const INLINE: u64 = 64;
+const INLINE: u64 = 128;
 
 /// A part of a memory or table that an operation begins at.
 #[derive(Clone, Copy)]
