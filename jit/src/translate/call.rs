@@ -10,8 +10,8 @@
 //! Code is always reached through a slot: it first leads to the compiler, later to the code.
 
 use super::Result;
+use super::alias::AliasRegion;
 use super::function::FuncTranslator;
-use super::region::Region;
 use crate::abi;
 use crate::trap::TrapCode;
 use crate::types::FuncType;
@@ -99,7 +99,7 @@ impl<'a> FuncTranslator<'a, '_> {
 
     /// A function reference that is not null and has the right type.
     fn reference_callee(&mut self, func_ref: Value, type_index: u32) -> Callee<'a> {
-        let flags = Region::Context.trusted(self.builder.func).with_readonly();
+        let flags = AliasRegion::Context.trusted(self.builder.func).with_readonly();
         self.callee_of(func_ref, flags, type_index)
     }
 
@@ -108,7 +108,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let code = TrapCode::NullFunctionReference;
         self.check_null(func_ref, code);
         let code = self.on_fault(code);
-        let flags = Region::Context.trapping(self.builder.func, code).with_readonly();
+        let flags = AliasRegion::Context.trapping(self.builder.func, code).with_readonly();
         self.callee_of(func_ref, flags, type_index)
     }
 
@@ -132,7 +132,7 @@ impl<'a> FuncTranslator<'a, '_> {
     fn check_type(&mut self, func_ref: Value, type_index: u32) {
         self.check_null(func_ref, TrapCode::IndirectCallToNull);
         let code = self.on_fault(TrapCode::IndirectCallToNull);
-        let flags = Region::Context.trapping(self.builder.func, code);
+        let flags = AliasRegion::Context.trapping(self.builder.func, code);
         let offset = offset_of!(VMFuncRef, type_id) as i32;
         let found = self.builder.ins().load(types::I32, flags.with_readonly(), func_ref, offset);
         if !self.env.module.types[type_index].is_final {
@@ -151,14 +151,14 @@ impl<'a> FuncTranslator<'a, '_> {
 
     /// Loads an address of code. It may be another one after the next call.
     fn load_code(&mut self, slot: Value, offset: usize) -> Value {
-        let flags = Region::Slot.trusted(self.builder.func);
+        let flags = AliasRegion::Slot.trusted(self.builder.func);
         self.builder.ins().load(abi::POINTER, flags, slot, offset as i32)
     }
 
     /// Notes who calls, for callees that may be functions of the host.
     fn record_caller(&mut self) {
         let store = self.store_context();
-        let flags = Region::Store.trusted(self.builder.func);
+        let flags = AliasRegion::Store.trusted(self.builder.func);
         let offset = offset_of!(VMStoreContext, caller_vmctx) as i32;
         self.builder.ins().store(flags, self.env.vmctx, store, offset);
     }

@@ -5,8 +5,8 @@
 //! those that a path does not need and takes them out of loops.
 
 use super::FunctionInput;
+use super::alias::{self, AliasRegion};
 use super::function::FuncTranslator;
-use super::region::{self, Region};
 use crate::abi;
 use crate::gc::FieldsLayout;
 use crate::module::ModuleInfo;
@@ -70,10 +70,10 @@ impl<'a> Env<'a> {
 
     /// Has the prologue compare the stack pointer with the store's limit.
     pub(super) fn declare_stack_limit(&mut self, builder: &mut FunctionBuilder<'_>) {
-        let flags = Region::Context.constant(builder.func);
-        let constant = region::intern(builder.func, flags);
-        let flags = Region::Store.trusted(builder.func);
-        let changing = region::intern(builder.func, flags);
+        let flags = AliasRegion::Context.constant(builder.func);
+        let constant = alias::intern(builder.func, flags);
+        let flags = AliasRegion::Store.trusted(builder.func);
+        let changing = alias::intern(builder.func, flags);
         let load = |base, offset: usize, flags| GlobalValueData::Load {
             base,
             offset: (offset as i32).into(),
@@ -102,7 +102,7 @@ impl FuncTranslator<'_, '_> {
             return value;
         }
         let func = &mut *self.builder.func;
-        let flags = Region::Context.constant(func);
+        let flags = AliasRegion::Context.constant(func);
         let mut cursor = FuncCursor::new(func).at_first_insertion_point(self.env.entry);
         let value = cursor.ins().load(abi::POINTER, flags, self.env.vmctx, offset as i32);
         self.env.pointers.insert(offset, value);
@@ -116,7 +116,7 @@ impl FuncTranslator<'_, '_> {
 
     /// Loads a pointer that never changes from `base`, which must be good to read here.
     pub(super) fn constant_pointer(&mut self, base: Value, offset: usize) -> Value {
-        let flags = Region::Context.constant(self.builder.func);
+        let flags = AliasRegion::Context.constant(self.builder.func);
         self.builder.ins().load(abi::POINTER, flags, base, offset as i32)
     }
 

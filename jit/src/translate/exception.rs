@@ -10,10 +10,10 @@
 //! clause wants one, and the address of the values that it carries, good until the next call.
 
 use super::Result;
+use super::alias::AliasRegion;
 use super::builtins::Bits64;
 use super::control::FrameKind;
 use super::function::FuncTranslator;
-use super::region::Region;
 use crate::abi;
 use crate::trap::TrapCode;
 use crate::types::ValType;
@@ -117,7 +117,7 @@ impl FuncTranslator<'_, '_> {
     /// Pushes the values that an exception carries.
     fn load_payload(&mut self, tag: u32, values: Value) {
         for (index, &ty) in self.env.module.tag_type(tag).params().iter().enumerate() {
-            let flags = Region::Payload.trusted(self.builder.func);
+            let flags = AliasRegion::Payload.trusted(self.builder.func);
             let offset = (index * size_of::<ValRaw>()) as i32;
             let value = self.builder.ins().load(abi::value_type(ty), flags, values, offset);
             self.declare(ty, value);
@@ -182,7 +182,7 @@ impl FuncTranslator<'_, '_> {
         let values = self.payload_address(count);
         for index in 0..count {
             let value = self.stack.top(count)[index];
-            let flags = Region::Payload.trusted(self.builder.func);
+            let flags = AliasRegion::Payload.trusted(self.builder.func);
             let offset = (index * size_of::<ValRaw>()) as i32;
             self.builder.ins().store(flags, value, values, offset);
         }

@@ -7,8 +7,8 @@
 //! collector.
 
 use super::Result;
+use super::alias::AliasRegion;
 use super::function::{FuncTranslator, read_error};
-use super::region::Region;
 use crate::abi;
 use crate::module::{ModuleInfo, convert};
 use crate::types::{FuncType, ValType};
@@ -133,7 +133,7 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn local_get(&mut self, local: u32) -> Result {
         let value = match self.frame_place(local) {
             Some((address, offset, ty)) => {
-                let flags = Region::Local.trusted(self.builder.func);
+                let flags = AliasRegion::Local.trusted(self.builder.func);
                 let value = self.builder.ins().load(abi::value_type(ty), flags, address, offset);
                 self.declare(ty, value);
                 value
@@ -157,7 +157,7 @@ impl FuncTranslator<'_, '_> {
     fn define_local(&mut self, local: u32, value: Value) -> Result {
         match self.frame_place(local) {
             Some((address, offset, _)) => {
-                let flags = Region::Local.trusted(self.builder.func);
+                let flags = AliasRegion::Local.trusted(self.builder.func);
                 self.builder.ins().store(flags, value, address, offset);
             }
             None => self.builder.def_var(Variable::from_u32(local), value),

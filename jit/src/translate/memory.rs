@@ -4,9 +4,9 @@
 //! access goes to the memory's own address space.
 
 use super::Result;
+use super::alias::AliasRegion;
 use super::builtins::Bits64;
 use super::function::FuncTranslator;
-use super::region::Region;
 use crate::abi;
 use crate::error::CompileError;
 use crate::trap::TrapCode;
@@ -93,7 +93,7 @@ impl<'f> FuncTranslator<'_, 'f> {
         MemFlagsData::new()
             .with_endianness(Endianness::Little)
             .with_trap_code(self.on_fault(TrapCode::MemoryOutOfBounds).map(TrapCode::to_clif))
-            .with_alias_region(Some(Region::Heap.of(self.builder.func)))
+            .with_alias_region(Some(AliasRegion::Heap.of(self.builder.func)))
     }
 
     pub(super) fn memory_size(&mut self, memory: u32) {
@@ -108,7 +108,7 @@ impl<'f> FuncTranslator<'_, 'f> {
         let at = self.env.offsets.memory(memory) + offset_of!(VMMemoryRef, definition) as u32;
         let definition = self.context_pointer(at);
         let offset = offset_of!(VMMemory, len);
-        let flags = Region::MemoryLength.trusted(self.builder.func);
+        let flags = AliasRegion::MemoryLength.trusted(self.builder.func);
         if self.env.module.memories[memory as usize].shared {
             // Another thread may grow it, which a loop that waits for that has to notice: an
             // atomic load is never replaced by an earlier one.

@@ -13,7 +13,7 @@
 //! | `memory`, `bounds`, `bulk`, `table`, `reference`, `call` | what works on the instance |
 //! | `exception`, `legacy` | throwing, and the clauses that catch |
 //! | `gc` | objects of the heap |
-//! | `env`, `region` | loads from the context, flags of memory accesses |
+//! | `env`, `alias` | loads from the context; which accesses of memory never meet, and their flags |
 //! | `builtins` | calls of the runtime's functions |
 //! | `traps` | checks and traps, by signals or without |
 //! | `epoch` | checks that interrupt runaway code |
@@ -28,6 +28,7 @@
 
 #![deny(unsafe_code)]
 
+mod alias;
 mod atomic;
 mod bounds;
 mod builtins;
@@ -49,7 +50,7 @@ mod memory;
 mod numeric;
 mod plan;
 mod reference;
-mod region;
+
 mod rounding;
 mod simd;
 mod stack;

@@ -4,8 +4,8 @@
 //! branch checks bounds, so none is there for the processor to speculate past. (Where signals are not to be raised a
 //! branch does come first; the null address then stops the processor's speculation.)
 
+use super::alias::AliasRegion;
 use super::function::FuncTranslator;
-use super::region::Region;
 use crate::abi;
 use crate::trap::TrapCode;
 use crate::vm::VMTable;
@@ -30,7 +30,7 @@ impl FuncTranslator<'_, '_> {
         let index = self.stack.pop();
         let address = self.element_address(table, index, TrapCode::TableOutOfBounds);
         let code = self.on_fault(TrapCode::TableOutOfBounds);
-        let flags = Region::Element.trapping(self.builder.func, code);
+        let flags = AliasRegion::Element.trapping(self.builder.func, code);
         self.builder.ins().store(flags, value, address, 0);
     }
 
@@ -39,7 +39,7 @@ impl FuncTranslator<'_, '_> {
         let ty = abi::reference_type(self.env.module.tables[table as usize].ty.element);
         let address = self.element_address(table, index, code);
         let code = self.on_fault(code);
-        let flags = Region::Element.trapping(self.builder.func, code);
+        let flags = AliasRegion::Element.trapping(self.builder.func, code);
         // Little-endian: a reference of the heap is in the first half of its element.
         self.builder.ins().load(ty, flags, address, 0)
     }
@@ -68,7 +68,7 @@ impl FuncTranslator<'_, '_> {
         if self.fixed_len(table).is_some() {
             return self.constant_pointer(pointer, offset);
         }
-        let flags = Region::Table.trusted(self.builder.func);
+        let flags = AliasRegion::Table.trusted(self.builder.func);
         self.builder.ins().load(abi::POINTER, flags, pointer, offset as i32)
     }
 
@@ -77,7 +77,7 @@ impl FuncTranslator<'_, '_> {
             return self.builder.ins().iconst(abi::POINTER, len as i64);
         }
         let pointer = self.context_pointer(self.env.offsets.table(table));
-        let flags = Region::Table.trusted(self.builder.func);
+        let flags = AliasRegion::Table.trusted(self.builder.func);
         let offset = offset_of!(VMTable, len) as i32;
         self.builder.ins().load(abi::POINTER, flags, pointer, offset)
     }

@@ -7,9 +7,9 @@
 //! Whoever leaves a check to a fault asks [`FuncTranslator::on_fault`] for the code of the access, and makes the check
 //! itself where that has none.
 
+use super::alias::AliasRegion;
 use super::builtins::Bits64;
 use super::function::FuncTranslator;
-use super::region::Region;
 use crate::abi;
 use crate::trap::TrapCode;
 use crate::vm::VMStoreContext;
@@ -147,7 +147,7 @@ impl FuncTranslator<'_, '_> {
             return;
         }
         let store = self.store_context();
-        let flags = Region::Store.trusted(self.builder.func);
+        let flags = AliasRegion::Store.trusted(self.builder.func);
         let offset = offset_of!(VMStoreContext, stack_limit) as i32;
         let limit = self.builder.ins().load(abi::POINTER, flags, store, offset);
         let here = self.builder.ins().get_stack_pointer(abi::POINTER);

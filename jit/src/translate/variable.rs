@@ -1,8 +1,8 @@
 //! Globals, `drop` and `select`.
 
 use super::Result;
+use super::alias::AliasRegion;
 use super::function::FuncTranslator;
-use super::region::Region;
 use crate::abi;
 use crate::module::convert;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
@@ -10,7 +10,7 @@ use cranelift_codegen::ir::{InstBuilder, Type, Value};
 impl FuncTranslator<'_, '_> {
     pub(super) fn global_get(&mut self, global: u32) {
         let (base, offset, ty) = self.global_place(global);
-        let flags = Region::Global.trusted(self.builder.func);
+        let flags = AliasRegion::Global.trusted(self.builder.func);
         let value = self.builder.ins().load(ty, flags, base, offset);
         self.declare(self.env.module.globals[global as usize].content, value);
         self.stack.push(value);
@@ -19,7 +19,7 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn global_set(&mut self, global: u32) {
         let value = self.pop_canonical();
         let (base, offset, _) = self.global_place(global);
-        let flags = Region::Global.trusted(self.builder.func);
+        let flags = AliasRegion::Global.trusted(self.builder.func);
         self.builder.ins().store(flags, value, base, offset);
     }
 

@@ -5,7 +5,7 @@
 //!
 //! | access | reaches | there |
 //! |---|---|---|
-//! | linear memory | [`MemoryReach::total`] bytes from its base | the memory's own region, the guard included |
+//! | linear memory | [`MemoryReach::total`] bytes from its base | the address space reserved for it, the guard included |
 //! | object, through a null reference | [`NULL_OBJECT`] bytes from the heap's base | a part of the heap that nothing may touch |
 //! | table, outside of it; function reference that is null; object, where no heap was made | [`NULL_PAGE`] bytes from address 0 | nothing is mapped |
 //!

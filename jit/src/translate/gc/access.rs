@@ -2,8 +2,8 @@
 
 use crate::abi;
 use crate::gc::{HEADER_SIZE, LENGTH_OFFSET};
+use crate::translate::alias::AliasRegion;
 use crate::translate::function::FuncTranslator;
-use crate::translate::region::Region;
 use crate::trap::TrapCode;
 use crate::types::{StorageType, ValType};
 use crate::vm::NULL_OBJECT;
@@ -34,15 +34,17 @@ impl FuncTranslator<'_, '_> {
     fn object_flags(&mut self, storage: StorageType, code: TrapCode) -> MemFlagsData {
         let code = self.on_fault(code);
         match storage {
-            StorageType::Val(ValType::V128) => Region::Object.unaligned(self.builder.func, code),
-            _ => Region::Object.trapping(self.builder.func, code),
+            StorageType::Val(ValType::V128) => {
+                AliasRegion::Object.unaligned(self.builder.func, code)
+            }
+            _ => AliasRegion::Object.trapping(self.builder.func, code),
         }
     }
 
     /// Writes to an object that was just made. The first touch of a page may still be denied.
     pub(super) fn fresh_flags(&mut self) -> MemFlagsData {
         let code = self.on_fault(TrapCode::GcHeapOutOfMemory);
-        Region::Object.trapping(self.builder.func, code)
+        AliasRegion::Object.trapping(self.builder.func, code)
     }
 
     pub(super) fn fresh_place(
@@ -78,7 +80,7 @@ impl FuncTranslator<'_, '_> {
         self.check_null(reference, TrapCode::NullArray);
         let address = self.object_address(reference);
         let code = self.on_fault(TrapCode::NullArray);
-        let flags = Region::Object.trapping(self.builder.func, code);
+        let flags = AliasRegion::Object.trapping(self.builder.func, code);
         self.builder.ins().load(types::I32, flags, address, LENGTH_OFFSET as i32)
     }
 

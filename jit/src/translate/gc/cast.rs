@@ -4,8 +4,8 @@ use crate::abi;
 use crate::gc::{I31_TAG, TYPE_OFFSET};
 use crate::module::convert;
 use crate::translate::Result;
+use crate::translate::alias::AliasRegion;
 use crate::translate::function::FuncTranslator;
-use crate::translate::region::Region;
 use crate::trap::TrapCode;
 use crate::types::{HeapType, RefType};
 use crate::vm::{
@@ -93,7 +93,7 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().brif(value, not_null, &[], if_null, &[]);
         self.enter_sealed(not_null);
         if let HeapType::ConcreteFunc(index) = target.heap {
-            let flags = Region::Context.trusted(self.builder.func).with_readonly();
+            let flags = AliasRegion::Context.trusted(self.builder.func).with_readonly();
             let offset = offset_of!(VMFuncRef, type_id) as i32;
             let id = self.builder.ins().load(types::I32, flags, value, offset);
             return self.branch_on_subtype(id, index, yes, no);
@@ -104,7 +104,7 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().brif(tag, if_i31, &[], object, &[]);
         self.enter_sealed(object);
         let address = self.object_address(value);
-        let flags = Region::Object.trusted(self.builder.func);
+        let flags = AliasRegion::Object.trusted(self.builder.func);
         let id = self.builder.ins().load(types::I32, flags, address, TYPE_OFFSET as i32);
         if let Some(index) = target.heap.concrete() {
             return self.branch_on_subtype(id, index, yes, no);
@@ -138,7 +138,7 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().brif(same, yes, &[], other, &[]);
         self.enter_sealed(other);
         let types_of_engine = self.context_pointer(offset_of!(VMContext, types) as u32);
-        let flags = Region::Types.trusted(self.builder.func);
+        let flags = AliasRegion::Types.trusted(self.builder.func);
         let table = offset_of!(VMTypes, types) as i32;
         let table = self.builder.ins().load(abi::POINTER, flags, types_of_engine, table);
         let place = self.builder.ins().ushr_imm_u(id, i64::from(TYPE_KIND_BITS));

@@ -18,9 +18,9 @@ mod structs;
 
 pub(super) use access::Extension;
 
+use super::alias::AliasRegion;
 use super::builtins::{Bits32, Bits64};
 use super::function::FuncTranslator;
-use super::region::Region;
 use crate::gc::{HEADER_SIZE, LENGTH_OFFSET, TYPE_OFFSET};
 use crate::types::ValType;
 use crate::vm::{VMContext, VMStoreContext};
@@ -61,7 +61,7 @@ impl FuncTranslator<'_, '_> {
     pub(in crate::translate) fn name_spills(&mut self) {
         if !std::mem::replace(&mut self.env.names_spills, true) {
             self.builder.make_stack_map_alias_region(Box::new(|regions, _, _, _| {
-                Some(regions.insert(Region::Spill.data()))
+                Some(regions.insert(AliasRegion::Spill.data()))
             }));
         }
     }
@@ -69,7 +69,7 @@ impl FuncTranslator<'_, '_> {
     /// The engine's number of a type of the module.
     pub(super) fn type_id(&mut self, type_index: u32) -> Value {
         let type_ids = self.context_pointer(offset_of!(VMContext, type_ids) as u32);
-        let flags = Region::Context.constant(self.builder.func);
+        let flags = AliasRegion::Context.constant(self.builder.func);
         let offset = type_index as usize * size_of::<u32>();
         self.builder.ins().load(types::I32, flags, type_ids, offset as i32)
     }
@@ -82,7 +82,7 @@ impl FuncTranslator<'_, '_> {
             // Instances of such modules make the heap, which never moves.
             return self.constant_pointer(store, offset);
         }
-        let flags = Region::Store.trusted(self.builder.func);
+        let flags = AliasRegion::Store.trusted(self.builder.func);
         self.builder.ins().load(crate::abi::POINTER, flags, store, offset as i32)
     }
 
@@ -99,7 +99,7 @@ impl FuncTranslator<'_, '_> {
         let store = self.store_context();
         let (next_offset, limit_offset) =
             (offset_of!(VMStoreContext, gc_next), offset_of!(VMStoreContext, gc_limit));
-        let flags = Region::Allocation.trusted(self.builder.func);
+        let flags = AliasRegion::Allocation.trusted(self.builder.func);
         let next = self.builder.ins().load(types::I64, flags, store, next_offset as i32);
         let limit = self.builder.ins().load(types::I64, flags, store, limit_offset as i32);
         let end = self.builder.ins().iadd(next, size);

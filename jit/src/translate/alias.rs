@@ -1,18 +1,16 @@
 //! Alias regions and flags of memory accesses that are not the guest's own.
 //!
-//! Accesses in different regions never meet, so a store in one leaves what was loaded from another
+//! Accesses in different alias regions never meet, so a store in one leaves what was loaded from another
 //! known. A store without a region would count as a store to all of them: every store has one.
 //! Calls end what is known of all regions.
 
 use crate::trap::TrapCode;
-use cranelift_codegen::ir::{
-    AliasRegion, AliasRegionData, Endianness, Function, MemFlags, MemFlagsData,
-};
+use cranelift_codegen::ir::{self, AliasRegionData, Endianness, Function, MemFlags, MemFlagsData};
 
 /// A part of memory that no other part overlaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Region {
+pub(super) enum AliasRegion {
     /// Contexts, imports, builtins, type ids, function references: written before code runs.
     Context,
     /// The store's context.
@@ -45,26 +43,26 @@ pub(super) enum Region {
 }
 
 /// All regions, in the order of their numbers.
-const REGIONS: [(Region, &str); 14] = [
-    (Region::Context, "context"),
-    (Region::Store, "store context"),
-    (Region::Slot, "slot"),
-    (Region::Table, "table"),
-    (Region::Element, "table element"),
-    (Region::Global, "global"),
-    (Region::MemoryLength, "memory length"),
-    (Region::Heap, "linear memory"),
-    (Region::Payload, "exception payload"),
-    (Region::Types, "types"),
-    (Region::Object, "object"),
-    (Region::Allocation, "allocation"),
-    (Region::Spill, "spilled reference"),
-    (Region::Local, "local"),
+const REGIONS: [(AliasRegion, &str); 14] = [
+    (AliasRegion::Context, "context"),
+    (AliasRegion::Store, "store context"),
+    (AliasRegion::Slot, "slot"),
+    (AliasRegion::Table, "table"),
+    (AliasRegion::Element, "table element"),
+    (AliasRegion::Global, "global"),
+    (AliasRegion::MemoryLength, "memory length"),
+    (AliasRegion::Heap, "linear memory"),
+    (AliasRegion::Payload, "exception payload"),
+    (AliasRegion::Types, "types"),
+    (AliasRegion::Object, "object"),
+    (AliasRegion::Allocation, "allocation"),
+    (AliasRegion::Spill, "spilled reference"),
+    (AliasRegion::Local, "local"),
 ];
 
-impl Region {
+impl AliasRegion {
     /// The region in `func`, which learns of it at its first use.
-    pub(super) fn of(self, func: &mut Function) -> AliasRegion {
+    pub(super) fn of(self, func: &mut Function) -> ir::AliasRegion {
         func.dfg.alias_regions.insert(self.data())
     }
 
@@ -91,9 +89,7 @@ impl Region {
     pub(super) fn trapping(self, func: &mut Function, code: Option<TrapCode>) -> MemFlagsData {
         self.trusted(func).with_trap_code(code.map(TrapCode::to_clif))
     }
-}
 
-impl Region {
     /// An access, aligned or not, whose fault is the trap `code`, if there is one.
     pub(super) fn unaligned(self, func: &mut Function, code: Option<TrapCode>) -> MemFlagsData {
         MemFlagsData::new()
