@@ -4,9 +4,9 @@
 //! it), so that nothing is tuned to the list. All pages have been touched before.
 
 use criterion::Criterion;
-use seqfault_benches::{Clock, Contest, Report};
+use seqfault_benches::{Clock, Contest, Random, Report};
 use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Lengths that are constants in the code.
 const CONSTANTS: [u32; 8] = [1, 4, 8, 16, 24, 48, 64, 100];
@@ -85,18 +85,8 @@ fn fixed() -> Vec<Operation> {
 }
 
 fn drawn() -> Vec<Operation> {
-    let seed = std::env::var("SEQFAULT_BENCH_SEED").ok().and_then(|text| text.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs())
-    });
-    println!("drawn by SEQFAULT_BENCH_SEED={seed}");
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut below = |bound: u32| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        ((state >> 32) as u32) % bound
-    };
+    let mut random = Random::seeded();
+    let mut below = |bound: u32| random.below(bound);
     let mut draw = || {
         let longest = 1 << (4 + below(17));
         let (copies, len, from) = (below(3) != 0, below(longest), below(BYTES / 2));

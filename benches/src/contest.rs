@@ -65,7 +65,7 @@ impl<'a> Contest<'a> {
         }
         group.finish();
         let contenders = self.contenders.iter().enumerate().map(|(who, &(name, _))| {
-            Some(Standing { name, median: samples.median(who)?, ratio: samples.ratio(who)? })
+            Some(Standing { name, median: samples.median(who)?, ratio: samples.ratio(0, who)? })
         });
         // Without samples, the benchmarks were filtered out.
         if let Some(standings) = contenders.collect() {

@@ -5,18 +5,32 @@
 //! of them. Criterion does the statistics of each contender; the [`Report`] at the end of a run prints
 //! medians and, first of all, ratios.
 
+mod bars;
 mod clock;
 mod contest;
+pub mod engines;
+mod huge_pages;
 mod kernel;
+pub mod patterns;
+mod probe;
+mod random;
 mod report;
 mod samples;
+mod scoreboard;
+mod selection;
 mod shuffle;
 mod threads;
 
+pub use bars::{Bars, Kind};
 pub use clock::Clock;
 pub use contest::Contest;
+pub use huge_pages::HugePages;
 pub use kernel::{KERNELS, Kernel};
+pub use probe::{Figures, Probe};
+pub use random::Random;
 pub use report::Report;
 pub use samples::percentile;
+pub use scoreboard::Scoreboard;
+pub use selection::Selection;
 pub use shuffle::shuffled;
 pub use threads::in_parallel;

@@ -72,7 +72,7 @@ impl fmt::Display for Standing {
 }
 
 /// Nanoseconds, in a unit that suits them.
-struct Time(f64);
+pub(crate) struct Time(pub(crate) f64);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,6 +13,12 @@ struct Round {
     times: Vec<Duration>,
 }
 
+impl Round {
+    fn nanos(&self, who: usize) -> f64 {
+        self.times[who].as_nanos() as f64
+    }
+}
+
 impl Samples {
     /// Adds a round: the time that each contender took for `iterations`.
     pub(crate) fn push(&mut self, iterations: u64, times: Vec<Duration>) {
@@ -23,14 +29,19 @@ impl Samples {
 
     /// The median time of an iteration of contender `who`, in nanoseconds.
     pub(crate) fn median(&self, who: usize) -> Option<f64> {
-        self.median_of(|round| round.times[who].as_nanos() as f64 / round.iterations as f64)
+        self.median_of(|round| round.nanos(who) / round.iterations as f64)
     }
 
-    /// The median, over the rounds, of the first contender's time divided by that of `who`.
+    /// The median, over the rounds, of the time of contender `who` divided by that of `peer`.
     ///
     /// What slows a round slows all contenders, so this wavers less than the medians do.
-    pub(crate) fn ratio(&self, who: usize) -> Option<f64> {
-        self.median_of(|round| round.times[0].as_secs_f64() / round.times[who].as_secs_f64())
+    pub(crate) fn ratio(&self, who: usize, peer: usize) -> Option<f64> {
+        self.median_of(|round| round.nanos(who) / round.nanos(peer))
+    }
+
+    /// The median, over the rounds, of what contender `who` took more than `peer`, in nanoseconds.
+    pub(crate) fn difference(&self, who: usize, peer: usize) -> Option<f64> {
+        self.median_of(|round| (round.nanos(who) - round.nanos(peer)) / round.iterations as f64)
     }
 
     /// The median of a figure of rounds.
@@ -78,15 +89,16 @@ mod tests {
         assert_eq!(rounds(&[]).median(0), None);
         let samples = rounds(&[(1, [900, 300]), (1, [800, 200]), (10, [100, 50])]);
         assert_eq!(samples.median(0), Some(10.0));
-        assert_eq!(samples.ratio(1), Some(2.0));
+        assert_eq!(samples.ratio(0, 1), Some(2.0));
     }
 
     #[test]
     fn ratios_compare_within_a_round() {
         // The machine slowed down twofold from round to round.
         let samples = rounds(&[(1, [30, 20]), (1, [60, 40]), (1, [120, 80])]);
-        assert_eq!(samples.ratio(1), Some(1.5));
-        assert_eq!(samples.ratio(0), Some(1.0));
+        assert_eq!(samples.ratio(0, 1), Some(1.5));
+        assert_eq!(samples.difference(0, 1), Some(20.0));
+        assert_eq!(samples.ratio(0, 0), Some(1.0));
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! [`shuffled`]: orders that no pattern fits, the same in every run.
 
+use crate::Random;
+
 /// The numbers below `count`, in an order that depends on `seed` only.
 pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut numbers: Vec<usize> = (0..count).collect();
-    let mut state = seed | 1;
+    let mut random = Random::new(seed);
     for end in (1..count).rev() {
-        // xorshift64: its quality is of no importance here.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        numbers.swap(end, (state % (end as u64 + 1)) as usize);
+        numbers.swap(end, random.below(end as u32 + 1) as usize);
     }
     numbers
 }

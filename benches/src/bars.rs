@@ -1,0 +1,50 @@
+//! [`Bars`]: how much longer than the peer we may take, by the kind of work. The only place that says so.
+
+use crate::HugePages;
+use std::time::Duration;
+
+/// A kind of work with bars of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// All pages of 256 MiB, one after the other.
+    Dense,
+    /// First touches in any other order.
+    Touch,
+    /// `memory.grow` by a page, and stores in it.
+    GrowAndTouch,
+    /// `memory.grow` by a page.
+    Grow,
+}
+
+/// The highest ratios of our time to the peer's that are good enough.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bars {
+    /// To Wasmtime's pool as it comes.
+    pub to_default: f64,
+    /// To its pool tuned for reuse.
+    pub to_tuned: f64,
+    /// A difference in all to the pool as it comes that is good enough whatever the ratio.
+    pub slack: Duration,
+}
+
+impl Bars {
+    /// The bars for `kind`, where huge pages are set to `huge`.
+    pub fn of(kind: Kind, huge: HugePages) -> Bars {
+        let bars = |to_default, to_tuned| Bars { to_default, to_tuned, slack: Duration::ZERO };
+        match (kind, huge) {
+            (Kind::Dense, HugePages::Always) => bars(1.05, 1.05),
+            // The peer does not ask for huge pages; we may.
+            (Kind::Dense, HugePages::Madvise) => bars(0.25, 0.3),
+            (Kind::Dense, HugePages::Never) => bars(0.6, 0.6),
+            (Kind::Touch, _) => Bars { slack: Duration::from_micros(30), ..bars(1.05, 1.1) },
+            (Kind::GrowAndTouch, _) => bars(0.8, 0.8),
+            (Kind::Grow, _) => bars(0.04, 0.04),
+        }
+    }
+}
+
+/// How many pages may be resident where the peer has `peers`: twice as many, or 64 KiB more. `None`: any number,
+/// because the system makes more resident by itself.
+pub(crate) fn most_resident(peers: u64, huge: HugePages) -> Option<u64> {
+    (huge != HugePages::Always).then(|| (2 * peers).max(peers + 16))
+}

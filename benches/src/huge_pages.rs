@@ -1,0 +1,38 @@
+//! [`HugePages`]: the system's setting of transparent huge pages.
+
+use std::fs;
+
+const SETTING: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+
+/// Which memory gets huge pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HugePages {
+    /// All that is aligned.
+    Always,
+    /// What asks for it.
+    Madvise,
+    /// None.
+    Never,
+}
+
+impl HugePages {
+    /// The setting now. A system without the file has no huge pages.
+    pub fn now() -> HugePages {
+        let setting = fs::read_to_string(SETTING).unwrap_or_default();
+        let is = |name: &str| setting.contains(&format!("[{name}]"));
+        match () {
+            () if is("always") => HugePages::Always,
+            () if is("madvise") => HugePages::Madvise,
+            () => HugePages::Never,
+        }
+    }
+
+    /// As the system spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            HugePages::Always => "always",
+            HugePages::Madvise => "madvise",
+            HugePages::Never => "never",
+        }
+    }
+}

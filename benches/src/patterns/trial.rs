@@ -1,0 +1,141 @@
+//! [`Trial`]: contenders play the same pattern in turns.
+
+use super::{Pattern, Play, ours, theirs};
+use crate::bars::most_resident;
+use crate::samples::Samples;
+use crate::scoreboard::Row;
+use crate::{Bars, HugePages, Probe, engines};
+use seqfault::PagerKind;
+use std::time::{Duration, Instant};
+
+/// Rounds of the shortest and of the longest trial.
+const ROUNDS: std::ops::RangeInclusive<usize> = 5..=31;
+
+type Player = Box<dyn FnMut(&Pattern, Option<&Probe>) -> Play>;
+
+/// Contenders: some of ours, and Wasmtime's pool as it comes and tuned.
+#[allow(missing_debug_implementations)]
+pub struct Trial {
+    /// The peers are the last two.
+    contenders: Vec<(&'static str, Player)>,
+    probe: Probe,
+    huge: HugePages,
+}
+
+impl Trial {
+    /// Seqfault with each pager that this system has, and the peers.
+    pub fn new() -> Trial {
+        let mut contenders: Vec<(&'static str, Player)> = Vec::new();
+        for (name, pager) in [("uffd", PagerKind::Uffd), ("protect", PagerKind::Protect)] {
+            match seqfault_mm::RegionOptions::new(1 << 16).pager(pager).build() {
+                Ok(_) => {
+                    let mut player = ours::Player::new(&engines::ours(pager)).expect("an engine");
+                    let play = move |pattern: &_, probe: Option<&_>| player.play(pattern, probe);
+                    contenders.push((name, Box::new(play)));
+                }
+                Err(error) => println!("without {name}: {error}"),
+            }
+        }
+        for (name, config) in [("pool", engines::pooling(16)), ("tuned", engines::tuned(16))] {
+            let mut player = theirs::Player::new(&config).expect("an engine");
+            let play = move |pattern: &_, probe: Option<&_>| player.play(pattern, probe);
+            contenders.push((name, Box::new(play)));
+        }
+        Trial { contenders, probe: Probe::new(), huge: HugePages::now() }
+    }
+
+    /// Plays `pattern` round after round for about `length`; a row for each of ours.
+    pub fn measure(&mut self, pattern: &Pattern, length: Duration) -> Vec<Row> {
+        let (mut runs, mut ends) = (Samples::default(), Samples::default());
+        let begin = Instant::now();
+        for round in 0..=*ROUNDS.end() {
+            let plays = self.round(pattern, round, false);
+            let sums: Vec<u64> = plays.iter().map(|play| play.sum).collect();
+            assert!(sums.windows(2).all(|two| two[0] == two[1]), "{}: {sums:?}", pattern.name);
+            // The first one warms up.
+            if round > 0 || length.is_zero() {
+                runs.push(1, plays.iter().map(|play| play.run).collect());
+                ends.push(1, plays.iter().map(|play| play.end).collect());
+            }
+            let enough = length.is_zero() || round >= *ROUNDS.start();
+            if enough && begin.elapsed() >= length {
+                break;
+            }
+        }
+        let looks = self.round(pattern, 0, true);
+        let rows = 0..self.contenders.len() - 2;
+        rows.map(|who| self.row(pattern, who, &runs, &ends, &looks)).collect()
+    }
+
+    /// All contenders once, each round beginning with another one.
+    fn round(&mut self, pattern: &Pattern, round: usize, look: bool) -> Vec<Play> {
+        let count = self.contenders.len();
+        let mut plays: Vec<Option<Play>> = vec![None; count];
+        for at in 0..count {
+            let who = (at + round) % count;
+            let probe = look.then_some(&self.probe);
+            plays[who] = Some((self.contenders[who].1)(pattern, probe));
+        }
+        plays.into_iter().flatten().collect()
+    }
+
+    fn row(
+        &self,
+        pattern: &Pattern,
+        who: usize,
+        runs: &Samples,
+        ends: &Samples,
+        looks: &[Play],
+    ) -> Row {
+        let (default, tuned) = (looks.len() - 2, looks.len() - 1);
+        let figures = |who: usize| looks[who].figures.clone().unwrap_or_default();
+        let (ours, theirs) = (figures(who), figures(default));
+        let number = |number: Option<u64>| number.map_or("-".into(), |number| number.to_string());
+        let most = theirs.resident.and_then(|peers| most_resident(peers, self.huge));
+        Row {
+            name: pattern.name.clone(),
+            who: self.contenders[who].0,
+            bars: Bars::of(pattern.kind, self.huge),
+            to_default: runs.ratio(who, default).unwrap_or(f64::NAN),
+            to_tuned: runs.ratio(who, tuned).unwrap_or(f64::NAN),
+            more: runs.difference(who, default).unwrap_or(f64::NAN),
+            times: [who, default, tuned].map(|who| runs.median(who).unwrap_or(f64::NAN)),
+            // What is not known is not above its bar.
+            surplus: ours.resident.zip(most).map(|(ours, most)| ours as f64 / most as f64),
+            cells: vec![
+                format!(
+                    "{}, {}, {}",
+                    number(ours.resident),
+                    number(theirs.resident),
+                    pattern.touched()
+                ),
+                format!("{}, {}", number(ours.huge), number(theirs.huge)),
+                ours.signals.to_string(),
+                format!("{}, {}", ours.faults, theirs.faults),
+                format!("{}, {}", number(ours.calls), number(theirs.calls)),
+                format!("{}, {}", ours.switches, theirs.switches),
+                format!("{}, {}", ours.maps, theirs.maps),
+                format!("{:.2}", ends.ratio(who, default).unwrap_or(f64::NAN)),
+            ],
+        }
+    }
+}
+
+impl Default for Trial {
+    fn default() -> Trial {
+        Trial::new()
+    }
+}
+
+/// The heads of the columns that a trial adds to a row. All but the first count pages; pairs are ours and those
+/// of the pool as it comes.
+pub const COLUMNS: [&str; 8] = [
+    "resident pages: ours, peer's, touched",
+    "of them huge",
+    "signals",
+    "kernel's faults",
+    "system calls",
+    "switches",
+    "maps",
+    "drop",
+];
