@@ -204,8 +204,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
                 self.try_call(signature, code, &args, &[])?;
             }
         }
-        self.unreachable();
-        Ok(())
+        self.unreachable()
     }
 
     /// Calls a builtin that does not return; nothing is alive across that.

@@ -208,9 +208,10 @@ impl<'a> FuncTranslator<'a, '_> {
 
     // Branches.
 
-    pub(super) fn unreachable(&mut self) {
+    pub(super) fn unreachable(&mut self) -> Result {
         self.trap(TrapCode::Unreachable);
         self.dead = Some(0);
+        Ok(())
     }
 
     pub(super) fn return_(&mut self) -> Result {

@@ -9,6 +9,7 @@
 //! Stores begin with the last bytes: if those are inside of the memory, so are all others, and nothing
 //! is written where the operation traps.
 
+use super::Result;
 use super::builtins::{Bits32, Bits64};
 use super::function::FuncTranslator;
 use super::memory::Place;
@@ -35,11 +36,11 @@ struct End {
 }
 
 impl FuncTranslator<'_, '_> {
-    pub(super) fn memory_copy(&mut self, to: u32, from: u32) {
+    pub(super) fn memory_copy(&mut self, to: u32, from: u32) -> Result {
         let (len, from_index, to_index) = (self.stack.pop(), self.stack.pop(), self.stack.pop());
         if let Some(len) = self.inline_len(len) {
             self.copy_inline((to, to_index), (from, from_index), len);
-            return;
+            return Ok(());
         }
         let len = self.widen(len);
         let source = self.end_in_memory(from, from_index);
@@ -61,13 +62,14 @@ impl FuncTranslator<'_, '_> {
                 this.builtin().memory_copy(to, target, from, source, Bits64(len));
             },
         );
+        Ok(())
     }
 
-    pub(super) fn memory_fill(&mut self, memory: u32) {
+    pub(super) fn memory_fill(&mut self, memory: u32) -> Result {
         let (len, byte, index) = (self.stack.pop(), self.stack.pop(), self.stack.pop());
         if let Some(len) = self.inline_len(len) {
             self.fill_inline((memory, index), byte, len);
-            return;
+            return Ok(());
         }
         let len = self.widen(len);
         let target = self.end_in_memory(memory, index);
@@ -83,9 +85,10 @@ impl FuncTranslator<'_, '_> {
                 this.builtin().memory_fill(memory, Bits64(target.index), Bits32(byte), Bits64(len));
             },
         );
+        Ok(())
     }
 
-    pub(super) fn table_copy(&mut self, to: u32, from: u32) {
+    pub(super) fn table_copy(&mut self, to: u32, from: u32) -> Result {
         const ELEMENT: i64 = size_of::<u64>() as i64;
         let (len, from_index, to_index) = (self.pop_index(), self.stack.pop(), self.stack.pop());
         let (source_base, source) = self.end_in_table(from, from_index);
@@ -105,6 +108,7 @@ impl FuncTranslator<'_, '_> {
                 this.builtin().table_copy(to, target, from, source, Bits64(len));
             },
         );
+        Ok(())
     }
 
     fn end_in_memory(&mut self, memory: u32, index: Value) -> End {

@@ -49,107 +49,89 @@ impl FuncTranslator<'_, '_> {
         match *operator {
             // Control.
             Operator::Unreachable => self.unreachable(),
-            Operator::Nop => {}
-            Operator::Block { blockty } => return self.block(blockty),
-            Operator::Loop { blockty } => return self.loop_(blockty),
-            Operator::If { blockty } => return self.if_(blockty),
-            Operator::Else => return self.else_(),
-            Operator::End => return self.end(),
-            Operator::Br { relative_depth } => return self.br(relative_depth),
-            Operator::BrIf { relative_depth } => return self.br_if(relative_depth),
-            Operator::BrTable { ref targets } => return self.br_table(targets),
-            Operator::Return => return self.return_(),
-            Operator::TryTable { ref try_table } => return self.try_table(try_table),
-            Operator::Throw { tag_index } => return self.throw(tag_index),
-            Operator::ThrowRef => return self.throw_ref(),
-            Operator::Try { blockty } => return self.try_(blockty),
-            Operator::Catch { .. } | Operator::CatchAll => return self.catch(),
-            Operator::Delegate { .. } => return self.end(),
-            Operator::Rethrow { relative_depth } => return self.rethrow(relative_depth),
+            Operator::Nop => Ok(()),
+            Operator::Block { blockty } => self.block(blockty),
+            Operator::Loop { blockty } => self.loop_(blockty),
+            Operator::If { blockty } => self.if_(blockty),
+            Operator::Else => self.else_(),
+            Operator::End => self.end(),
+            Operator::Br { relative_depth } => self.br(relative_depth),
+            Operator::BrIf { relative_depth } => self.br_if(relative_depth),
+            Operator::BrTable { ref targets } => self.br_table(targets),
+            Operator::Return => self.return_(),
+            Operator::TryTable { ref try_table } => self.try_table(try_table),
+            Operator::Throw { tag_index } => self.throw(tag_index),
+            Operator::ThrowRef => self.throw_ref(),
+            Operator::Try { blockty } => self.try_(blockty),
+            Operator::Catch { .. } | Operator::CatchAll => self.catch(),
+            Operator::Delegate { .. } => self.end(),
+            Operator::Rethrow { relative_depth } => self.rethrow(relative_depth),
             // Calls.
-            Operator::Call { function_index } => return self.call(function_index),
+            Operator::Call { function_index } => self.call(function_index),
             Operator::CallIndirect { type_index, table_index } => {
-                return self.call_indirect(type_index, table_index);
+                self.call_indirect(type_index, table_index)
             }
-            Operator::ReturnCall { function_index } => return self.return_call(function_index),
+            Operator::ReturnCall { function_index } => self.return_call(function_index),
             Operator::ReturnCallIndirect { type_index, table_index } => {
-                return self.return_call_indirect(type_index, table_index);
+                self.return_call_indirect(type_index, table_index)
             }
-            Operator::CallRef { type_index } => return self.call_ref(type_index),
-            Operator::ReturnCallRef { type_index } => return self.return_call_ref(type_index),
+            Operator::CallRef { type_index } => self.call_ref(type_index),
+            Operator::ReturnCallRef { type_index } => self.return_call_ref(type_index),
             // Values and variables.
-            Operator::Drop => self.stack.drop_top(1),
+            Operator::Drop => self.drop_operand(),
             Operator::Select => self.select(),
-            Operator::TypedSelect { ty } => return self.typed_select(ty),
-            Operator::LocalGet { local_index } => return self.local_get(local_index),
-            Operator::LocalSet { local_index } => return self.local_set(local_index),
-            Operator::LocalTee { local_index } => return self.local_tee(local_index),
+            Operator::TypedSelect { ty } => self.typed_select(ty),
+            Operator::LocalGet { local_index } => self.local_get(local_index),
+            Operator::LocalSet { local_index } => self.local_set(local_index),
+            Operator::LocalTee { local_index } => self.local_tee(local_index),
             Operator::GlobalGet { global_index } => self.global_get(global_index),
             Operator::GlobalSet { global_index } => self.global_set(global_index),
             // Memory.
-            Operator::I32Load { ref memarg } => return self.load(memarg, types::I32),
-            Operator::I64Load { ref memarg } => return self.load(memarg, types::I64),
-            Operator::F32Load { ref memarg } => return self.load(memarg, types::F32),
-            Operator::F64Load { ref memarg } => return self.load(memarg, types::F64),
-            Operator::I32Load8S { ref memarg } => {
-                return self.load_with(memarg, |ins, at| {
-                    ins.sload8(types::I32, at.flags, at.address, at.offset)
-                });
-            }
-            Operator::I32Load8U { ref memarg } => {
-                return self.load_with(memarg, |ins, at| {
-                    ins.uload8(types::I32, at.flags, at.address, at.offset)
-                });
-            }
-            Operator::I32Load16S { ref memarg } => {
-                return self.load_with(memarg, |ins, at| {
-                    ins.sload16(types::I32, at.flags, at.address, at.offset)
-                });
-            }
-            Operator::I32Load16U { ref memarg } => {
-                return self.load_with(memarg, |ins, at| {
-                    ins.uload16(types::I32, at.flags, at.address, at.offset)
-                });
-            }
-            Operator::I64Load8S { ref memarg } => {
-                return self.load_with(memarg, |ins, at| {
-                    ins.sload8(types::I64, at.flags, at.address, at.offset)
-                });
-            }
-            Operator::I64Load8U { ref memarg } => {
-                return self.load_with(memarg, |ins, at| {
-                    ins.uload8(types::I64, at.flags, at.address, at.offset)
-                });
-            }
-            Operator::I64Load16S { ref memarg } => {
-                return self.load_with(memarg, |ins, at| {
-                    ins.sload16(types::I64, at.flags, at.address, at.offset)
-                });
-            }
-            Operator::I64Load16U { ref memarg } => {
-                return self.load_with(memarg, |ins, at| {
-                    ins.uload16(types::I64, at.flags, at.address, at.offset)
-                });
-            }
+            Operator::I32Load { ref memarg } => self.load(memarg, types::I32),
+            Operator::I64Load { ref memarg } => self.load(memarg, types::I64),
+            Operator::F32Load { ref memarg } => self.load(memarg, types::F32),
+            Operator::F64Load { ref memarg } => self.load(memarg, types::F64),
+            Operator::I32Load8S { ref memarg } => self.load_with(memarg, |ins, at| {
+                ins.sload8(types::I32, at.flags, at.address, at.offset)
+            }),
+            Operator::I32Load8U { ref memarg } => self.load_with(memarg, |ins, at| {
+                ins.uload8(types::I32, at.flags, at.address, at.offset)
+            }),
+            Operator::I32Load16S { ref memarg } => self.load_with(memarg, |ins, at| {
+                ins.sload16(types::I32, at.flags, at.address, at.offset)
+            }),
+            Operator::I32Load16U { ref memarg } => self.load_with(memarg, |ins, at| {
+                ins.uload16(types::I32, at.flags, at.address, at.offset)
+            }),
+            Operator::I64Load8S { ref memarg } => self.load_with(memarg, |ins, at| {
+                ins.sload8(types::I64, at.flags, at.address, at.offset)
+            }),
+            Operator::I64Load8U { ref memarg } => self.load_with(memarg, |ins, at| {
+                ins.uload8(types::I64, at.flags, at.address, at.offset)
+            }),
+            Operator::I64Load16S { ref memarg } => self.load_with(memarg, |ins, at| {
+                ins.sload16(types::I64, at.flags, at.address, at.offset)
+            }),
+            Operator::I64Load16U { ref memarg } => self.load_with(memarg, |ins, at| {
+                ins.uload16(types::I64, at.flags, at.address, at.offset)
+            }),
             Operator::I64Load32S { ref memarg } => {
-                return self
-                    .load_with(memarg, |ins, at| ins.sload32(at.flags, at.address, at.offset));
+                self.load_with(memarg, |ins, at| ins.sload32(at.flags, at.address, at.offset))
             }
             Operator::I64Load32U { ref memarg } => {
-                return self
-                    .load_with(memarg, |ins, at| ins.uload32(at.flags, at.address, at.offset));
+                self.load_with(memarg, |ins, at| ins.uload32(at.flags, at.address, at.offset))
             }
             Operator::I32Store { ref memarg }
             | Operator::I64Store { ref memarg }
             | Operator::F32Store { ref memarg }
-            | Operator::F64Store { ref memarg } => return self.store(memarg),
+            | Operator::F64Store { ref memarg } => self.store(memarg),
             Operator::I32Store8 { ref memarg } | Operator::I64Store8 { ref memarg } => {
-                return self.store_low(memarg, types::I8);
+                self.store_low(memarg, types::I8)
             }
             Operator::I32Store16 { ref memarg } | Operator::I64Store16 { ref memarg } => {
-                return self.store_low(memarg, types::I16);
+                self.store_low(memarg, types::I16)
             }
-            Operator::I64Store32 { ref memarg } => return self.store_low(memarg, types::I32),
+            Operator::I64Store32 { ref memarg } => self.store_low(memarg, types::I32),
             Operator::MemorySize { mem } => self.memory_size(mem),
             Operator::MemoryGrow { mem } => self.memory_grow(mem),
             // Constants.
@@ -262,14 +244,12 @@ impl FuncTranslator<'_, '_> {
             Operator::I64MulWideS => self.wide_multiply(|ins, x| ins.sextend(types::I128, x)),
             Operator::I64MulWideU => self.wide_multiply(|ins, x| ins.uextend(types::I128, x)),
             // References and tables.
-            Operator::RefNull { hty } => return self.ref_null(hty),
+            Operator::RefNull { hty } => self.ref_null(hty),
             Operator::RefIsNull => self.is_zero(),
             Operator::RefFunc { function_index } => self.ref_func(function_index),
             Operator::RefAsNonNull => self.ref_as_non_null(),
-            Operator::BrOnNull { relative_depth } => return self.br_on_null(relative_depth),
-            Operator::BrOnNonNull { relative_depth } => {
-                return self.br_on_non_null(relative_depth);
-            }
+            Operator::BrOnNull { relative_depth } => self.br_on_null(relative_depth),
+            Operator::BrOnNonNull { relative_depth } => self.br_on_non_null(relative_depth),
             Operator::TableGet { table } => self.table_get(table),
             Operator::TableSet { table } => self.table_set(table),
             Operator::TableSize { table } => self.table_size(table),
@@ -284,9 +264,8 @@ impl FuncTranslator<'_, '_> {
             Operator::TableInit { elem_index, table } => self.table_init(table, elem_index),
             Operator::ElemDrop { elem_index } => self.elem_drop(elem_index),
             Operator::TableCopy { dst_table, src_table } => self.table_copy(dst_table, src_table),
-            ref other => return self.object_operator(other),
+            ref other => self.object_operator(other),
         }
-        Ok(())
     }
 
     /// Translates an operator on objects of the heap.
@@ -297,86 +276,85 @@ impl FuncTranslator<'_, '_> {
             Operator::I31GetS => self.i31_get(true),
             Operator::I31GetU => self.i31_get(false),
             // The same reference, seen from the other side.
-            Operator::AnyConvertExtern | Operator::ExternConvertAny => {}
+            Operator::AnyConvertExtern | Operator::ExternConvertAny => Ok(()),
             Operator::RefTestNonNull { hty } => {
                 let target = self.target_type(false, hty)?;
-                self.ref_test(target);
+                self.ref_test(target)
             }
             Operator::RefTestNullable { hty } => {
                 let target = self.target_type(true, hty)?;
-                self.ref_test(target);
+                self.ref_test(target)
             }
             Operator::RefCastNonNull { hty } => {
                 let target = self.target_type(false, hty)?;
-                self.ref_cast(target);
+                self.ref_cast(target)
             }
             Operator::RefCastNullable { hty } => {
                 let target = self.target_type(true, hty)?;
-                self.ref_cast(target);
+                self.ref_cast(target)
             }
             Operator::BrOnCast { relative_depth, to_ref_type, .. } => {
                 let target =
                     self.target_type(to_ref_type.is_nullable(), to_ref_type.heap_type())?;
-                return self.br_on_cast(relative_depth, target, true);
+                self.br_on_cast(relative_depth, target, true)
             }
             Operator::BrOnCastFail { relative_depth, to_ref_type, .. } => {
                 let target =
                     self.target_type(to_ref_type.is_nullable(), to_ref_type.heap_type())?;
-                return self.br_on_cast(relative_depth, target, false);
+                self.br_on_cast(relative_depth, target, false)
             }
-            Operator::StructNew { struct_type_index } => return self.struct_new(struct_type_index),
+            Operator::StructNew { struct_type_index } => self.struct_new(struct_type_index),
             Operator::StructNewDefault { struct_type_index } => {
-                return self.struct_new_default(struct_type_index);
+                self.struct_new_default(struct_type_index)
             }
             Operator::StructGet { struct_type_index, field_index } => {
-                self.struct_get(struct_type_index, field_index, Extension::None);
+                self.struct_get(struct_type_index, field_index, Extension::None)
             }
             Operator::StructGetS { struct_type_index, field_index } => {
-                self.struct_get(struct_type_index, field_index, Extension::Signed);
+                self.struct_get(struct_type_index, field_index, Extension::Signed)
             }
             Operator::StructGetU { struct_type_index, field_index } => {
-                self.struct_get(struct_type_index, field_index, Extension::Unsigned);
+                self.struct_get(struct_type_index, field_index, Extension::Unsigned)
             }
             Operator::StructSet { struct_type_index, field_index } => {
-                self.struct_set(struct_type_index, field_index);
+                self.struct_set(struct_type_index, field_index)
             }
             Operator::ArrayNew { array_type_index } => self.array_new(array_type_index),
             Operator::ArrayNewDefault { array_type_index } => {
-                self.array_new_default(array_type_index);
+                self.array_new_default(array_type_index)
             }
             Operator::ArrayNewFixed { array_type_index, array_size } => {
-                return self.array_new_fixed(array_type_index, array_size);
+                self.array_new_fixed(array_type_index, array_size)
             }
             Operator::ArrayNewData { array_type_index, array_data_index } => {
-                self.array_new_data(array_type_index, array_data_index);
+                self.array_new_data(array_type_index, array_data_index)
             }
             Operator::ArrayNewElem { array_type_index, array_elem_index } => {
-                self.array_new_elem(array_type_index, array_elem_index);
+                self.array_new_elem(array_type_index, array_elem_index)
             }
             Operator::ArrayGet { array_type_index } => {
-                self.array_get(array_type_index, Extension::None);
+                self.array_get(array_type_index, Extension::None)
             }
             Operator::ArrayGetS { array_type_index } => {
-                self.array_get(array_type_index, Extension::Signed);
+                self.array_get(array_type_index, Extension::Signed)
             }
             Operator::ArrayGetU { array_type_index } => {
-                self.array_get(array_type_index, Extension::Unsigned);
+                self.array_get(array_type_index, Extension::Unsigned)
             }
             Operator::ArraySet { array_type_index } => self.array_set(array_type_index),
             Operator::ArrayLen => self.array_len(),
             Operator::ArrayFill { array_type_index } => self.array_fill(array_type_index),
             Operator::ArrayCopy { array_type_index_dst, .. } => {
-                self.array_copy(array_type_index_dst);
+                self.array_copy(array_type_index_dst)
             }
             Operator::ArrayInitData { array_type_index, array_data_index } => {
-                self.array_init_data(array_type_index, array_data_index);
+                self.array_init_data(array_type_index, array_data_index)
             }
             Operator::ArrayInitElem { array_type_index, array_elem_index } => {
-                self.array_init_elem(array_type_index, array_elem_index);
+                self.array_init_elem(array_type_index, array_elem_index)
             }
-            ref other => return self.vector_operator(other),
+            ref other => self.vector_operator(other),
         }
-        Ok(())
     }
 }
 

@@ -96,11 +96,12 @@ impl<'f> FuncTranslator<'_, 'f> {
             .with_alias_region(Some(AliasRegion::Heap.of(self.builder.func)))
     }
 
-    pub(super) fn memory_size(&mut self, memory: u32) {
+    pub(super) fn memory_size(&mut self, memory: u32) -> Result {
         let ty = self.env.module.memories[memory as usize];
         let bytes = self.memory_len(memory);
         let pages = self.builder.ins().ushr_imm_u(bytes, i64::from(ty.page_size_log2));
         self.push_size(pages, ty.memory64);
+        Ok(())
     }
 
     /// Bytes in a memory now.
@@ -119,10 +120,11 @@ impl<'f> FuncTranslator<'_, 'f> {
         }
     }
 
-    pub(super) fn memory_grow(&mut self, memory: u32) {
+    pub(super) fn memory_grow(&mut self, memory: u32) -> Result {
         let delta = self.pop_index();
         let Bits64(old) = self.builtin().memory_grow(memory, Bits64(delta));
         self.push_size(old, self.env.module.memories[memory as usize].memory64);
+        Ok(())
     }
 
     /// An index or length, as builtins take it.

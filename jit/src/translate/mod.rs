@@ -22,6 +22,8 @@
 //!
 //! Invariants:
 //! * The body has been validated: what validation rules out is an internal error here.
+//! * Every method that translates an operator returns [`Result`], those that cannot fail too: the tables of operators are
+//!   uniform.
 //! * Nothing a guest may write costs more than it is long, apart from what `plan` and `limits` cap.
 //! * Vectors are `i8x16` wherever two paths can meet: block parameters, locals, globals, arguments
 //!   and results. Between operators they keep the type that the last operator gave them.

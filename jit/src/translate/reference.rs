@@ -13,16 +13,18 @@ impl FuncTranslator<'_, '_> {
         Ok(())
     }
 
-    pub(super) fn ref_as_non_null(&mut self) {
+    pub(super) fn ref_as_non_null(&mut self) -> Result {
         let reference = self.stack.top(1)[0];
         self.trapz(reference, TrapCode::NullReference);
+        Ok(())
     }
 
-    pub(super) fn ref_func(&mut self, func: u32) {
+    pub(super) fn ref_func(&mut self, func: u32) -> Result {
         let place = self.env.module.escaped_index(func);
         let place = place.expect("validation admits `ref.func` only for functions that escape");
         let offset = self.env.offsets.func_ref(place);
         let address = self.builder.ins().iadd_imm_u(self.env.vmctx, i64::from(offset));
         self.stack.push(address);
+        Ok(())
     }
 }

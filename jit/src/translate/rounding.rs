@@ -5,6 +5,7 @@
 //! where two are as near. The code generator would call a function of the host, whose address does not
 //! belong in code.
 
+use super::Result;
 use super::function::FuncTranslator;
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
@@ -21,10 +22,11 @@ pub(super) enum Rounding {
 
 impl FuncTranslator<'_, '_> {
     /// Rounds the newest operand, a number.
-    pub(super) fn round_operand(&mut self, rounding: Rounding) {
+    pub(super) fn round_operand(&mut self, rounding: Rounding) -> Result {
         let x = self.stack.pop();
         let value = self.rounded(x, rounding);
         self.stack.push(value);
+        Ok(())
     }
 
     /// `x` rounded, a number or a vector of them.

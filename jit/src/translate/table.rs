@@ -4,6 +4,7 @@
 //! branch checks bounds, so none is there for the processor to speculate past. (Where signals are not to be raised a
 //! branch does come first; the null address then stops the processor's speculation.)
 
+use super::Result;
 use super::alias::AliasRegion;
 use super::function::FuncTranslator;
 use crate::abi;
@@ -16,22 +17,24 @@ use std::mem::offset_of;
 const ELEMENT_SIZE_LOG2: i64 = 3;
 
 impl FuncTranslator<'_, '_> {
-    pub(super) fn table_get(&mut self, table: u32) {
+    pub(super) fn table_get(&mut self, table: u32) -> Result {
         let index = self.stack.pop();
         let value = self.load_element(table, index, TrapCode::TableOutOfBounds);
         if self.env.module.tables[table as usize].ty.element.is_gc() {
             self.declare_reference(value);
         }
         self.stack.push(value);
+        Ok(())
     }
 
-    pub(super) fn table_set(&mut self, table: u32) {
+    pub(super) fn table_set(&mut self, table: u32) -> Result {
         let value = self.pop_element(table);
         let index = self.stack.pop();
         let address = self.element_address(table, index, TrapCode::TableOutOfBounds);
         let code = self.on_fault(TrapCode::TableOutOfBounds);
         let flags = AliasRegion::Element.trapping(self.builder.func, code);
         self.builder.ins().store(flags, value, address, 0);
+        Ok(())
     }
 
     /// Loads an element; traps with `code` when there is none at `index`.
@@ -57,9 +60,10 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().select_spectre_guard(outside, null, address)
     }
 
-    pub(super) fn table_size(&mut self, table: u32) {
+    pub(super) fn table_size(&mut self, table: u32) -> Result {
         let len = self.table_len(table);
         self.push_size(len, self.env.module.tables[table as usize].ty.table64);
+        Ok(())
     }
 
     pub(super) fn table_base(&mut self, table: u32) -> Value {

@@ -7,6 +7,7 @@
 //! Whoever leaves a check to a fault asks [`FuncTranslator::on_fault`] for the code of the access, and makes the check
 //! itself where that has none.
 
+use super::Result;
 use super::alias::AliasRegion;
 use super::builtins::Bits64;
 use super::function::FuncTranslator;
@@ -158,7 +159,7 @@ impl FuncTranslator<'_, '_> {
 
 /// Arithmetic that traps.
 impl FuncTranslator<'_, '_> {
-    pub(super) fn div_signed(&mut self) {
+    pub(super) fn div_signed(&mut self) -> Result {
         let (left, right) = self.checked_operands();
         if self.checks() {
             let ty = self.builder.func.dfg.value_type(left);
@@ -171,24 +172,28 @@ impl FuncTranslator<'_, '_> {
         }
         let value = self.builder.ins().sdiv(left, right);
         self.stack.push(value);
+        Ok(())
     }
 
-    pub(super) fn div_unsigned(&mut self) {
+    pub(super) fn div_unsigned(&mut self) -> Result {
         let (left, right) = self.checked_operands();
         let value = self.builder.ins().udiv(left, right);
         self.stack.push(value);
+        Ok(())
     }
 
-    pub(super) fn rem_signed(&mut self) {
+    pub(super) fn rem_signed(&mut self) -> Result {
         let (left, right) = self.checked_operands();
         let value = self.builder.ins().srem(left, right);
         self.stack.push(value);
+        Ok(())
     }
 
-    pub(super) fn rem_unsigned(&mut self) {
+    pub(super) fn rem_unsigned(&mut self) -> Result {
         let (left, right) = self.checked_operands();
         let value = self.builder.ins().urem(left, right);
         self.stack.push(value);
+        Ok(())
     }
 
     /// The operands of a division, by what is not zero.
@@ -202,7 +207,7 @@ impl FuncTranslator<'_, '_> {
 
     /// A float to an integer of type `ty`. With signals the two codes (not a number, out of range) are left to the code
     /// generator.
-    pub(super) fn trunc(&mut self, ty: Type, signed: bool) {
+    pub(super) fn trunc(&mut self, ty: Type, signed: bool) -> Result {
         let float = self.stack.pop();
         let checks = self.checks();
         if checks {
@@ -217,6 +222,7 @@ impl FuncTranslator<'_, '_> {
             (true, false) => ins.fcvt_to_uint_sat(ty, float),
         };
         self.stack.push(value);
+        Ok(())
     }
 
     /// Traps unless the integer part of `float` is an integer of type `ty`.

@@ -8,19 +8,21 @@ use crate::module::convert;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
 
 impl FuncTranslator<'_, '_> {
-    pub(super) fn global_get(&mut self, global: u32) {
+    pub(super) fn global_get(&mut self, global: u32) -> Result {
         let (base, offset, ty) = self.global_place(global);
         let flags = AliasRegion::Global.trusted(self.builder.func);
         let value = self.builder.ins().load(ty, flags, base, offset);
         self.declare(self.env.module.globals[global as usize].content, value);
         self.stack.push(value);
+        Ok(())
     }
 
-    pub(super) fn global_set(&mut self, global: u32) {
+    pub(super) fn global_set(&mut self, global: u32) -> Result {
         let value = self.pop_canonical();
         let (base, offset, _) = self.global_place(global);
         let flags = AliasRegion::Global.trusted(self.builder.func);
         self.builder.ins().store(flags, value, base, offset);
+        Ok(())
     }
 
     /// Where a global's value lies, and its type. Our own globals are part of the context.
@@ -34,19 +36,26 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
+    /// `drop`.
+    pub(super) fn drop_operand(&mut self) -> Result {
+        self.stack.drop_top(1);
+        Ok(())
+    }
+
     /// `select` with the type of its operands.
     pub(super) fn typed_select(&mut self, ty: wasmparser::ValType) -> Result {
-        self.select();
+        self.select()?;
         let ty = convert::val_type(&self.env.module.types, ty)?;
         self.declare(ty, self.stack.top(1)[0]);
         Ok(())
     }
 
-    pub(super) fn select(&mut self) {
+    pub(super) fn select(&mut self) -> Result {
         // Both values have to look the same: a vector may be in any lane type.
         self.canonicalize_below(1, 2);
         let (first, second, condition) = self.stack.pop3();
         let value = self.builder.ins().select(condition, first, second);
         self.stack.push(value);
+        Ok(())
     }
 }

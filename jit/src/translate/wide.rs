@@ -1,5 +1,6 @@
 //! Arithmetic on numbers of 128 bits, in two halves each, the low one first.
 
+use super::Result;
 use super::function::FuncTranslator;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use cranelift_frontend::FuncInstBuilder;
@@ -9,26 +10,28 @@ impl<'f> FuncTranslator<'_, 'f> {
     pub(super) fn wide_binary(
         &mut self,
         op: impl FnOnce(FuncInstBuilder<'_, 'f>, Value, Value) -> Value,
-    ) {
+    ) -> Result {
         let (low, high) = self.stack.pop2();
         let right = self.builder.ins().iconcat(low, high);
         let (low, high) = self.stack.pop2();
         let left = self.builder.ins().iconcat(low, high);
         let value = op(self.builder.ins(), left, right);
         self.push_halves(value);
+        Ok(())
     }
 
     /// Two numbers of 64 bits, widened by `extend`, to their product.
     pub(super) fn wide_multiply(
         &mut self,
         mut extend: impl FnMut(FuncInstBuilder<'_, 'f>, Value) -> Value,
-    ) {
+    ) -> Result {
         let (left, right) = self.stack.pop2();
         let left = extend(self.builder.ins(), left);
         let right = extend(self.builder.ins(), right);
         let value = self.builder.ins().imul(left, right);
         debug_assert_eq!(self.builder.func.dfg.value_type(value), types::I128);
         self.push_halves(value);
+        Ok(())
     }
 
     fn push_halves(&mut self, value: Value) {

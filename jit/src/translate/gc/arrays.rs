@@ -18,16 +18,17 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
-    pub(in crate::translate) fn array_new(&mut self, type_index: u32) {
+    pub(in crate::translate) fn array_new(&mut self, type_index: u32) -> Result {
         let len = self.stack.pop();
         let value = self.pop_canonical();
         let storage = self.element_storage(type_index);
         let (array, _) = self.allocate_array(type_index, storage, len);
         self.fill_elements(array, None, len, storage, value);
         self.stack.push(array);
+        Ok(())
     }
 
-    pub(in crate::translate) fn array_new_default(&mut self, type_index: u32) {
+    pub(in crate::translate) fn array_new_default(&mut self, type_index: u32) -> Result {
         let len = self.stack.pop();
         let storage = self.element_storage(type_index);
         let (array, size) = self.allocate_array(type_index, storage, len);
@@ -38,6 +39,7 @@ impl FuncTranslator<'_, '_> {
         let zero = self.builder.ins().iconst(types::I64, 0);
         self.fill_range(start, end, StorageType::Val(crate::types::ValType::I64), zero);
         self.stack.push(array);
+        Ok(())
     }
 
     pub(in crate::translate) fn array_new_fixed(&mut self, type_index: u32, len: u32) -> Result {
@@ -75,28 +77,35 @@ impl FuncTranslator<'_, '_> {
         (self.allocate(ty, size, len), size)
     }
 
-    pub(in crate::translate) fn array_get(&mut self, type_index: u32, extension: Extension) {
+    pub(in crate::translate) fn array_get(
+        &mut self,
+        type_index: u32,
+        extension: Extension,
+    ) -> Result {
         let (array, index) = self.stack.pop2();
         let storage = self.element_storage(type_index);
         let place = self.element_place(array, index, storage);
         self.load_place(place, storage, extension);
+        Ok(())
     }
 
-    pub(in crate::translate) fn array_set(&mut self, type_index: u32) {
+    pub(in crate::translate) fn array_set(&mut self, type_index: u32) -> Result {
         let value = self.pop_canonical();
         let (array, index) = self.stack.pop2();
         let storage = self.element_storage(type_index);
         let place = self.element_place(array, index, storage);
         self.store_place(place, storage, value);
+        Ok(())
     }
 
-    pub(in crate::translate) fn array_len(&mut self) {
+    pub(in crate::translate) fn array_len(&mut self) -> Result {
         let array = self.stack.pop();
         let len = self.array_length(array);
         self.stack.push(len);
+        Ok(())
     }
 
-    pub(in crate::translate) fn array_fill(&mut self, type_index: u32) {
+    pub(in crate::translate) fn array_fill(&mut self, type_index: u32) -> Result {
         let len = self.stack.pop();
         let value = self.pop_canonical();
         let (array, index) = self.stack.pop2();
@@ -109,6 +118,7 @@ impl FuncTranslator<'_, '_> {
         let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, available);
         self.trapnz(outside, TrapCode::ArrayOutOfBounds);
         self.fill_elements(array, Some(index), len, storage, value);
+        Ok(())
     }
 
     /// Stores `value` in `len` elements, which are there.
@@ -151,7 +161,7 @@ impl FuncTranslator<'_, '_> {
         self.enter_sealed(done);
     }
 
-    pub(in crate::translate) fn array_copy(&mut self, to_type: u32) {
+    pub(in crate::translate) fn array_copy(&mut self, to_type: u32) -> Result {
         let len = self.stack.pop();
         let (from, from_index) = self.stack.pop2();
         let (to, to_index) = self.stack.pop2();
@@ -159,20 +169,23 @@ impl FuncTranslator<'_, '_> {
         let [to, to_index, from, from_index, len] =
             [to, to_index, from, from_index, len].map(Bits32);
         self.builtin().array_copy(to, to_index, from, from_index, len, size);
+        Ok(())
     }
 
-    pub(in crate::translate) fn array_new_data(&mut self, type_index: u32, segment: u32) {
+    pub(in crate::translate) fn array_new_data(&mut self, type_index: u32, segment: u32) -> Result {
         let (from, len) = self.stack.pop2();
         let Bits32(array) =
             self.builtin().array_new_data(type_index, segment, Bits32(from), Bits32(len));
         self.push_new_array(array);
+        Ok(())
     }
 
-    pub(in crate::translate) fn array_new_elem(&mut self, type_index: u32, segment: u32) {
+    pub(in crate::translate) fn array_new_elem(&mut self, type_index: u32, segment: u32) -> Result {
         let (from, len) = self.stack.pop2();
         let Bits32(array) =
             self.builtin().array_new_elem(type_index, segment, Bits32(from), Bits32(len));
         self.push_new_array(array);
+        Ok(())
     }
 
     fn push_new_array(&mut self, array: Value) {
@@ -180,14 +193,24 @@ impl FuncTranslator<'_, '_> {
         self.stack.push(array);
     }
 
-    pub(in crate::translate) fn array_init_data(&mut self, type_index: u32, segment: u32) {
+    pub(in crate::translate) fn array_init_data(
+        &mut self,
+        type_index: u32,
+        segment: u32,
+    ) -> Result {
         let [array, index, from, len] = self.pop_init().map(Bits32);
         self.builtin().array_init_data(type_index, segment, array, index, from, len);
+        Ok(())
     }
 
-    pub(in crate::translate) fn array_init_elem(&mut self, type_index: u32, segment: u32) {
+    pub(in crate::translate) fn array_init_elem(
+        &mut self,
+        type_index: u32,
+        segment: u32,
+    ) -> Result {
         let [array, index, from, len] = self.pop_init().map(Bits32);
         self.builtin().array_init_elem(type_index, segment, array, index, from, len);
+        Ok(())
     }
 
     /// Array, index in it, index in a segment, and how many elements to copy.

@@ -23,7 +23,7 @@ impl FuncTranslator<'_, '_> {
         Ok(RefType { nullable, heap: convert::heap_type(&self.env.module.types, heap)? })
     }
 
-    pub(in crate::translate) fn ref_test(&mut self, target: RefType) {
+    pub(in crate::translate) fn ref_test(&mut self, target: RefType) -> Result {
         let value = self.stack.pop();
         let [yes, no, done] = [(); 3].map(|()| self.builder.create_block());
         let result = self.builder.append_block_param(done, types::I32);
@@ -35,9 +35,10 @@ impl FuncTranslator<'_, '_> {
         }
         self.enter_sealed(done);
         self.stack.push(result);
+        Ok(())
     }
 
-    pub(in crate::translate) fn ref_cast(&mut self, target: RefType) {
+    pub(in crate::translate) fn ref_cast(&mut self, target: RefType) -> Result {
         let value = self.stack.top(1)[0];
         let [yes, no] = [(); 2].map(|()| self.builder.create_block());
         self.builder.set_cold_block(no);
@@ -45,6 +46,7 @@ impl FuncTranslator<'_, '_> {
         self.enter_sealed(no);
         self.trap(TrapCode::CastFailure);
         self.enter_sealed(yes);
+        Ok(())
     }
 
     /// `br_on_cast`, and with `when` false `br_on_cast_fail`.
@@ -163,21 +165,23 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().brif(refines, yes, &[], no, &[]);
     }
 
-    pub(in crate::translate) fn ref_eq(&mut self) {
+    pub(in crate::translate) fn ref_eq(&mut self) -> Result {
         let (a, b) = self.stack.pop2();
         let same = self.builder.ins().icmp(IntCC::Equal, a, b);
         let same = self.builder.ins().uextend(types::I32, same);
         self.stack.push(same);
+        Ok(())
     }
 
-    pub(in crate::translate) fn ref_i31(&mut self) {
+    pub(in crate::translate) fn ref_i31(&mut self) -> Result {
         let value = self.stack.pop();
         let value = self.builder.ins().ishl_imm_u(value, 1);
         let value = self.builder.ins().bor_imm_u(value, i64::from(I31_TAG));
         self.stack.push(value);
+        Ok(())
     }
 
-    pub(in crate::translate) fn i31_get(&mut self, signed: bool) {
+    pub(in crate::translate) fn i31_get(&mut self, signed: bool) -> Result {
         let value = self.stack.pop();
         self.trapz(value, TrapCode::NullI31);
         let value = match signed {
@@ -185,5 +189,6 @@ impl FuncTranslator<'_, '_> {
             false => self.builder.ins().ushr_imm_u(value, 1),
         };
         self.stack.push(value);
+        Ok(())
     }
 }

@@ -50,19 +50,21 @@ impl<'a> FuncTranslator<'a, '_> {
         type_index: u32,
         field: u32,
         extension: Extension,
-    ) {
+    ) -> Result {
         let reference = self.stack.pop();
         let (offset, storage) = self.struct_field(type_index, field);
         let place = self.field_place(reference, offset, storage);
         self.load_place(place, storage, extension);
+        Ok(())
     }
 
-    pub(in crate::translate) fn struct_set(&mut self, type_index: u32, field: u32) {
+    pub(in crate::translate) fn struct_set(&mut self, type_index: u32, field: u32) -> Result {
         let value = self.pop_canonical();
         let reference = self.stack.pop();
         let (offset, storage) = self.struct_field(type_index, field);
         let place = self.field_place(reference, offset, storage);
         self.store_place(place, storage, value);
+        Ok(())
     }
 
     /// Where a field lies, and how it is kept.

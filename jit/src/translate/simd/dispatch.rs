@@ -14,62 +14,40 @@ impl FuncTranslator<'_, '_> {
     pub(in crate::translate) fn vector_operator(&mut self, operator: &Operator<'_>) -> Result {
         match *operator {
             // Memory.
-            Operator::V128Load { ref memarg } => return self.load(memarg, I8X16),
+            Operator::V128Load { ref memarg } => self.load(memarg, I8X16),
             Operator::V128Load8x8S { ref memarg } => {
-                return self
-                    .load_with(memarg, |ins, at| ins.sload8x8(at.flags, at.address, at.offset));
+                self.load_with(memarg, |ins, at| ins.sload8x8(at.flags, at.address, at.offset))
             }
             Operator::V128Load8x8U { ref memarg } => {
-                return self
-                    .load_with(memarg, |ins, at| ins.uload8x8(at.flags, at.address, at.offset));
+                self.load_with(memarg, |ins, at| ins.uload8x8(at.flags, at.address, at.offset))
             }
             Operator::V128Load16x4S { ref memarg } => {
-                return self
-                    .load_with(memarg, |ins, at| ins.sload16x4(at.flags, at.address, at.offset));
+                self.load_with(memarg, |ins, at| ins.sload16x4(at.flags, at.address, at.offset))
             }
             Operator::V128Load16x4U { ref memarg } => {
-                return self
-                    .load_with(memarg, |ins, at| ins.uload16x4(at.flags, at.address, at.offset));
+                self.load_with(memarg, |ins, at| ins.uload16x4(at.flags, at.address, at.offset))
             }
             Operator::V128Load32x2S { ref memarg } => {
-                return self
-                    .load_with(memarg, |ins, at| ins.sload32x2(at.flags, at.address, at.offset));
+                self.load_with(memarg, |ins, at| ins.sload32x2(at.flags, at.address, at.offset))
             }
             Operator::V128Load32x2U { ref memarg } => {
-                return self
-                    .load_with(memarg, |ins, at| ins.uload32x2(at.flags, at.address, at.offset));
+                self.load_with(memarg, |ins, at| ins.uload32x2(at.flags, at.address, at.offset))
             }
-            Operator::V128Load8Splat { ref memarg } => return self.load_splat(memarg, I8X16),
-            Operator::V128Load16Splat { ref memarg } => return self.load_splat(memarg, I16X8),
-            Operator::V128Load32Splat { ref memarg } => return self.load_splat(memarg, I32X4),
-            Operator::V128Load64Splat { ref memarg } => return self.load_splat(memarg, I64X2),
-            Operator::V128Load32Zero { ref memarg } => return self.load_zero(memarg, I32X4),
-            Operator::V128Load64Zero { ref memarg } => return self.load_zero(memarg, I64X2),
-            Operator::V128Store { ref memarg } => return self.store(memarg),
-            Operator::V128Load8Lane { ref memarg, lane } => {
-                return self.load_lane(memarg, I8X16, lane);
-            }
-            Operator::V128Load16Lane { ref memarg, lane } => {
-                return self.load_lane(memarg, I16X8, lane);
-            }
-            Operator::V128Load32Lane { ref memarg, lane } => {
-                return self.load_lane(memarg, I32X4, lane);
-            }
-            Operator::V128Load64Lane { ref memarg, lane } => {
-                return self.load_lane(memarg, I64X2, lane);
-            }
-            Operator::V128Store8Lane { ref memarg, lane } => {
-                return self.store_lane(memarg, I8X16, lane);
-            }
-            Operator::V128Store16Lane { ref memarg, lane } => {
-                return self.store_lane(memarg, I16X8, lane);
-            }
-            Operator::V128Store32Lane { ref memarg, lane } => {
-                return self.store_lane(memarg, I32X4, lane);
-            }
-            Operator::V128Store64Lane { ref memarg, lane } => {
-                return self.store_lane(memarg, I64X2, lane);
-            }
+            Operator::V128Load8Splat { ref memarg } => self.load_splat(memarg, I8X16),
+            Operator::V128Load16Splat { ref memarg } => self.load_splat(memarg, I16X8),
+            Operator::V128Load32Splat { ref memarg } => self.load_splat(memarg, I32X4),
+            Operator::V128Load64Splat { ref memarg } => self.load_splat(memarg, I64X2),
+            Operator::V128Load32Zero { ref memarg } => self.load_zero(memarg, I32X4),
+            Operator::V128Load64Zero { ref memarg } => self.load_zero(memarg, I64X2),
+            Operator::V128Store { ref memarg } => self.store(memarg),
+            Operator::V128Load8Lane { ref memarg, lane } => self.load_lane(memarg, I8X16, lane),
+            Operator::V128Load16Lane { ref memarg, lane } => self.load_lane(memarg, I16X8, lane),
+            Operator::V128Load32Lane { ref memarg, lane } => self.load_lane(memarg, I32X4, lane),
+            Operator::V128Load64Lane { ref memarg, lane } => self.load_lane(memarg, I64X2, lane),
+            Operator::V128Store8Lane { ref memarg, lane } => self.store_lane(memarg, I8X16, lane),
+            Operator::V128Store16Lane { ref memarg, lane } => self.store_lane(memarg, I16X8, lane),
+            Operator::V128Store32Lane { ref memarg, lane } => self.store_lane(memarg, I32X4, lane),
+            Operator::V128Store64Lane { ref memarg, lane } => self.store_lane(memarg, I64X2, lane),
             // Lanes.
             Operator::V128Const { value } => self.v128_const(value),
             Operator::I8x16Shuffle { lanes } => self.shuffle(lanes),
@@ -303,9 +281,8 @@ impl FuncTranslator<'_, '_> {
             Operator::F64x2PromoteLowF32x4 => {
                 self.vector_unary(F32X4, |ins, x| ins.fvpromote_low(x))
             }
-            ref other => return self.relaxed_operator(other),
+            ref other => self.relaxed_operator(other),
         }
-        Ok(())
     }
 
     /// Translates a vector operator whose result may depend on the processor.
@@ -332,8 +309,7 @@ impl FuncTranslator<'_, '_> {
             Operator::I16x8RelaxedQ15mulrS => self.relaxed_q15_multiply(),
             Operator::I16x8RelaxedDotI8x16I7x16S => self.relaxed_dot(),
             Operator::I32x4RelaxedDotI8x16I7x16AddS => self.relaxed_dot_add(),
-            ref other => return self.atomic_operator(other),
+            ref other => self.atomic_operator(other),
         }
-        Ok(())
     }
 }

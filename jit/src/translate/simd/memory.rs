@@ -9,26 +9,23 @@ impl FuncTranslator<'_, '_> {
     /// Loads a scalar and fills a vector with it.
     pub(super) fn load_splat(&mut self, memarg: &MemArg, ty: Type) -> Result {
         self.load(memarg, ty.lane_type())?;
-        self.splat(ty);
-        Ok(())
+        self.splat(ty)
     }
 
     /// Loads a scalar into the low lane; the others become zero.
     pub(super) fn load_zero(&mut self, memarg: &MemArg, ty: Type) -> Result {
         self.load(memarg, ty.lane_type())?;
-        self.unary(|ins, x| ins.scalar_to_vector(ty, x));
-        Ok(())
+        self.unary(|ins, x| ins.scalar_to_vector(ty, x))
     }
 
     pub(super) fn load_lane(&mut self, memarg: &MemArg, ty: Type, lane: u8) -> Result {
         let vector = self.pop_vector(ty);
         self.load(memarg, ty.lane_type())?;
-        self.unary(|ins, x| ins.insertlane(vector, x, lane));
-        Ok(())
+        self.unary(|ins, x| ins.insertlane(vector, x, lane))
     }
 
     pub(super) fn store_lane(&mut self, memarg: &MemArg, ty: Type, lane: u8) -> Result {
-        self.extract_lane(ty, lane);
+        self.extract_lane(ty, lane)?;
         self.store(memarg)
     }
 }

@@ -12,6 +12,7 @@ mod relaxed;
 mod widen;
 
 use super::function::FuncTranslator;
+use crate::translate::Result;
 use cranelift_codegen::ir::{
     ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value, types,
 };
@@ -63,21 +64,27 @@ impl<'f> FuncTranslator<'_, 'f> {
 
     // Shapes of operators.
 
-    fn vector_unary(&mut self, ty: Type, op: impl FnOnce(FuncInstBuilder<'_, 'f>, Value) -> Value) {
+    fn vector_unary(
+        &mut self,
+        ty: Type,
+        op: impl FnOnce(FuncInstBuilder<'_, 'f>, Value) -> Value,
+    ) -> Result {
         let operand = self.pop_vector(ty);
         let value = op(self.builder.ins(), operand);
         self.stack.push(value);
+        Ok(())
     }
 
     fn vector_binary(
         &mut self,
         ty: Type,
         op: impl FnOnce(FuncInstBuilder<'_, 'f>, Value, Value) -> Value,
-    ) {
+    ) -> Result {
         let right = self.pop_vector(ty);
         let left = self.pop_vector(ty);
         let value = op(self.builder.ins(), left, right);
         self.stack.push(value);
+        Ok(())
     }
 
     // Constants.
@@ -91,8 +98,9 @@ impl<'f> FuncTranslator<'_, 'f> {
         self.builder.ins().vconst(ty, constant)
     }
 
-    fn v128_const(&mut self, value: wasmparser::V128) {
+    fn v128_const(&mut self, value: wasmparser::V128) -> Result {
         let value = self.vector_constant(*value.bytes());
         self.stack.push(value);
+        Ok(())
     }
 }

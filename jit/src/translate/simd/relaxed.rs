@@ -5,6 +5,7 @@
 //! choice, the deterministic one is taken, too.
 
 use crate::arch;
+use crate::translate::Result;
 use crate::translate::function::FuncTranslator;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 
@@ -19,7 +20,7 @@ impl FuncTranslator<'_, '_> {
     }
 
     /// Lanes out of range give 0, or on x86 wrap around where the index is below 128.
-    pub(super) fn relaxed_swizzle(&mut self) {
+    pub(super) fn relaxed_swizzle(&mut self) -> Result {
         match self.may_use(self.env.isa.has_x86_pshufb_lowering()) {
             true => self.vector_binary(types::I8X16, |ins, x, y| ins.x86_pshufb(x, y)),
             false => self.swizzle(),
@@ -27,7 +28,7 @@ impl FuncTranslator<'_, '_> {
     }
 
     /// NaN and what is out of range give what saturation does, or the smallest number.
-    pub(super) fn relaxed_trunc_f32x4_signed(&mut self) {
+    pub(super) fn relaxed_trunc_f32x4_signed(&mut self) -> Result {
         match self.may_use(self.has_relaxed_floats()) {
             true => self.vector_unary(types::F32X4, |ins, x| ins.x86_cvtt2dq(types::I32X4, x)),
             false => self.trunc_sat_f32x4_signed(),
@@ -35,29 +36,29 @@ impl FuncTranslator<'_, '_> {
     }
 
     /// As [`Self::relaxed_trunc_f32x4_signed`], for two doubles to the low lanes.
-    pub(super) fn relaxed_trunc_f64x2_signed(&mut self) {
+    pub(super) fn relaxed_trunc_f64x2_signed(&mut self) -> Result {
         if !self.may_use(self.has_relaxed_floats()) {
             return self.trunc_sat_f64x2_signed();
         }
         let zero = self.typed_vector_constant(types::I64X2, [0; 16]);
-        self.vector_unary(types::F64X2, |ins, x| ins.x86_cvtt2dq(types::I64X2, x));
-        self.unary(|ins, x| ins.snarrow(x, zero));
+        self.vector_unary(types::F64X2, |ins, x| ins.x86_cvtt2dq(types::I64X2, x))?;
+        self.unary(|ins, x| ins.snarrow(x, zero))
     }
 
     /// `x * y + z`, rounded once or twice.
-    pub(super) fn relaxed_multiply_add(&mut self, ty: Type) {
+    pub(super) fn relaxed_multiply_add(&mut self, ty: Type) -> Result {
         let (x, y, z) = self.pop_three_vectors(ty);
-        self.push_multiply_add(x, y, z);
+        self.push_multiply_add(x, y, z)
     }
 
     /// `-(x * y) + z`, rounded once or twice.
-    pub(super) fn relaxed_negative_multiply_add(&mut self, ty: Type) {
+    pub(super) fn relaxed_negative_multiply_add(&mut self, ty: Type) -> Result {
         let (x, y, z) = self.pop_three_vectors(ty);
         let x = self.builder.ins().fneg(x);
-        self.push_multiply_add(x, y, z);
+        self.push_multiply_add(x, y, z)
     }
 
-    fn push_multiply_add(&mut self, x: Value, y: Value, z: Value) {
+    fn push_multiply_add(&mut self, x: Value, y: Value, z: Value) -> Result {
         let value = if self.may_use(self.env.isa.has_native_fma()) {
             self.builder.ins().fma(x, y, z)
         } else {
@@ -65,20 +66,22 @@ impl FuncTranslator<'_, '_> {
             self.builder.ins().fadd(product, z)
         };
         self.stack.push(value);
+        Ok(())
     }
 
     /// Selects by the bits of the mask, or by the highest of each lane.
-    pub(super) fn relaxed_lane_select(&mut self, ty: Type) {
+    pub(super) fn relaxed_lane_select(&mut self, ty: Type) -> Result {
         let (ones, zeros, mask) = self.pop_three_vectors(ty);
         let value = match self.may_use(self.env.isa.has_blendv_lowering(ty)) {
             true => self.builder.ins().blendv(mask, ones, zeros),
             false => self.builder.ins().bitselect(mask, ones, zeros),
         };
         self.stack.push(value);
+        Ok(())
     }
 
     /// The minimum, where NaN and zeros of both signs may give either operand.
-    pub(super) fn relaxed_min(&mut self, ty: Type) {
+    pub(super) fn relaxed_min(&mut self, ty: Type) -> Result {
         match self.may_use(self.has_relaxed_floats()) {
             true => self.pseudo_min(ty),
             false => self.vector_binary(ty, |ins, x, y| ins.fmin(x, y)),
@@ -86,7 +89,7 @@ impl FuncTranslator<'_, '_> {
     }
 
     /// As [`Self::relaxed_min`], the maximum.
-    pub(super) fn relaxed_max(&mut self, ty: Type) {
+    pub(super) fn relaxed_max(&mut self, ty: Type) -> Result {
         match self.may_use(self.has_relaxed_floats()) {
             true => self.pseudo_max(ty),
             false => self.vector_binary(ty, |ins, x, y| ins.fmax(x, y)),
@@ -94,7 +97,7 @@ impl FuncTranslator<'_, '_> {
     }
 
     /// The product of fractions, where that of -1 and -1 saturates or wraps.
-    pub(super) fn relaxed_q15_multiply(&mut self) {
+    pub(super) fn relaxed_q15_multiply(&mut self) -> Result {
         match self.may_use(self.env.isa.has_x86_pmulhrsw_lowering()) {
             true => self.vector_binary(types::I16X8, |ins, x, y| ins.x86_pmulhrsw(x, y)),
             false => self.vector_binary(types::I16X8, |ins, x, y| ins.sqmul_round_sat(x, y)),
@@ -103,7 +106,7 @@ impl FuncTranslator<'_, '_> {
 
     /// Sums of two products each, of bytes and of numbers of seven bits: the highest bit of the
     /// latter is a sign or not.
-    pub(super) fn relaxed_dot(&mut self) {
+    pub(super) fn relaxed_dot(&mut self) -> Result {
         let (right, left) = (self.pop_vector(types::I8X16), self.pop_vector(types::I8X16));
         let value = match self.may_use(self.env.isa.has_x86_pmaddubsw_lowering()) {
             // It takes the second operand's bytes as unsigned.
@@ -114,10 +117,11 @@ impl FuncTranslator<'_, '_> {
             }
         };
         self.stack.push(value);
+        Ok(())
     }
 
     /// Sums of four products each, as in [`Self::relaxed_dot`], and an addend.
-    pub(super) fn relaxed_dot_add(&mut self) {
+    pub(super) fn relaxed_dot_add(&mut self) -> Result {
         let addend = self.pop_vector(types::I32X4);
         let (right, left) = (self.pop_vector(types::I8X16), self.pop_vector(types::I8X16));
         let pairs = match self.may_use(self.env.isa.has_x86_pmaddubsw_lowering()) {
@@ -133,6 +137,7 @@ impl FuncTranslator<'_, '_> {
         };
         let value = self.builder.ins().iadd(pairs, addend);
         self.stack.push(value);
+        Ok(())
     }
 
     /// The 16 products of signed bytes, in 16 bits each.
