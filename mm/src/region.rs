@@ -172,7 +172,7 @@ impl Region {
         let mut images = self.images();
         images.push(image.clone());
         let delta = image.view().wrapping_sub(self.base + offset);
-        let attached = record.space.attach_image(pages, image.part(), delta, pool, record.pager);
+        let attached = record.space.attach_image(pages, image.whole(), delta, pool, record.pager);
         if attached.is_err() {
             images.pop();
         }

@@ -59,6 +59,7 @@ suite! {
         reset_gives_a_fresh_region_of_any_length
         many_regions_come_and_go
         an_image_is_copied_on_write_and_never_comes_back
+        an_image_of_pieces_is_attached_in_parts
         an_image_can_be_read_only
         misuse_is_an_error
         a_word_is_loaded_at_once_or_the_fault_comes_back
@@ -304,6 +305,28 @@ fn an_image_is_copied_on_write_and_never_comes_back(setup: Setup) {
     assert!((0..MIB).step_by(PAGE_SIZE).all(|offset| byte(&other, offset) == 0));
 }
 
+fn an_image_of_pieces_is_attached_in_parts(setup: Setup) {
+    let piece = |byte: u8, len: usize| vec![byte; len];
+    let (low, over, high) = (piece(1, 5000), piece(2, 10), piece(3, 100));
+    let pieces = [(0, &low[..]), (4090, &over), (9 * PAGE_SIZE, &high)];
+    let image = Image::from_pieces(9 * PAGE_SIZE + 100, pieces).unwrap();
+    assert_eq!(image.len(), 10 * PAGE_SIZE);
+    let region = region(setup, MIB);
+    region.write(6 * PAGE_SIZE, &[9; 2 * PAGE_SIZE]).unwrap();
+    region.attach_image(6 * PAGE_SIZE, &image.part(PAGE_SIZE..2 * PAGE_SIZE).unwrap()).unwrap();
+    let last = image.part(PAGE_SIZE..10 * PAGE_SIZE).unwrap();
+    region.attach_image(20 * PAGE_SIZE, &last.part(8 * PAGE_SIZE..9 * PAGE_SIZE).unwrap()).unwrap();
+    drop((image, last));
+    let bytes = |offset: usize, len: usize| -> Vec<u8> {
+        (offset..offset + len).map(|offset| byte(&region, offset)).collect()
+    };
+    // The second piece lies over the first, and ends in the second page.
+    assert_eq!(bytes(6 * PAGE_SIZE - 1, 6), [0, 2, 2, 2, 2, 1]);
+    assert_eq!(bytes(6 * PAGE_SIZE + 903, 2), [1, 0]);
+    assert_eq!(bytes(7 * PAGE_SIZE - 1, 2), [0, 9], "the next page stays");
+    assert_eq!(bytes(20 * PAGE_SIZE + 99, 2), [3, 0]);
+}
+
 fn an_image_can_be_read_only(setup: Setup) {
     let region = region(setup, MIB);
     region.attach_image(0, &Image::new(b"constant").unwrap()).unwrap();
@@ -321,6 +344,12 @@ fn misuse_is_an_error(setup: Setup) {
     let image = Image::new(&[1; 2 * PAGE_SIZE]).unwrap();
     assert!(matches!(region.attach_image(MIB - PAGE_SIZE, &image), Err(Error::OutOfRange)));
     assert!(Image::new(&[]).is_err());
+    assert!(matches!(image.part(1..PAGE_SIZE), Err(Error::Misaligned { offset: 1 })));
+    assert!(matches!(image.part(PAGE_SIZE..PAGE_SIZE), Err(Error::OutOfRange)));
+    assert!(matches!(image.part(PAGE_SIZE..3 * PAGE_SIZE), Err(Error::OutOfRange)));
+    let pieces: [(usize, &[u8]); 2] = [(PAGE_SIZE - 1, &[1]), (PAGE_SIZE - 1, &[1, 2])];
+    assert!(Image::from_pieces(100, pieces[..1].iter().copied()).is_ok());
+    assert!(matches!(Image::from_pieces(100, pieces), Err(Error::OutOfRange)));
     region.discard(PAGE_SIZE..PAGE_SIZE).unwrap();
     // A smaller size is no error, and changes nothing.
     region.grow(PAGE_SIZE).unwrap();

@@ -5,8 +5,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
@@ -206,63 +205,5 @@ impl Linux {
         may("munmap")?;
         // SAFETY: the range was reserved by `reserve_near` and its owner gives it up.
         unsafe { rustix::mm::munmap(at(addr), len) }.map_err(named("munmap"))
-    }
-}
-
-/// Bytes in a sealed file in memory, and a read-only view of it.
-#[derive(Debug)]
-pub(crate) struct MemFile {
-    fd: OwnedFd,
-    /// Start of the view.
-    view: usize,
-    /// Bytes, whole pages.
-    len: usize,
-}
-
-impl MemFile {
-    /// A file of `len` bytes (whole pages) that starts with `bytes`.
-    pub(crate) fn new(bytes: &[u8], len: usize) -> Result<Self, SysError> {
-        may("memfd_create")?;
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let fd =
-            rustix::fs::memfd_create(c"seqfault-image", flags).map_err(named("memfd_create"))?;
-        rustix::fs::ftruncate(&fd, len as u64).map_err(named("ftruncate"))?;
-        let mut done = 0;
-        while done < bytes.len() {
-            done +=
-                rustix::io::pwrite(&fd, &bytes[done..], done as u64).map_err(named("pwrite"))?;
-        }
-        // So that no process changes the contents under our mappings, or shrinks the file.
-        let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&fd, seals).map_err(named("fcntl"))?;
-        may("mmap")?;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let view = unsafe {
-            rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, &fd, 0)
-        }
-        .map_err(named("mmap"))?
-        .expose_provenance();
-        Ok(Self { fd, view, len })
-    }
-
-    /// The descriptor, open as long as `self` lives.
-    pub(crate) fn fd(&self) -> i32 {
-        self.fd.as_raw_fd()
-    }
-
-    /// Host address of the first byte of the view.
-    pub(crate) fn view(&self) -> usize {
-        self.view
-    }
-
-    /// Bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-}
-
-impl Drop for MemFile {
-    fn drop(&mut self) {
-        LINUX.release_or_park(self.view, self.len);
     }
 }

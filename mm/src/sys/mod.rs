@@ -10,13 +10,15 @@ mod fork;
 #[cfg(test)]
 pub(crate) mod inject;
 mod linux;
+mod memfd;
 mod uffd;
 
 pub(crate) use action::{KernelAction, SA_RESTORER};
 #[cfg(test)]
 pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
 pub(crate) use fork::{at_fork, close_hole, empty_in_children};
-pub(crate) use linux::{LINUX, Linux, MemFile, Parked};
+pub(crate) use linux::{LINUX, Linux, Parked};
+pub(crate) use memfd::MemFile;
 pub(crate) use uffd::Userfault;
 
 use crate::Protection;
