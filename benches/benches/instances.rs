@@ -26,6 +26,25 @@ const MODULE: &str = r#"
             (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))
 "#;
 
+/// The same with 192 KiB of initial data, which is not all zero.
+fn with_data() -> String {
+    let data = format!(r#"(data (i32.const 1024) "{}")"#, "seqfault".repeat((192 << 10) / 8));
+    let (start, end) = MODULE.rsplit_once(')').expect("a module");
+    format!("{}{data}){end}", start.replace("1)\n", "4)\n"))
+}
+
+/// The same with 10,000 functions in a table.
+fn with_table() -> String {
+    const FUNCTIONS: usize = 10_000;
+    let table = format!(
+        "(table {FUNCTIONS} funcref) {} (elem (i32.const 0) {})",
+        "(func (param i32))".repeat(FUNCTIONS),
+        (0..FUNCTIONS).map(|func| format!("{func} ")).collect::<String>(),
+    );
+    let (start, end) = MODULE.rsplit_once(')').expect("a module");
+    format!("{start}{table}){end}")
+}
+
 /// Bytes of a wasm page.
 const PAGE: u32 = 1 << 16;
 /// What "dense" touches.
@@ -40,26 +59,50 @@ macro_rules! engine_under_test {
             use super::{Clock, Duration, GROWTH, LARGE, PAGE};
             use $engine::{Config, Engine, InstancePre, Linker, Module, Store};
 
-            pub(crate) struct Subject(InstancePre<()>);
+            pub(crate) struct Subject {
+                plain: InstancePre<()>,
+                data: InstancePre<()>,
+                table: InstancePre<()>,
+            }
 
             impl Subject {
                 pub(crate) fn new(config: &Config) -> Subject {
                     let engine = Engine::new(config).expect("an engine");
-                    let module = Module::new(&engine, super::MODULE).expect("a valid module");
-                    let pre = Linker::new(&engine).instantiate_pre(&module).expect("no imports");
-                    Subject(pre)
+                    let pre = |text: &str| {
+                        let module = Module::new(&engine, text).expect("a valid module");
+                        Linker::new(&engine).instantiate_pre(&module).expect("no imports")
+                    };
+                    Subject {
+                        plain: pre(super::MODULE),
+                        data: pre(&super::with_data()),
+                        table: pre(&super::with_table()),
+                    }
                 }
 
                 fn engine(&self) -> &Engine {
-                    self.0.module().engine()
+                    self.plain.module().engine()
                 }
 
                 /// An instance is made, touches a page, and is dropped.
                 pub(crate) fn live(&self, clock: Clock, count: u64) -> Duration {
+                    self.lives(&self.plain, clock, count)
+                }
+
+                /// The same with initial data.
+                pub(crate) fn live_with_data(&self, clock: Clock, count: u64) -> Duration {
+                    self.lives(&self.data, clock, count)
+                }
+
+                /// The same with a large table of functions.
+                pub(crate) fn live_with_table(&self, clock: Clock, count: u64) -> Duration {
+                    self.lives(&self.table, clock, count)
+                }
+
+                fn lives(&self, pre: &InstancePre<()>, clock: Clock, count: u64) -> Duration {
                     clock.time(|| {
                         for _ in 0..count {
                             let mut store = Store::new(self.engine(), ());
-                            let instance = self.0.instantiate(&mut store).expect("room");
+                            let instance = pre.instantiate(&mut store).expect("room");
                             let touch = instance.get_typed_func::<u32, ()>(&mut store, "touch");
                             touch.expect("the export").call(&mut store, PAGE).expect("no trap");
                         }
@@ -74,7 +117,7 @@ macro_rules! engine_under_test {
                         let pages = left.min(GROWTH);
                         left -= pages;
                         let mut store = Store::new(self.engine(), ());
-                        let instance = self.0.instantiate(&mut store).expect("room");
+                        let instance = self.plain.instantiate(&mut store).expect("room");
                         let grow = instance.get_typed_func::<u32, ()>(&mut store, "grow");
                         let grow = grow.expect("the export");
                         time += clock.time(|| {
@@ -101,7 +144,7 @@ macro_rules! engine_under_test {
 
                 fn large(&self, clock: Clock) -> (Duration, Store<()>) {
                     let mut store = Store::new(self.engine(), ());
-                    let instance = self.0.instantiate(&mut store).expect("room");
+                    let instance = self.plain.instantiate(&mut store).expect("room");
                     let memory = instance.get_memory(&mut store, "memory").expect("the export");
                     memory.grow(&mut store, u64::from(LARGE / PAGE - 1)).expect("room");
                     let touch = instance.get_typed_func::<u32, ()>(&mut store, "touch");
@@ -191,6 +234,10 @@ fn main() {
     let subjects = Subjects::new();
     for threads in [1, 2] {
         contest!(subjects, "instantiate_touch_drop", live, threads).run(&mut quick, &mut report);
+        contest!(subjects, "instantiate_data_touch_drop", live_with_data, threads)
+            .run(&mut quick, &mut report);
+        contest!(subjects, "instantiate_table_touch_drop", live_with_table, threads)
+            .run(&mut quick, &mut report);
         contest!(subjects, "grow_one_page", grow, threads).run(&mut quick, &mut report);
         contest!(subjects, "touch_256_mib", touch, threads).run(&mut slow, &mut report);
         contest!(subjects, "drop_256_mib", drop, threads).run(&mut slow, &mut report);

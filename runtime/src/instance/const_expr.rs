@@ -58,6 +58,36 @@ pub(super) unsafe fn evaluate_reference(
     unsafe { Ok(evaluate(store, instance, expr)?.f64) }
 }
 
+/// The value of an operation that needs neither an instance nor a heap; `None` if it needs one. `pop`
+/// takes an operand off.
+pub(crate) fn compute(op: &ConstOp, mut pop: impl FnMut() -> u128) -> Option<u128> {
+    let mut narrow = |op: fn(u32, u32) -> u32| {
+        let (b, a) = (pop() as u32, pop() as u32);
+        u128::from(op(a, b))
+    };
+    Some(match *op {
+        ConstOp::I32Const(value) => u128::from(value as u32),
+        ConstOp::I64Const(value) => u128::from(value as u64),
+        ConstOp::F32Const(bits) => u128::from(bits),
+        ConstOp::F64Const(bits) => u128::from(bits),
+        ConstOp::V128Const(bytes) => u128::from_ne_bytes(bytes),
+        ConstOp::RefNull => 0,
+        ConstOp::I32Add => narrow(u32::wrapping_add),
+        ConstOp::I32Sub => narrow(u32::wrapping_sub),
+        ConstOp::I32Mul => narrow(u32::wrapping_mul),
+        ConstOp::I64Add => wide(pop, u64::wrapping_add),
+        ConstOp::I64Sub => wide(pop, u64::wrapping_sub),
+        ConstOp::I64Mul => wide(pop, u64::wrapping_mul),
+        ConstOp::RefI31 => I31::wrapping_u32(pop() as u32).to_raw().into(),
+        _ => return None,
+    })
+}
+
+fn wide(mut pop: impl FnMut() -> u128, op: fn(u64, u64) -> u64) -> u128 {
+    let (b, a) = (pop() as u64, pop() as u64);
+    op(a, b).into()
+}
+
 /// The state of one evaluation.
 struct Evaluation {
     store: *mut StoreOpaque,
@@ -87,21 +117,8 @@ impl Evaluation {
 
     fn step(&mut self, op: &ConstOp) -> Result<()> {
         let value = match *op {
-            ConstOp::I32Const(value) => u128::from(value as u32),
-            ConstOp::I64Const(value) => u128::from(value as u64),
-            ConstOp::F32Const(bits) => u128::from(bits),
-            ConstOp::F64Const(bits) => u128::from(bits),
-            ConstOp::V128Const(bytes) => u128::from_ne_bytes(bytes),
             ConstOp::GlobalGet(global) => return self.global_get(global),
-            ConstOp::RefNull => 0,
             ConstOp::RefFunc(func) => self.instance().func_ref(func) as usize as u128,
-            ConstOp::RefI31 => I31::wrapping_u32(self.pop() as u32).to_raw().into(),
-            ConstOp::I32Add => self.binary(|a, b| (a as u32).wrapping_add(b as u32).into()),
-            ConstOp::I32Sub => self.binary(|a, b| (a as u32).wrapping_sub(b as u32).into()),
-            ConstOp::I32Mul => self.binary(|a, b| (a as u32).wrapping_mul(b as u32).into()),
-            ConstOp::I64Add => self.binary(|a, b| (a as u64).wrapping_add(b as u64).into()),
-            ConstOp::I64Sub => self.binary(|a, b| (a as u64).wrapping_sub(b as u64).into()),
-            ConstOp::I64Mul => self.binary(|a, b| (a as u64).wrapping_mul(b as u64).into()),
             ConstOp::StructNew(ty) => return self.struct_new(ty, false),
             ConstOp::StructNewDefault(ty) => return self.struct_new(ty, true),
             ConstOp::ArrayNew(ty) => {
@@ -113,6 +130,7 @@ impl Evaluation {
                 return self.array_new(ty, len, Elements::Default);
             }
             ConstOp::ArrayNewFixed { ty, len } => return self.array_new(ty, len, Elements::Listed),
+            ref op => compute(op, || self.pop()).expect("the others are above"),
         };
         self.stack.push(Item::Plain(value));
         Ok(())
@@ -129,12 +147,6 @@ impl Evaluation {
             Item::Plain(value) => value,
             Item::Rooted(place) => self.store().roots().at(place).into(),
         }
-    }
-
-    fn binary(&mut self, op: impl FnOnce(u128, u128) -> u128) -> u128 {
-        let b = self.pop();
-        let a = self.pop();
-        op(a, b)
     }
 
     fn push_reference(&mut self, reference: RawRef) -> Result<()> {

@@ -1,5 +1,6 @@
 //! [`InstanceData`]: a store's data for an instance, with the context that compiled code uses.
 
+use super::dropped::Dropped;
 use super::externs::Extern;
 use crate::entities::{Global, Memory, SharedMemory, Table, Tag};
 use crate::fallible::{self, NoMemory};
@@ -9,7 +10,7 @@ use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::trap::MemoryFault;
 use crate::vm::{self, Shared};
-use seqfault_jit::module::{ElementItems, EntityIndex};
+use seqfault_jit::module::{DataMode, DataSegment, ElementItems, EntityIndex};
 use seqfault_jit::vm::{
     VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMOffsets, VMTable, VMTag,
     ValRaw,
@@ -30,8 +31,10 @@ pub(crate) struct InstanceData {
     /// The elements of each passive segment that has expressions, evaluated when the instance was
     /// made.
     pub(super) elements: Vec<Option<Box<[u64]>>>,
-    dropped_elements: Vec<bool>,
-    dropped_data: Vec<bool>,
+    dropped_elements: Dropped,
+    dropped_data: Dropped,
+    /// Whether the segments that are certain to be applied have been, and so are dropped.
+    certain_data_dropped: bool,
 }
 
 const _: () = assert!(align_of::<ValRaw>() >= align_of::<VMContext>());
@@ -56,8 +59,9 @@ impl InstanceData {
             tables: fallible::with_capacity(info.tables.len())?,
             imported_globals: fallible::with_capacity(info.num_imported_globals)?,
             elements: fallible::with_capacity(info.elements.len())?,
-            dropped_elements: fallible::repeated(false, info.elements.len())?,
-            dropped_data: fallible::repeated(false, info.data.len())?,
+            dropped_elements: Dropped::none(info.elements.len())?,
+            dropped_data: Dropped::none(info.data.len())?,
+            certain_data_dropped: false,
         })?;
         // SAFETY: the store is alive; the context is large enough for its head, and aligned.
         unsafe {
@@ -245,24 +249,29 @@ impl InstanceData {
     }
 
     pub(crate) fn drop_data(&mut self, segment: u32) {
-        self.dropped_data[segment as usize] = true;
+        self.dropped_data.add(segment);
     }
 
     pub(crate) fn drop_elements(&mut self, segment: u32) {
-        self.dropped_elements[segment as usize] = true;
+        self.dropped_elements.add(segment);
         if let Some(elements) = self.elements.get_mut(segment as usize) {
             *elements = None;
         }
     }
 
+    /// Drops all active data segments that are certain to be applied.
+    pub(super) fn drop_certain_data(&mut self) {
+        self.certain_data_dropped = true;
+    }
+
     /// The contents of a data segment; empty once it is dropped.
     pub(crate) fn data_segment(&self, segment: u32) -> &[u8] {
-        match self.dropped_data[segment as usize] {
+        let DataSegment { mode, range } = &self.module.info().data[segment as usize];
+        let certain = (segment as usize) < self.module.template().data().certain()
+            && matches!(mode, DataMode::Active { .. });
+        match self.dropped_data.contains(segment) || self.certain_data_dropped && certain {
             true => &[],
-            false => {
-                let range = self.module.info().data[segment as usize].range.clone();
-                &self.module.bytes()[range]
-            }
+            false => &self.module.bytes()[range.clone()],
         }
     }
 
@@ -288,7 +297,7 @@ impl InstanceData {
 
     /// How many elements a segment has now.
     pub(crate) fn element_count(&self, segment: u32) -> u32 {
-        match self.dropped_elements[segment as usize] {
+        match self.elements_dropped(segment) {
             true => 0,
             // The parser limits segments to ten million elements.
             false => self.module.info().elements[segment as usize].items.len() as u32,
@@ -326,6 +335,6 @@ impl InstanceData {
     }
 
     pub(super) fn elements_dropped(&self, segment: u32) -> bool {
-        self.dropped_elements[segment as usize]
+        self.dropped_elements.contains(segment)
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn check_active(store: &mut StoreOpaque, instance: &InstanceData) -> 
         let at = evaluate_offset(store, instance, offset)?;
         store.table(instance.table(*table)).range(at, segment.items.len() as u64)?;
     }
-    for segment in &info.data {
+    for segment in &info.data[instance.module().template().data().certain()..] {
         let DataMode::Active { memory, offset } = &segment.mode else { continue };
         let at = evaluate_offset(store, instance, offset)?;
         let data = store.memory(instance.memory(*memory));
@@ -77,10 +77,24 @@ pub(super) fn active_elements(store: &mut StoreOpaque, instance: &mut InstanceDa
     Ok(())
 }
 
-/// Copies active data segments into their memories and drops them.
+/// Makes the memories start with their data, and drops the active segments. Those that are certain to fit come as an
+/// image; the others are copied.
 pub(super) fn active_data(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
     let module = instance.module().clone();
-    for (index, segment) in module.info().data.iter().enumerate() {
+    let (info, data) = (module.info(), module.template().data());
+    for (defined, memory) in
+        (info.num_imported_memories as u32..info.memories.len() as u32).enumerate()
+    {
+        let region = store.memory(instance.memory(memory)).region();
+        if !data.attach(info, module.bytes(), defined, region) {
+            for (segment, at) in data.of_memory(defined) {
+                let len = info.data[segment as usize].range.len() as u32;
+                memory_init(store, instance, memory, segment, at, 0, len)?;
+            }
+        }
+    }
+    instance.drop_certain_data();
+    for (index, segment) in info.data.iter().enumerate().skip(data.certain()) {
         let DataMode::Active { memory, offset } = &segment.mode else { continue };
         let (index, at) = (index as u32, evaluate_offset(store, instance, offset)?);
         memory_init(store, instance, *memory, index, at, 0, segment.range.len() as u32)?;

@@ -4,11 +4,13 @@ pub(crate) mod builtins;
 mod const_expr;
 mod context;
 mod create;
+mod dropped;
 mod externs;
 mod init;
 mod link;
 mod pre;
 
+pub(crate) use const_expr::compute;
 pub(crate) use context::InstanceData;
 pub use externs::{Export, Extern};
 pub use link::LinkError;

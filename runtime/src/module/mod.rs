@@ -2,6 +2,7 @@
 //! are called.
 
 mod code;
+mod template;
 
 use crate::config::Compilation;
 use crate::engine::{Engine, RegisteredType, TypeId, try_map};
@@ -19,6 +20,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use template::Template;
 
 /// A WebAssembly module.
 ///
@@ -38,6 +40,7 @@ pub(crate) struct ModuleInner {
     types: Box<[RegisteredType]>,
     exports: HashMap<Box<str>, EntityIndex>,
     code: ModuleCode,
+    template: Template,
     names: OnceLock<HashMap<u32, Box<str>>>,
 }
 
@@ -92,6 +95,7 @@ impl Module {
             types,
             exports,
             code: ModuleCode::new(engine, info.bodies.len()),
+            template: Template::new(&info),
             names: OnceLock::new(),
             info,
         }));
@@ -166,6 +170,11 @@ impl Module {
 
     pub(crate) fn offsets(&self) -> &VMOffsets {
         &self.0.offsets
+    }
+
+    /// What its instances start with.
+    pub(crate) fn template(&self) -> &Template {
+        &self.0.template
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
