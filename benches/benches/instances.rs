@@ -1,16 +1,30 @@
 //! The life of instances and their memories: made, touched, grown, dropped.
 //!
-//! Contenders are seqfault with the pager it chooses and with `mprotect`, Wasmtime allocating on demand
-//! and from its pool, and the pool told to keep pages. With two threads each has its own stores; the
-//! figure is what one thread's work costs while the other does the same, by the wall clock.
+//! Contenders are seqfault with each pager and Wasmtime's pool, as it comes and tuned. With several threads each
+//! has its own stores; the figure is what one thread's work costs while the others do the same, by the wall clock.
 
 use criterion::Criterion;
-use seqfault_benches::{Clock, Contest, Report, in_parallel};
+use seqfault_benches::{
+    Clock, Contest, Kind, PEAK, Row, Scoreboard, Selection, engines, in_parallel, resident, span,
+    wait_until_resident,
+};
+use std::sync::Barrier;
 use std::time::Duration;
 
-const MODULE: &str = r#"
+/// A module whose memory begins with `data`, and with `functions` functions in a table.
+fn module(data: &[u8], functions: usize) -> String {
+    let data: String = data.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let table = format!(
+        "(table {functions} funcref) {} (elem (i32.const 0) {})",
+        "(func (param i32))".repeat(functions),
+        (0..functions).map(|func| format!("{func} ")).collect::<String>(),
+    );
+    format!(
+        r#"
     (module
-      (memory (export "memory") 1)
+      {table}
+      (memory (export "memory") 4)
+      (data (i32.const 0) "{data}")
       ;; Stores a byte in each 4 KiB of the first `end` bytes.
       (func (export "touch") (param $end i32) (local $at i32)
         (loop $again
@@ -24,84 +38,102 @@ const MODULE: &str = r#"
           (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
           (br_if $again
             (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))
-"#;
-
-/// The same with 192 KiB of initial data, which is not all zero.
-fn with_data() -> String {
-    let data = format!(r#"(data (i32.const 1024) "{}")"#, "seqfault".repeat((192 << 10) / 8));
-    let (start, end) = MODULE.rsplit_once(')').expect("a module");
-    format!("{}{data}){end}", start.replace("1)\n", "4)\n"))
-}
-
-/// The same with 10,000 functions in a table.
-fn with_table() -> String {
-    const FUNCTIONS: usize = 10_000;
-    let table = format!(
-        "(table {FUNCTIONS} funcref) {} (elem (i32.const 0) {})",
-        "(func (param i32))".repeat(FUNCTIONS),
-        (0..FUNCTIONS).map(|func| format!("{func} ")).collect::<String>(),
-    );
-    let (start, end) = MODULE.rsplit_once(')').expect("a module");
-    format!("{start}{table}){end}")
+"#
+    )
 }
 
 /// Bytes of a wasm page.
 const PAGE: u32 = 1 << 16;
+/// Functions in a large table.
+const FUNCTIONS: usize = 10_000;
+/// Bytes of initial data.
+const DATA: usize = 192 << 10;
 /// What "dense" touches.
 const LARGE: u32 = 256 << 20;
 /// Pages that a memory is grown by before it is replaced.
 const GROWTH: u64 = 16_000;
 
+/// How the work is done.
+struct Scene {
+    threads: u32,
+    clock: Clock,
+    /// Where the threads wait for each other.
+    together: Barrier,
+}
+
+impl Scene {
+    fn new(threads: u32) -> Scene {
+        // One thread is not disturbed by what else runs; waiting counts only where there are several.
+        let clock = if threads == 1 { Clock::Thread } else { Clock::Wall };
+        Scene { threads, clock, together: Barrier::new(threads as usize) }
+    }
+}
+
 /// The measurements of one engine: its API is the same word for word in both.
 macro_rules! engine_under_test {
     ($module:ident, $engine:ident) => {
         mod $module {
-            use super::{Clock, Duration, GROWTH, LARGE, PAGE};
+            use super::{
+                Clock, DATA, Duration, GROWTH, LARGE, PAGE, Scene, resident, wait_until_resident,
+            };
             use $engine::{Config, Engine, InstancePre, Linker, Module, Store};
 
             pub(crate) struct Subject {
+                engine: Engine,
+                empty: InstancePre<()>,
                 plain: InstancePre<()>,
-                data: InstancePre<()>,
-                table: InstancePre<()>,
+                with_data: InstancePre<()>,
+                with_table: InstancePre<()>,
             }
 
             impl Subject {
                 pub(crate) fn new(config: &Config) -> Subject {
                     let engine = Engine::new(config).expect("an engine");
-                    let pre = |text: &str| {
+                    let prepare = |text: &str| {
                         let module = Module::new(&engine, text).expect("a valid module");
                         Linker::new(&engine).instantiate_pre(&module).expect("no imports")
                     };
+                    // No page of it is all zeros or like another.
+                    let data: Vec<u8> =
+                        (0..DATA as u32).map(|at| (at * at >> 12) as u8 | 1).collect();
                     Subject {
-                        plain: pre(super::MODULE),
-                        data: pre(&super::with_data()),
-                        table: pre(&super::with_table()),
+                        empty: prepare("(module)"),
+                        plain: prepare(&super::module(&[], 0)),
+                        with_data: prepare(&super::module(&data, 0)),
+                        with_table: prepare(&super::module(&[], super::FUNCTIONS)),
+                        engine,
                     }
                 }
 
-                fn engine(&self) -> &Engine {
-                    self.plain.module().engine()
+                /// An instance of an empty module is made and dropped.
+                pub(crate) fn empty(&self, scene: &Scene, count: u64) -> Duration {
+                    scene.clock.time(|| {
+                        for _ in 0..count {
+                            let mut store = Store::new(&self.engine, ());
+                            self.empty.instantiate(&mut store).expect("room");
+                        }
+                    })
                 }
 
                 /// An instance is made, touches a page, and is dropped.
-                pub(crate) fn live(&self, clock: Clock, count: u64) -> Duration {
-                    self.lives(&self.plain, clock, count)
+                pub(crate) fn live(&self, scene: &Scene, count: u64) -> Duration {
+                    self.lives(&self.plain, scene, count)
                 }
 
                 /// The same with initial data.
-                pub(crate) fn live_with_data(&self, clock: Clock, count: u64) -> Duration {
-                    self.lives(&self.data, clock, count)
+                pub(crate) fn live_with_data(&self, scene: &Scene, count: u64) -> Duration {
+                    self.lives(&self.with_data, scene, count)
                 }
 
                 /// The same with a large table of functions.
-                pub(crate) fn live_with_table(&self, clock: Clock, count: u64) -> Duration {
-                    self.lives(&self.table, clock, count)
+                pub(crate) fn live_with_table(&self, scene: &Scene, count: u64) -> Duration {
+                    self.lives(&self.with_table, scene, count)
                 }
 
-                fn lives(&self, pre: &InstancePre<()>, clock: Clock, count: u64) -> Duration {
-                    clock.time(|| {
+                fn lives(&self, pre: &InstancePre<()>, scene: &Scene, count: u64) -> Duration {
+                    scene.clock.time(|| {
                         for _ in 0..count {
-                            let mut store = Store::new(self.engine(), ());
+                            let mut store = Store::new(&self.engine, ());
                             let instance = pre.instantiate(&mut store).expect("room");
                             let touch = instance.get_typed_func::<u32, ()>(&mut store, "touch");
                             touch.expect("the export").call(&mut store, PAGE).expect("no trap");
@@ -110,17 +142,17 @@ macro_rules! engine_under_test {
                 }
 
                 /// `memory.grow` by a page.
-                pub(crate) fn grow(&self, clock: Clock, count: u64) -> Duration {
+                pub(crate) fn grow(&self, scene: &Scene, count: u64) -> Duration {
                     let mut time = Duration::ZERO;
                     let mut left = count;
                     while left > 0 {
                         let pages = left.min(GROWTH);
                         left -= pages;
-                        let mut store = Store::new(self.engine(), ());
+                        let mut store = Store::new(&self.engine, ());
                         let instance = self.plain.instantiate(&mut store).expect("room");
                         let grow = instance.get_typed_func::<u32, ()>(&mut store, "grow");
                         let grow = grow.expect("the export");
-                        time += clock.time(|| {
+                        time += scene.clock.time(|| {
                             grow.call(&mut store, pages as u32).expect("no trap");
                         });
                     }
@@ -128,25 +160,48 @@ macro_rules! engine_under_test {
                 }
 
                 /// The first touch of each page of a large memory.
-                pub(crate) fn touch(&self, clock: Clock, count: u64) -> Duration {
-                    (0..count).map(|_| self.large(clock).0).sum()
+                pub(crate) fn touch(&self, scene: &Scene, count: u64) -> Duration {
+                    (0..count).map(|_| self.large(scene.clock).0).sum()
                 }
 
-                /// Dropping the store that has such a memory, all touched.
-                pub(crate) fn drop(&self, clock: Clock, count: u64) -> Duration {
-                    (0..count)
-                        .map(|_| {
-                            let (_, store) = self.large(clock);
-                            clock.time(|| drop(store))
+                /// Dropping the store that has such a memory, all touched, at the same time as the
+                /// other threads.
+                pub(crate) fn drop(&self, scene: &Scene, count: u64) -> Duration {
+                    let once = |_| {
+                        let (_, store) = self.large(scene.clock);
+                        scene.together.wait();
+                        scene.clock.time(|| drop(store))
+                    };
+                    (0..count).map(once).sum()
+                }
+
+                /// The same until the system has the memory back: what the process used of the
+                /// processors meanwhile, for each thread.
+                pub(crate) fn give_back(&self, scene: &Scene, count: u64) -> Duration {
+                    // The tuned pool keeps some.
+                    let most_kept = 4 << 20;
+                    let once = |_| {
+                        let (_, store) = self.large(scene.clock);
+                        scene.together.wait();
+                        let given = u64::from(scene.threads) * (u64::from(LARGE) - most_kept);
+                        let left = resident().saturating_sub(given);
+                        scene.together.wait();
+                        Clock::Process.time(|| {
+                            drop(store);
+                            if scene.together.wait().is_leader() {
+                                wait_until_resident(left);
+                            }
+                            scene.together.wait();
                         })
-                        .sum()
+                    };
+                    (0..count).map(once).sum::<Duration>() / scene.threads
                 }
 
                 fn large(&self, clock: Clock) -> (Duration, Store<()>) {
-                    let mut store = Store::new(self.engine(), ());
+                    let mut store = Store::new(&self.engine, ());
                     let instance = self.plain.instantiate(&mut store).expect("room");
                     let memory = instance.get_memory(&mut store, "memory").expect("the export");
-                    memory.grow(&mut store, u64::from(LARGE / PAGE - 1)).expect("room");
+                    memory.grow(&mut store, u64::from(LARGE / PAGE - 4)).expect("room");
                     let touch = instance.get_typed_func::<u32, ()>(&mut store, "touch");
                     let touch = touch.expect("the export");
                     let time = clock.time(|| touch.call(&mut store, LARGE).expect("no trap"));
@@ -160,88 +215,132 @@ macro_rules! engine_under_test {
 engine_under_test!(ours, seqfault);
 engine_under_test!(theirs, wasmtime);
 
-/// A contest of all contenders in one measurement.
-macro_rules! contest {
-    ($subjects:ident, $name:literal, $method:ident, $threads:expr) => {{
-        let threads: u32 = $threads;
-        // One thread is not disturbed by what else runs; waiting counts only where there are two.
-        let clock = if threads == 1 { Clock::Thread } else { Clock::Wall };
-        let name = format!("{}/{}_threads", $name, threads);
-        macro_rules! work {
-            ($subject:ident) => {{
-                let subject = &$subjects.$subject;
-                move |count| in_parallel(threads, count, |count| subject.$method(clock, count))
-            }};
-        }
-        Contest::new(name)
-            .contender("seqfault", work!(chosen))
-            .contender("seqfault-protect", work!(protect))
-            .contender("wasmtime", work!(on_demand))
-            .contender("wasmtime-pooling", work!(pooling))
-            .contender("wasmtime-pooling-keep", work!(keeping))
-    }};
-}
-
 struct Subjects {
-    chosen: ours::Subject,
+    uffd: ours::Subject,
     protect: ours::Subject,
-    on_demand: theirs::Subject,
-    pooling: theirs::Subject,
-    keeping: theirs::Subject,
+    pool: theirs::Subject,
+    tuned: theirs::Subject,
 }
 
 impl Subjects {
     fn new() -> Subjects {
+        use seqfault::PagerKind;
         Subjects {
-            chosen: ours::Subject::new(&eager()),
-            protect: ours::Subject::new(eager().pager(seqfault::PagerKind::Protect)),
-            on_demand: theirs::Subject::new(&wasmtime::Config::new()),
-            pooling: theirs::Subject::new(&pooling(0)),
-            keeping: theirs::Subject::new(&pooling(1 << 20)),
+            uffd: ours::Subject::new(&engines::ours(PagerKind::Uffd)),
+            protect: ours::Subject::new(&engines::ours(PagerKind::Protect)),
+            pool: theirs::Subject::new(&engines::pooling(64)),
+            tuned: theirs::Subject::new(&engines::tuned(64)),
         }
     }
 }
 
-/// Compiles ahead, so that no first call is measured.
-fn eager() -> seqfault::Config {
-    let mut config = seqfault::Config::new();
-    config.compilation(seqfault::Compilation::Eager);
-    config
+/// The time of the parts of the work that are measured, on average of the threads.
+fn parts(scene: &Scene, count: u64, work: &(dyn Fn(u64) -> Duration + Sync)) -> Duration {
+    in_parallel(scene.threads, count, work)
 }
 
-fn pooling(keep_resident: usize) -> wasmtime::Config {
-    use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
-    let mut pool = PoolingAllocationConfig::default();
-    pool.total_memories(16);
-    if keep_resident > 0 {
-        pool.linear_memory_keep_resident(keep_resident);
-        pool.pagemap_scan(Enabled::Auto);
+/// The time of the whole work on all threads. Where many threads share few processors, each may do a small
+/// work without another one beside it: only all of them together tell.
+fn whole(scene: &Scene, count: u64, work: &(dyn Fn(u64) -> Duration + Sync)) -> Duration {
+    match scene.threads {
+        1 => work(count),
+        threads => span(threads, count, |count| {
+            work(count);
+        }),
     }
-    let mut config = wasmtime::Config::new();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
+}
+
+/// A contest of all contenders in one measurement: `work`, on each of some threads.
+macro_rules! contest {
+    ($subjects:ident, $name:expr, $span:ident, $method:ident, $threads:expr) => {{
+        let scene = Scene::new($threads);
+        let scene = std::rc::Rc::new(scene);
+        macro_rules! work {
+            ($subject:ident) => {{
+                let subject = &$subjects.$subject;
+                let scene = std::rc::Rc::clone(&scene);
+                move |count| {
+                    let scene: &Scene = &scene;
+                    $span(scene, count, &|count| subject.$method(scene, count))
+                }
+            }};
+        }
+        Contest::new($name)
+            .contender("uffd", work!(uffd))
+            .contender("protect", work!(protect))
+            .contender("pool", work!(pool))
+            .contender("tuned", work!(tuned))
+    }};
 }
 
 fn main() {
     let criterion = || {
         Criterion::default()
             .warm_up_time(Duration::from_millis(200))
-            .measurement_time(Duration::from_millis(400))
+            .measurement_time(Duration::from_millis(600))
     };
-    let mut quick = criterion().sample_size(20).configure_from_args();
+    let mut quick = criterion().sample_size(30).configure_from_args();
     let mut slow = criterion().sample_size(10).configure_from_args();
-    let mut report = Report::new("instances");
+    let mut board = Scoreboard::of_times("instances", &["peak throughput to this (bar)"]);
+    let mut selection = Selection::new(400);
     let subjects = Subjects::new();
-    for threads in [1, 2] {
-        contest!(subjects, "instantiate_touch_drop", live, threads).run(&mut quick, &mut report);
-        contest!(subjects, "instantiate_data_touch_drop", live_with_data, threads)
-            .run(&mut quick, &mut report);
-        contest!(subjects, "instantiate_table_touch_drop", live_with_table, threads)
-            .run(&mut quick, &mut report);
-        contest!(subjects, "grow_one_page", grow, threads).run(&mut quick, &mut report);
-        contest!(subjects, "touch_256_mib", touch, threads).run(&mut slow, &mut report);
-        contest!(subjects, "drop_256_mib", drop, threads).run(&mut slow, &mut report);
+    macro_rules! row {
+        ($criterion:ident, $kind:ident, $work:expr, $span:ident $method:ident, $threads:expr) => {{
+            let name = match $threads {
+                1 => $work.to_owned(),
+                threads => format!("{}, {threads} threads", $work),
+            };
+            let begin = selection.begin(&name);
+            let contest = begin.then(|| contest!(subjects, &name, $span, $method, $threads));
+            let medians =
+                contest.map(|contest| contest.compete(Kind::$kind, &mut $criterion, &mut board));
+            medians.unwrap_or_default()
+        }};
     }
+    const LIVE: &str = "instantiate, touch 64 KiB, drop";
+    let mut rates = Vec::new();
+    for threads in [1, 2, 4, 8, 16] {
+        let medians = match threads {
+            1 => row!(quick, Live, LIVE, whole live, 1),
+            _ => row!(quick, LiveBeside, LIVE, whole live, threads),
+        };
+        rates.push(medians.into_iter().map(move |(who, nanos)| (who, f64::from(threads) / nanos)));
+    }
+    row!(quick, LiveWithData, "instantiate with 192 KiB of data, touch 64 KiB, drop", whole live_with_data, 1);
+    row!(
+        quick,
+        LiveWithTable,
+        "instantiate with 10,000 functions in a table, touch 64 KiB, drop",
+        whole live_with_table,
+        1
+    );
+    row!(quick, Empty, "an empty module", whole empty, 1);
+    for threads in [1, 2] {
+        row!(quick, Grow, "grow by a page", parts grow, threads);
+        row!(slow, Dense, "touch 256 MiB", parts touch, threads);
+        row!(slow, Drop, "drop 256 MiB", parts drop, threads);
+        row!(slow, Drop, "drop 256 MiB, processor time until it is back", parts give_back, threads);
+    }
+    board.extend(throughput(rates.into_iter().flatten().collect()));
     slow.final_summary();
-    println!("{report}");
+    selection.finish();
+    println!("{board}");
+}
+
+/// How much the total throughput of each of ours falls with many threads: `rates` are those of its contests, by
+/// the number of threads.
+fn throughput(rates: Vec<(&'static str, f64)>) -> Vec<Row> {
+    let row = |who: &'static str| {
+        let own = || rates.iter().filter(|rate| rate.0 == who).map(|rate| rate.1);
+        let peak = own().fold(0.0, f64::max);
+        let row = Row::new("throughput of such instances, 1 to 16 threads", who);
+        let row = row.no_judgement().no_judgement();
+        let row = row.judge(own().next_back().map(|last| peak / last), PEAK);
+        let rates = own().map(|rate| format!("{:.0}", rate * 1e6));
+        row.cell("").cell(format!("{} a ms", rates.collect::<Vec<_>>().join(", ")))
+    };
+    match rates.is_empty() {
+        true => Vec::new(),
+        false => ["uffd", "protect"].map(row).into(),
+    }
 }

@@ -14,6 +14,18 @@ pub enum Kind {
     GrowAndTouch,
     /// `memory.grow` by a page.
     Grow,
+    /// An instance is made, touches 64 KiB, and is dropped, on one thread.
+    Live,
+    /// The same on each of several threads.
+    LiveBeside,
+    /// The same on one thread, with 192 KiB of initial data.
+    LiveWithData,
+    /// The same with a table of 10,000 functions.
+    LiveWithTable,
+    /// An instance of an empty module is made and dropped.
+    Empty,
+    /// A memory with 256 MiB touched is dropped.
+    Drop,
 }
 
 /// The highest ratios of our time to the peer's that are good enough.
@@ -39,9 +51,19 @@ impl Bars {
             (Kind::Touch, _) => Bars { slack: Duration::from_micros(30), ..bars(1.05, 1.1) },
             (Kind::GrowAndTouch, _) => bars(0.8, 0.8),
             (Kind::Grow, _) => bars(0.04, 0.04),
+            (Kind::Live, _) => bars(0.1, 0.8),
+            (Kind::LiveBeside, _) => bars(0.06, 0.5),
+            (Kind::LiveWithData | Kind::LiveWithTable, _) => bars(0.1, 0.8),
+            (Kind::Empty, _) => bars(0.5, 0.6),
+            // As with "dense".
+            (Kind::Drop, HugePages::Madvise) => bars(0.5, 0.5),
+            (Kind::Drop, HugePages::Always | HugePages::Never) => bars(1.05, 1.05),
         }
     }
 }
+
+/// How much higher the peak of the total throughput may be than that of 16 threads: it falls by at most 15%.
+pub const PEAK: f64 = 1.0 / 0.85;
 
 /// How many pages may be resident where the peer has `peers`: twice as many, or 64 KiB more. `None`: any number,
 /// because the system makes more resident by itself.

@@ -1,7 +1,7 @@
 //! [`Clock`]: what time is measured with.
 
 use rustix::time::{ClockId, clock_gettime};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A way to measure time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub enum Clock {
     /// What the calling thread has used of a processor, in user and kernel mode. Undisturbed by
     /// other processes; blind to waiting.
     Thread,
+    /// What all threads of the process have used.
+    Process,
     /// What a clock on the wall would show.
     Wall,
 }
@@ -16,23 +18,19 @@ pub enum Clock {
 impl Clock {
     /// How long `work` takes.
     pub fn time(self, work: impl FnOnce()) -> Duration {
-        match self {
-            Clock::Thread => {
-                let start = thread_time();
-                work();
-                thread_time().saturating_sub(start)
-            }
-            Clock::Wall => {
-                let start = Instant::now();
-                work();
-                start.elapsed()
-            }
-        }
+        let id = match self {
+            Clock::Thread => ClockId::ThreadCPUTime,
+            Clock::Process => ClockId::ProcessCPUTime,
+            Clock::Wall => ClockId::Monotonic,
+        };
+        let start = now(id);
+        work();
+        now(id).saturating_sub(start)
     }
 }
 
-fn thread_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    // Neither part of a thread's own time is ever negative.
+fn now(id: ClockId) -> Duration {
+    let now = clock_gettime(id);
+    // Neither part of these clocks is ever negative.
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

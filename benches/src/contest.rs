@@ -1,8 +1,8 @@
 //! [`Contest`]: the same work done by several contenders, sampled in turns.
 
-use crate::Report;
 use crate::report::{Row, Standing};
 use crate::samples::Samples;
+use crate::{Bars, HugePages, Kind, Report, Scoreboard, scoreboard};
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use std::time::Duration;
 
@@ -41,20 +41,55 @@ impl<'a> Contest<'a> {
 
     /// Measures all contenders, each as a benchmark of criterion's group `report.title()`, and adds
     /// their medians and ratios to the report.
-    ///
-    /// Each benchmark asks for samples of one contender; the others then do the same number of
-    /// iterations right after it.
     pub fn run(mut self, criterion: &mut Criterion, report: &mut Report) {
+        let samples = self.sample(criterion, report.title(), self.contenders.len());
+        let contenders = self.contenders.iter().enumerate().map(|(who, &(name, _))| {
+            Some(Standing { name, median: samples.median(who)?, ratio: samples.ratio(0, who)? })
+        });
+        // Without samples, the benchmarks were filtered out.
+        if let Some(standings) = contenders.collect() {
+            report.push(Row { name: self.name, standings });
+        }
+    }
+
+    /// Measures all contenders and adds a row for each of ours to `board`, by the bars for `kind`. The last two
+    /// contenders are the peers: Wasmtime's pool as it comes and tuned. Returns the median of each of ours, in
+    /// nanoseconds.
+    ///
+    /// For criterion it is one benchmark, that of the first contender: it decides how long the others work.
+    pub fn compete(
+        mut self,
+        kind: Kind,
+        criterion: &mut Criterion,
+        board: &mut Scoreboard,
+    ) -> Vec<(&'static str, f64)> {
+        let samples = self.sample(criterion, board.title(), 1);
+        let bars = Bars::of(kind, HugePages::now());
+        let mut medians = Vec::new();
+        for who in 0..samples.contenders().saturating_sub(2) {
+            let name = self.contenders[who].0;
+            board.extend([scoreboard::Row::new(&self.name, name).against(bars, &samples, who)]);
+            medians.extend(samples.median(who).map(|median| (name, median)));
+        }
+        medians
+    }
+
+    /// Samples of all contenders: each of the first `asking` ones is a benchmark of criterion's group `group`,
+    /// which asks for samples of it; the others then do the same number of iterations beside it.
+    fn sample(&mut self, criterion: &mut Criterion, group: &str, asking: usize) -> Samples {
         let count = self.contenders.len();
         let mut samples = Samples::default();
-        let mut group = criterion.benchmark_group(report.title());
+        let mut group = criterion.benchmark_group(group);
         group.sampling_mode(SamplingMode::Flat);
-        for first in 0..count {
+        let mut rounds = 0..;
+        for first in 0..asking {
             let id = BenchmarkId::new(&self.name, self.contenders[first].0);
             group.bench_function(id, |bencher| {
                 bencher.iter_custom(|iterations| {
                     let mut times = vec![Duration::ZERO; count];
-                    for who in (first..count).chain(0..first) {
+                    // Every contender begins as often as the others.
+                    let begin = rounds.next().map_or(0, |round: usize| round % count);
+                    for who in (begin..count).chain(0..begin) {
                         times[who] = self.contenders[who].1(iterations);
                     }
                     let asked = times[first];
@@ -64,12 +99,6 @@ impl<'a> Contest<'a> {
             });
         }
         group.finish();
-        let contenders = self.contenders.iter().enumerate().map(|(who, &(name, _))| {
-            Some(Standing { name, median: samples.median(who)?, ratio: samples.ratio(0, who)? })
-        });
-        // Without samples, the benchmarks were filtered out.
-        if let Some(standings) = contenders.collect() {
-            report.push(Row { name: self.name, standings });
-        }
+        samples
     }
 }

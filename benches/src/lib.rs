@@ -5,6 +5,7 @@
 //! of them. Criterion does the statistics of each contender; the [`Report`] at the end of a run prints
 //! medians and, first of all, ratios.
 
+mod against;
 mod bars;
 mod clock;
 mod contest;
@@ -15,13 +16,14 @@ pub mod patterns;
 mod probe;
 mod random;
 mod report;
+mod resident;
 mod samples;
 mod scoreboard;
 mod selection;
 mod shuffle;
 mod threads;
 
-pub use bars::{Bars, Kind};
+pub use bars::{Bars, Kind, PEAK};
 pub use clock::Clock;
 pub use contest::Contest;
 pub use huge_pages::HugePages;
@@ -29,8 +31,9 @@ pub use kernel::{KERNELS, Kernel};
 pub use probe::{Figures, Probe};
 pub use random::Random;
 pub use report::Report;
+pub use resident::{resident, wait_until_resident};
 pub use samples::percentile;
-pub use scoreboard::Scoreboard;
+pub use scoreboard::{Row, Scoreboard};
 pub use selection::Selection;
 pub use shuffle::shuffled;
-pub use threads::in_parallel;
+pub use threads::{in_parallel, span};

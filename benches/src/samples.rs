@@ -27,6 +27,11 @@ impl Samples {
         }
     }
 
+    /// How many contenders each round has.
+    pub(crate) fn contenders(&self) -> usize {
+        self.0.first().map_or(0, |round| round.times.len())
+    }
+
     /// The median time of an iteration of contender `who`, in nanoseconds.
     pub(crate) fn median(&self, who: usize) -> Option<f64> {
         self.median_of(|round| round.nanos(who) / round.iterations as f64)

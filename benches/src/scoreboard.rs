@@ -1,55 +1,108 @@
 //! [`Scoreboard`]: what was measured against the bars, the losses first.
 
-use crate::Bars;
-use crate::report::Time;
+use crate::HugePages;
 use std::fmt;
 
-/// One piece of work, done by one of ours and by the peers.
+/// One piece of work, done by one of ours.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The work.
-    pub name: String,
-    /// Which of ours.
-    pub who: &'static str,
-    /// What is good enough.
-    pub bars: Bars,
-    /// Our time to that of the pool as it comes.
-    pub to_default: f64,
-    /// Our time to that of the tuned pool.
-    pub to_tuned: f64,
-    /// What we take more than the pool as it comes, in nanoseconds.
-    pub more: f64,
-    /// Nanoseconds: ours, the pool's, the tuned pool's.
-    pub times: [f64; 3],
-    /// What is resident, to the most that may be.
-    pub surplus: Option<f64>,
-    /// The other columns.
-    pub cells: Vec<String>,
+    name: String,
+    who: &'static str,
+    judged: Vec<Judged>,
+    cells: Vec<String>,
+}
+
+/// A ratio and the highest that is good enough. NaN where one of them is not known.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    ratio: f64,
+    bar: f64,
+    /// Good enough for another reason.
+    excused: bool,
 }
 
 impl Row {
-    /// How far it is from its bars: above 1 it is a loss.
-    pub fn loss(&self) -> f64 {
-        let slack = self.bars.slack.as_nanos() as f64;
-        let to_default =
-            if self.more <= slack { 0.0 } else { self.to_default / self.bars.to_default };
-        let to_tuned = self.to_tuned / self.bars.to_tuned;
-        [to_default, to_tuned, self.surplus.unwrap_or(0.0)].into_iter().fold(0.0, f64::max)
+    /// The row for the work `name` done by `who`.
+    pub fn new(name: impl Into<String>, who: &'static str) -> Row {
+        Row { name: name.into(), who, judged: Vec::new(), cells: Vec::new() }
+    }
+
+    /// The next of the columns that have bars.
+    #[must_use]
+    pub fn judge(self, ratio: Option<f64>, bar: f64) -> Row {
+        self.judge_unless(false, ratio, bar)
+    }
+
+    /// The same; a ratio above the bar is no loss if it is `excused`.
+    #[must_use]
+    pub fn judge_unless(mut self, excused: bool, ratio: Option<f64>, bar: f64) -> Row {
+        self.judged.push(Judged { ratio: ratio.unwrap_or(f64::NAN), bar, excused });
+        self
+    }
+
+    /// The next of the other columns.
+    #[must_use]
+    pub fn cell(mut self, cell: impl ToString) -> Row {
+        self.cells.push(cell.to_string());
+        self
+    }
+
+    /// The next of the columns that have bars is empty.
+    #[must_use]
+    pub fn no_judgement(self) -> Row {
+        self.judge(None, f64::NAN)
+    }
+
+    /// How far it is from the bar that it misses most: above 1 it is a loss.
+    fn loss(&self) -> f64 {
+        let judged = self.judged.iter().filter(|judged| !judged.excused);
+        // `max` leaves out what is not known.
+        judged.map(|judged| judged.ratio / judged.bar).fold(0.0, f64::max)
+    }
+
+    /// Its cells, if the table has so many columns with bars. Those that it has not filled are empty.
+    fn line(&self, judged: usize) -> Vec<String> {
+        let mut line = vec![self.name.clone(), self.who.to_owned()];
+        line.extend(self.judged.iter().map(ToString::to_string));
+        line.resize(2 + judged, String::new());
+        line.extend(self.cells.iter().cloned());
+        line
+    }
+}
+
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Judged { ratio, bar, excused } = *self;
+        let bar = (bar * 1e3).round() / 1e3;
+        match ratio.is_nan() || bar.is_nan() {
+            true => Ok(()),
+            false if ratio > bar && !excused => write!(f, "**{ratio:.3}** ({bar})"),
+            false => write!(f, "{ratio:.3} ({bar})"),
+        }
     }
 }
 
 /// What a run has measured.
 #[derive(Clone, Debug)]
 pub struct Scoreboard {
-    title: String,
+    title: &'static str,
+    huge: HugePages,
     columns: Vec<&'static str>,
+    judged: usize,
     rows: Vec<Row>,
 }
 
 impl Scoreboard {
-    /// An empty one; rows have `columns` beside those that all have.
-    pub fn new(title: impl Into<String>, columns: &[&'static str]) -> Scoreboard {
-        Scoreboard { title: title.into(), columns: columns.to_vec(), rows: Vec::new() }
+    /// An empty one. Its rows have the columns `judged` and `cells`.
+    pub fn new(title: &'static str, judged: &[&'static str], cells: &[&'static str]) -> Self {
+        let columns = [&["work", "ours"], judged, cells].concat();
+        let huge = HugePages::now();
+        Scoreboard { title, huge, columns, judged: judged.len(), rows: Vec::new() }
+    }
+
+    /// What the run is about.
+    pub fn title(&self) -> &'static str {
+        self.title
     }
 
     /// Adds rows.
@@ -58,11 +111,10 @@ impl Scoreboard {
     }
 
     fn table(&self, f: &mut fmt::Formatter<'_>, rows: &[&Row]) -> fmt::Result {
-        let mut lines = vec![self.heads()];
-        lines.extend(rows.iter().map(|row| cells(row)));
-        let widths: Vec<usize> = (0..lines[0].len())
-            .map(|at| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0))
-            .collect();
+        let mut lines = vec![self.columns.iter().map(|&column| column.to_owned()).collect()];
+        lines.extend(rows.iter().map(|row| row.line(self.judged)));
+        let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max();
+        let widths: Vec<usize> = (0..self.columns.len()).filter_map(width).collect();
         for (number, line) in lines.iter().enumerate() {
             let padded = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
             writeln!(f, "| {} |", padded.collect::<Vec<_>>().join(" | "))?;
@@ -73,26 +125,6 @@ impl Scoreboard {
         }
         Ok(())
     }
-
-    fn heads(&self) -> Vec<String> {
-        let fixed =
-            ["work", "ours", "to pool (bar)", "to tuned (bar)", "more", "ours, pool, tuned"];
-        fixed.iter().chain(&self.columns).map(|&head| head.to_owned()).collect()
-    }
-}
-
-fn cells(row: &Row) -> Vec<String> {
-    let Row { bars, times, .. } = row;
-    let mut cells = vec![
-        row.name.clone(),
-        row.who.to_owned(),
-        format!("{:.3} ({})", row.to_default, bars.to_default),
-        format!("{:.3} ({})", row.to_tuned, bars.to_tuned),
-        format!("{:+.0} µs", row.more / 1e3),
-        times.map(|time| Time(time).to_string()).join(", "),
-    ];
-    cells.extend(row.cells.iter().cloned());
-    cells
 }
 
 impl fmt::Display for Scoreboard {
@@ -100,10 +132,14 @@ impl fmt::Display for Scoreboard {
         let (mut losses, others): (Vec<&Row>, Vec<&Row>) =
             self.rows.iter().partition(|row| row.loss() > 1.0);
         losses.sort_by(|a, b| b.loss().total_cmp(&a.loss()));
-        let (title, count, all) = (&self.title, losses.len(), self.rows.len());
-        writeln!(f, "{title}: {count} of {all} rows above a bar, the farthest first\n")?;
+        let (title, huge, all) = (self.title, self.huge.name(), self.rows.len());
+        writeln!(
+            f,
+            "{title}, transparent huge pages: {huge}; {} of {all} rows miss a bar, the farthest first:\n",
+            losses.len()
+        )?;
         self.table(f, &losses)?;
-        writeln!(f, "\nThe others\n")?;
+        writeln!(f, "\nThe others:\n")?;
         self.table(f, &others)
     }
 }
@@ -111,42 +147,32 @@ impl fmt::Display for Scoreboard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
-    fn row(name: &str, to_default: f64, to_tuned: f64, more: f64, surplus: Option<f64>) -> Row {
-        Row {
-            name: name.into(),
-            who: "ours",
-            bars: Bars { to_default: 1.05, to_tuned: 1.1, slack: Duration::from_micros(30) },
-            to_default,
-            to_tuned,
-            more,
-            times: [1.0; 3],
-            surplus,
-            cells: Vec::new(),
-        }
+    fn row(name: &str) -> Row {
+        Row::new(name, "ours")
     }
 
     #[test]
-    fn a_bar_is_missed_by_ratio_or_by_pages_and_not_by_a_short_time() {
-        assert!(row("slow", 2.1, 1.0, 1e6, None).loss() > 1.9);
-        assert!(row("hardly slow", 2.1, 1.0, 3e4, None).loss() < 1.0);
-        assert!(row("slower than reuse", 1.0, 1.2, 0.0, None).loss() > 1.0);
-        assert!(row("large", 1.0, 1.0, 0.0, Some(1.5)).loss() > 1.4);
-        assert!(row("good", 1.05, 1.1, 1e6, Some(1.0)).loss() <= 1.0);
+    fn a_bar_is_missed_unless_there_is_an_excuse_or_no_figure() {
+        assert!(row("one of two").judge(Some(2.1), 1.05).judge(Some(1.0), 1.1).loss() > 1.9);
+        assert!(row("at the bar").judge(Some(1.05), 1.05).loss() <= 1.0);
+        assert!(row("excused").judge_unless(true, Some(2.1), 1.05).loss() <= 1.0);
+        assert!(row("unknown").judge(None, 1.05).judge(Some(1.0), 1.05).loss() <= 1.0);
+        assert!(row("unknown").judge(None, 1.05).judge(Some(1.1), 1.05).loss() > 1.0);
     }
 
     #[test]
     fn losses_come_first_the_farthest_at_the_top() {
-        let mut board = Scoreboard::new("title", &[]);
+        let mut board = Scoreboard::new("title", &["ratio"], &["more"]);
         board.extend([
-            row("fine", 0.5, 0.5, -1e6, None),
-            row("bad", 2.0, 1.0, 1e6, None),
-            row("worse", 3.0, 1.0, 1e6, None),
+            row("fine").judge(Some(0.5), 1.0).cell(1),
+            row("bad").judge(Some(2.0), 1.0).cell(2),
+            row("worse").judge(Some(3.0), 1.0).cell(3),
         ]);
         let text = board.to_string();
         let at = |name: &str| text.find(name).expect("a row");
         assert!(at("worse ") < at("bad ") && at("bad ") < at("fine "), "{text}");
         assert!(text.contains("2 of 3 rows"), "{text}");
+        assert!(text.contains("| **3.000** (1) | 3    |"), "{text}");
     }
 }

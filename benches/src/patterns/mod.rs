@@ -8,4 +8,4 @@ mod trial;
 pub use fixed::fixed;
 pub use pattern::{PAGE, Pattern, Phase, Step, WASM_PAGE};
 pub use play::{Play, ours, theirs};
-pub use trial::{COLUMNS, Trial};
+pub use trial::Trial;

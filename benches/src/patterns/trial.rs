@@ -1,10 +1,11 @@
 //! [`Trial`]: contenders play the same pattern in turns.
 
 use super::{Pattern, Play, ours, theirs};
+use crate::against::{BARRED, TIMES};
 use crate::bars::most_resident;
 use crate::samples::Samples;
 use crate::scoreboard::Row;
-use crate::{Bars, HugePages, Probe, engines};
+use crate::{Bars, HugePages, Probe, Scoreboard, engines};
 use seqfault::PagerKind;
 use std::time::{Duration, Instant};
 
@@ -92,32 +93,40 @@ impl Trial {
         let (ours, theirs) = (figures(who), figures(default));
         let number = |number: Option<u64>| number.map_or("-".into(), |number| number.to_string());
         let most = theirs.resident.and_then(|peers| most_resident(peers, self.huge));
-        Row {
-            name: pattern.name.clone(),
-            who: self.contenders[who].0,
-            bars: Bars::of(pattern.kind, self.huge),
-            to_default: runs.ratio(who, default).unwrap_or(f64::NAN),
-            to_tuned: runs.ratio(who, tuned).unwrap_or(f64::NAN),
-            more: runs.difference(who, default).unwrap_or(f64::NAN),
-            times: [who, default, tuned].map(|who| runs.median(who).unwrap_or(f64::NAN)),
-            // What is not known is not above its bar.
-            surplus: ours.resident.zip(most).map(|(ours, most)| ours as f64 / most as f64),
-            cells: vec![
-                format!(
-                    "{}, {}, {}",
-                    number(ours.resident),
-                    number(theirs.resident),
-                    pattern.touched()
-                ),
-                format!("{}, {}", number(ours.huge), number(theirs.huge)),
-                ours.signals.to_string(),
-                format!("{}, {}", ours.faults, theirs.faults),
-                format!("{}, {}", number(ours.calls), number(theirs.calls)),
-                format!("{}, {}", ours.switches, theirs.switches),
-                format!("{}, {}", ours.maps, theirs.maps),
-                format!("{:.2}", ends.ratio(who, default).unwrap_or(f64::NAN)),
-            ],
-        }
+        let to = |peer| ends.ratio(who, peer).unwrap_or(f64::NAN);
+        let resident = ours.resident.zip(most).map(|(ours, most)| ours as f64 / most as f64);
+        Row::new(&pattern.name, self.contenders[who].0)
+            .against(Bars::of(pattern.kind, self.huge), runs, who)
+            .judge(resident, 1.0)
+            .cell(format!(
+                "{}, {}, {}",
+                number(ours.resident),
+                number(theirs.resident),
+                pattern.touched()
+            ))
+            .cell(format!("{}, {}", number(ours.huge), number(theirs.huge)))
+            .cell(ours.signals)
+            .cell(format!("{}, {}", ours.faults, theirs.faults))
+            .cell(format!("{}, {}", number(ours.calls), number(theirs.calls)))
+            .cell(format!("{}, {}", ours.switches, theirs.switches))
+            .cell(format!("{}, {}", ours.maps, theirs.maps))
+            .cell(format!("{:.2}, {:.2}", to(default), to(tuned)))
+    }
+
+    /// The table for rows of a trial. Counts are of pages; pairs are ours and those of the pool as it comes.
+    pub fn board() -> Scoreboard {
+        let judged = [&BARRED[..], &["resident, to the most allowed"]].concat();
+        let others = [
+            "resident: ours, pool's, touched",
+            "of them huge",
+            "signals",
+            "kernel's faults",
+            "system calls",
+            "switches",
+            "maps",
+            "drop, to pool, to tuned",
+        ];
+        Scoreboard::new("patterns", &judged, &[&TIMES[..], &others].concat())
     }
 }
 
@@ -126,16 +135,3 @@ impl Default for Trial {
         Trial::new()
     }
 }
-
-/// The heads of the columns that a trial adds to a row. All but the first count pages; pairs are ours and those
-/// of the pool as it comes.
-pub const COLUMNS: [&str; 8] = [
-    "resident pages: ours, peer's, touched",
-    "of them huge",
-    "signals",
-    "kernel's faults",
-    "system calls",
-    "switches",
-    "maps",
-    "drop",
-];
