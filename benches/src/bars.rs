@@ -62,6 +62,25 @@ impl Bars {
     }
 }
 
+/// The bars for many instances that are alive at the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct CrowdBars {
+    /// Memory of each, to the peers'.
+    pub memory: f64,
+    /// The same without the pages that it has touched.
+    pub beyond: f64,
+    /// The kernel's mappings of each.
+    pub maps: f64,
+    /// The time to make one of the last, to that of one of the first.
+    pub last: f64,
+    /// What is resident after all are gone, to before.
+    pub after: f64,
+}
+
+/// The bars for crowds.
+pub const CROWD_BARS: CrowdBars =
+    CrowdBars { memory: 1.0, beyond: 0.5, maps: 3.0, last: 1.2, after: 1.05 };
+
 /// How much higher the peak of the total throughput may be than that of 16 threads: it falls by at most 15%.
 pub const PEAK: f64 = 1.0 / 0.85;
 

@@ -7,6 +7,7 @@
 
 mod against;
 mod bars;
+mod census;
 mod clock;
 mod contest;
 pub mod engines;
@@ -23,7 +24,8 @@ mod selection;
 mod shuffle;
 mod threads;
 
-pub use bars::{Bars, Kind, PEAK};
+pub use bars::{Bars, CROWD_BARS, CrowdBars, Kind, PEAK};
+pub use census::{Census, Plan};
 pub use clock::Clock;
 pub use contest::Contest;
 pub use huge_pages::HugePages;

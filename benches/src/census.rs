@@ -1,0 +1,160 @@
+//! [`Census`]: what many instances that are alive at the same time take, and what they leave behind.
+
+use crate::{Clock, wait_until_resident};
+use std::collections::VecDeque;
+use std::fmt::{self, Display};
+use std::fs;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How many things are made and looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How many are made.
+    pub count: usize,
+    /// After how many of them memory and mappings are looked at.
+    pub look: usize,
+    /// How many are alive at the same time: the oldest go.
+    pub alive: usize,
+}
+
+/// What was seen. Text and back, because it comes from another process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Census {
+    /// How many could be made.
+    pub made: f64,
+    /// Bytes of memory that one takes, page tables included.
+    pub bytes: f64,
+    /// The kernel's mappings that one takes.
+    pub maps: f64,
+    /// Nanoseconds that making one of the first took.
+    pub first: f64,
+    /// Nanoseconds that making one of the last took.
+    pub last: f64,
+    /// Bytes of memory that the process took before they were made.
+    pub before: f64,
+    /// Bytes of memory that it took when all were gone.
+    pub after: f64,
+    /// Why not all could be made.
+    pub error: String,
+}
+
+/// How many of the first, and of the last, are looked at for their time.
+const TIMED: usize = 100;
+
+impl Census {
+    /// Makes things as `plan` says and looks at the process. `make` has made one before.
+    pub fn of<T, E: fmt::Debug>(plan: Plan, mut make: impl FnMut() -> Result<T, E>) -> Census {
+        let mut census = Census::default();
+        drop(make().expect("the first one"));
+        let before = Footprint::now();
+        let mut times = Vec::with_capacity(plan.count);
+        let mut alive = VecDeque::with_capacity(plan.alive + 1);
+        for number in 1..=plan.count {
+            let mut made = None;
+            times.push(Clock::Thread.time(|| made = Some(make())));
+            match made.expect("made") {
+                Ok(made) => alive.push_back(made),
+                Err(error) => {
+                    census.error = format!("{error:?}").replace('\n', " ");
+                    times.pop();
+                    break;
+                }
+            }
+            if alive.len() > plan.alive {
+                alive.pop_front();
+            }
+            if number == plan.look {
+                let now = Footprint::now();
+                census.bytes = (now.bytes - before.bytes) / alive.len() as f64;
+                census.maps = (now.maps - before.maps) / alive.len() as f64;
+            }
+        }
+        drop(alive);
+        wait_until_resident(before.bytes as u64);
+        census.made = times.len() as f64;
+        census.before = before.bytes;
+        census.after = Footprint::now().bytes;
+        census.first = median(times.iter().take(TIMED));
+        census.last = median(times.iter().rev().take(TIMED));
+        census
+    }
+}
+
+fn median<'a>(times: impl Iterator<Item = &'a Duration>) -> f64 {
+    let mut times: Vec<&Duration> = times.collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).map_or(f64::NAN, |time| time.as_nanos() as f64)
+}
+
+impl Display for Census {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Census { made, bytes, maps, first, last, before, after, error } = self;
+        write!(f, "{made} {bytes} {maps} {first} {last} {before} {after} {error}")
+    }
+}
+
+impl FromStr for Census {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Census, String> {
+        let mut words = text.splitn(8, ' ');
+        let mut number = || {
+            let word = words.next().unwrap_or_default();
+            word.parse().map_err(|_| format!("not a census: {text}"))
+        };
+        Ok(Census {
+            made: number()?,
+            bytes: number()?,
+            maps: number()?,
+            first: number()?,
+            last: number()?,
+            before: number()?,
+            after: number()?,
+            error: words.next().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// What the process takes.
+#[derive(Clone, Copy, Debug)]
+struct Footprint {
+    /// Bytes that are resident, and of page tables.
+    bytes: f64,
+    /// The kernel's mappings.
+    maps: f64,
+}
+
+impl Footprint {
+    fn now() -> Footprint {
+        let status = fs::read_to_string("/proc/self/status").expect("/proc");
+        let kib = |name: &str| -> f64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+            kib.expect("a number")
+        };
+        let maps = fs::read("/proc/self/maps").expect("/proc");
+        let maps = maps.iter().filter(|&&byte| byte == b'\n').count();
+        Footprint { bytes: (kib("VmRSS") + kib("VmPTE")) * 1024.0, maps: maps as f64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_stays_and_what_fails() {
+        let plan = Plan { count: 200, look: 100, alive: 1000 };
+        let mut left = 151;
+        let census = Census::of(plan, || {
+            left -= 1;
+            if left == 0 { Err("no\nroom") } else { Ok(vec![1u8; 1 << 20]) }
+        });
+        assert_eq!(census.made, 149.0);
+        assert!((1e6..1.2e6).contains(&census.bytes), "{census}");
+        assert!(census.after < census.before + 4e6, "{census}");
+        assert_eq!(census.error, "\"no\\nroom\"");
+        assert_eq!(census.to_string().parse(), Ok(census));
+    }
+}
