@@ -4,7 +4,9 @@
 //! Each contender has a process of its own, started by this one: what one leaves behind is not counted for the
 //! next, and each has the address space for itself.
 
-use seqfault_benches::{CROWD_BARS, Census, CrowdBars, Plan, Row, Scoreboard, Selection, engines};
+use seqfault_benches::{
+    CROWD_BARS, Census, CrowdBars, Plan, Row, Scoreboard, Selection, engines, in_each_setting,
+};
 use std::process::Command;
 
 /// The variable that tells a process which contender it is, in which crowd.
@@ -126,6 +128,9 @@ fn census(crowd: &Crowd, contender: &str, plan: Plan) -> Census {
 }
 
 fn main() {
+    if in_each_setting() {
+        return;
+    }
     let mut selection = Selection::new(300);
     let plan = |crowd: &Crowd| match selection.test {
         true => Plan { count: 150, look: 100, alive: crowd.plan.alive.min(150) },

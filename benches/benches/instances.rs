@@ -5,8 +5,8 @@
 
 use criterion::Criterion;
 use seqfault_benches::{
-    Clock, Contest, Kind, PEAK, Row, Scoreboard, Selection, engines, in_parallel, resident, span,
-    wait_until_resident,
+    Clock, Contest, Kind, PEAK, Row, Scoreboard, Selection, engines, in_each_setting, in_parallel,
+    resident, span, wait_until_resident,
 };
 use std::sync::Barrier;
 use std::time::Duration;
@@ -274,6 +274,9 @@ macro_rules! contest {
 }
 
 fn main() {
+    if in_each_setting() {
+        return;
+    }
     let criterion = || {
         Criterion::default()
             .warm_up_time(Duration::from_millis(200))

@@ -1,6 +1,6 @@
 //! [`HugePages`]: the system's setting of transparent huge pages.
 
-use std::fs;
+use std::{fs, io};
 
 const SETTING: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
@@ -34,5 +34,20 @@ impl HugePages {
             HugePages::Madvise => "madvise",
             HugePages::Never => "never",
         }
+    }
+
+    /// The setting with that name.
+    pub(crate) fn named(name: &str) -> Option<HugePages> {
+        let all = [HugePages::Always, HugePages::Madvise, HugePages::Never];
+        all.into_iter().find(|huge| huge.name() == name)
+    }
+
+    /// Makes it the system's setting.
+    ///
+    /// # Errors
+    ///
+    /// When this user has not the right, or the system no huge pages.
+    pub(crate) fn set(self) -> io::Result<()> {
+        fs::write(SETTING, self.name())
     }
 }

@@ -21,6 +21,7 @@ mod resident;
 mod samples;
 mod scoreboard;
 mod selection;
+mod settings;
 mod shuffle;
 mod threads;
 
@@ -37,5 +38,6 @@ pub use resident::{resident, wait_until_resident};
 pub use samples::percentile;
 pub use scoreboard::{Row, Scoreboard};
 pub use selection::Selection;
+pub use settings::in_each_setting;
 pub use shuffle::shuffled;
 pub use threads::{in_parallel, span};

@@ -2,6 +2,21 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The variable with the seed of what is drawn.
+pub(crate) const SEED: &str = "SEQFAULT_BENCH_SEED";
+
+/// What the variable `SEQFAULT_BENCH_SEED` says, else another one in each run.
+///
+/// # Panics
+///
+/// When the variable is not a number.
+pub(crate) fn seed() -> u64 {
+    match std::env::var(SEED) {
+        Ok(text) => text.parse().expect("SEQFAULT_BENCH_SEED: a number"),
+        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs()),
+    }
+}
+
 /// Numbers that depend on a seed only (xorshift64: their quality is of no importance here).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -12,14 +27,10 @@ impl Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// By the seed in the variable `SEQFAULT_BENCH_SEED`, else by the time of day. The seed is printed, so that
-    /// the run can be repeated.
+    /// By [`seed`], which is printed, so that the run can be repeated.
     pub fn seeded() -> Random {
-        let given = std::env::var("SEQFAULT_BENCH_SEED").ok().and_then(|text| text.parse().ok());
-        let seed = given.unwrap_or_else(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs())
-        });
-        println!("drawn by SEQFAULT_BENCH_SEED={seed}");
+        let seed = seed();
+        println!("drawn by {SEED}={seed}");
         Random::new(seed)
     }
 
@@ -34,5 +45,12 @@ impl Random {
     /// One of `choices`, all equally likely.
     pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u32) as usize]
+    }
+
+    /// Puts `items` into an order of its own.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            items.swap(end, self.below(end as u32 + 1) as usize);
+        }
     }
 }

@@ -5,10 +5,7 @@ use crate::Random;
 /// The numbers below `count`, in an order that depends on `seed` only.
 pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut numbers: Vec<usize> = (0..count).collect();
-    let mut random = Random::new(seed);
-    for end in (1..count).rev() {
-        numbers.swap(end, random.below(end as u32 + 1) as usize);
-    }
+    Random::new(seed).shuffle(&mut numbers);
     numbers
 }
 

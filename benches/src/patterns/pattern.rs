@@ -14,6 +14,8 @@ pub const WASM_PAGE: u32 = 1 << 16;
 pub struct Pattern {
     /// What the tables call it.
     pub name: String,
+    /// What it does in words, where the name does not tell.
+    pub about: String,
     /// What its bars depend on.
     pub kind: Kind,
     /// Bytes of memory that it starts with: whole pages of WebAssembly.
@@ -58,7 +60,8 @@ impl Step {
 impl Pattern {
     /// A pattern that does `steps`, in a memory of `size` bytes.
     pub fn new(name: impl Into<String>, kind: Kind, size: u32, steps: Vec<Step>) -> Pattern {
-        Pattern { name: name.into(), kind, size, phases: vec![Phase::Run(steps)] }
+        let phases = vec![Phase::Run(steps)];
+        Pattern { name: name.into(), about: String::new(), kind, size, phases }
     }
 
     /// How many pages it has touched in the end and not given back.
