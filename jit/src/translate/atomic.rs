@@ -8,146 +8,118 @@
 
 use super::Result;
 use super::builtins::{Bits32, Bits64};
-use super::dispatch::unsupported;
+use super::dispatch::Atomic;
 use super::function::FuncTranslator;
 use super::memory::Place;
 use crate::error::CompileError;
 use crate::trap::TrapCode;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Type, Value};
-use wasmparser::{MemArg, MemArgTarget, Operator};
+use wasmparser::{MemArg, MemArgTarget};
 
 impl FuncTranslator<'_, '_> {
     /// Translates an atomic operator.
-    pub(super) fn atomic_operator(&mut self, operator: &Operator<'_>) -> Result {
-        match *operator {
-            Operator::AtomicFence { .. } => self.atomic_fence(),
-            Operator::MemoryAtomicWait32 { ref memarg } => self.atomic_wait(memarg, I32),
-            Operator::MemoryAtomicWait64 { ref memarg } => self.atomic_wait(memarg, I64),
-            Operator::MemoryAtomicNotify { ref memarg } => self.atomic_notify(memarg),
+    pub(super) fn atomic_operator(&mut self, operator: Atomic) -> Result {
+        match operator {
+            Atomic::AtomicFence { .. } => self.atomic_fence(),
+            Atomic::MemoryAtomicWait32 { memarg } => self.atomic_wait(&memarg, I32),
+            Atomic::MemoryAtomicWait64 { memarg } => self.atomic_wait(&memarg, I64),
+            Atomic::MemoryAtomicNotify { memarg } => self.atomic_notify(&memarg),
             // Loads.
-            Operator::I32AtomicLoad { ref memarg } => self.atomic_load(memarg, I32, I32),
-            Operator::I64AtomicLoad { ref memarg } => self.atomic_load(memarg, I64, I64),
-            Operator::I32AtomicLoad8U { ref memarg } => self.atomic_load(memarg, I8, I32),
-            Operator::I32AtomicLoad16U { ref memarg } => self.atomic_load(memarg, I16, I32),
-            Operator::I64AtomicLoad8U { ref memarg } => self.atomic_load(memarg, I8, I64),
-            Operator::I64AtomicLoad16U { ref memarg } => self.atomic_load(memarg, I16, I64),
-            Operator::I64AtomicLoad32U { ref memarg } => self.atomic_load(memarg, I32, I64),
+            Atomic::I32AtomicLoad { memarg } => self.atomic_load(&memarg, I32, I32),
+            Atomic::I64AtomicLoad { memarg } => self.atomic_load(&memarg, I64, I64),
+            Atomic::I32AtomicLoad8U { memarg } => self.atomic_load(&memarg, I8, I32),
+            Atomic::I32AtomicLoad16U { memarg } => self.atomic_load(&memarg, I16, I32),
+            Atomic::I64AtomicLoad8U { memarg } => self.atomic_load(&memarg, I8, I64),
+            Atomic::I64AtomicLoad16U { memarg } => self.atomic_load(&memarg, I16, I64),
+            Atomic::I64AtomicLoad32U { memarg } => self.atomic_load(&memarg, I32, I64),
             // Stores.
-            Operator::I32AtomicStore8 { ref memarg } | Operator::I64AtomicStore8 { ref memarg } => {
-                self.atomic_store(memarg, I8)
+            Atomic::I32AtomicStore8 { memarg } | Atomic::I64AtomicStore8 { memarg } => {
+                self.atomic_store(&memarg, I8)
             }
-            Operator::I32AtomicStore16 { ref memarg }
-            | Operator::I64AtomicStore16 { ref memarg } => self.atomic_store(memarg, I16),
-            Operator::I32AtomicStore { ref memarg } | Operator::I64AtomicStore32 { ref memarg } => {
-                self.atomic_store(memarg, I32)
+            Atomic::I32AtomicStore16 { memarg } | Atomic::I64AtomicStore16 { memarg } => {
+                self.atomic_store(&memarg, I16)
             }
-            Operator::I64AtomicStore { ref memarg } => self.atomic_store(memarg, I64),
+            Atomic::I32AtomicStore { memarg } | Atomic::I64AtomicStore32 { memarg } => {
+                self.atomic_store(&memarg, I32)
+            }
+            Atomic::I64AtomicStore { memarg } => self.atomic_store(&memarg, I64),
             // Add.
-            Operator::I32AtomicRmw8AddU { ref memarg }
-            | Operator::I64AtomicRmw8AddU { ref memarg } => {
-                self.atomic_rmw(memarg, I8, AtomicRmwOp::Add)
+            Atomic::I32AtomicRmw8AddU { memarg } | Atomic::I64AtomicRmw8AddU { memarg } => {
+                self.atomic_rmw(&memarg, I8, AtomicRmwOp::Add)
             }
-            Operator::I32AtomicRmw16AddU { ref memarg }
-            | Operator::I64AtomicRmw16AddU { ref memarg } => {
-                self.atomic_rmw(memarg, I16, AtomicRmwOp::Add)
+            Atomic::I32AtomicRmw16AddU { memarg } | Atomic::I64AtomicRmw16AddU { memarg } => {
+                self.atomic_rmw(&memarg, I16, AtomicRmwOp::Add)
             }
-            Operator::I32AtomicRmwAdd { ref memarg }
-            | Operator::I64AtomicRmw32AddU { ref memarg } => {
-                self.atomic_rmw(memarg, I32, AtomicRmwOp::Add)
+            Atomic::I32AtomicRmwAdd { memarg } | Atomic::I64AtomicRmw32AddU { memarg } => {
+                self.atomic_rmw(&memarg, I32, AtomicRmwOp::Add)
             }
-            Operator::I64AtomicRmwAdd { ref memarg } => {
-                self.atomic_rmw(memarg, I64, AtomicRmwOp::Add)
-            }
+            Atomic::I64AtomicRmwAdd { memarg } => self.atomic_rmw(&memarg, I64, AtomicRmwOp::Add),
             // Sub.
-            Operator::I32AtomicRmw8SubU { ref memarg }
-            | Operator::I64AtomicRmw8SubU { ref memarg } => {
-                self.atomic_rmw(memarg, I8, AtomicRmwOp::Sub)
+            Atomic::I32AtomicRmw8SubU { memarg } | Atomic::I64AtomicRmw8SubU { memarg } => {
+                self.atomic_rmw(&memarg, I8, AtomicRmwOp::Sub)
             }
-            Operator::I32AtomicRmw16SubU { ref memarg }
-            | Operator::I64AtomicRmw16SubU { ref memarg } => {
-                self.atomic_rmw(memarg, I16, AtomicRmwOp::Sub)
+            Atomic::I32AtomicRmw16SubU { memarg } | Atomic::I64AtomicRmw16SubU { memarg } => {
+                self.atomic_rmw(&memarg, I16, AtomicRmwOp::Sub)
             }
-            Operator::I32AtomicRmwSub { ref memarg }
-            | Operator::I64AtomicRmw32SubU { ref memarg } => {
-                self.atomic_rmw(memarg, I32, AtomicRmwOp::Sub)
+            Atomic::I32AtomicRmwSub { memarg } | Atomic::I64AtomicRmw32SubU { memarg } => {
+                self.atomic_rmw(&memarg, I32, AtomicRmwOp::Sub)
             }
-            Operator::I64AtomicRmwSub { ref memarg } => {
-                self.atomic_rmw(memarg, I64, AtomicRmwOp::Sub)
-            }
+            Atomic::I64AtomicRmwSub { memarg } => self.atomic_rmw(&memarg, I64, AtomicRmwOp::Sub),
             // And.
-            Operator::I32AtomicRmw8AndU { ref memarg }
-            | Operator::I64AtomicRmw8AndU { ref memarg } => {
-                self.atomic_rmw(memarg, I8, AtomicRmwOp::And)
+            Atomic::I32AtomicRmw8AndU { memarg } | Atomic::I64AtomicRmw8AndU { memarg } => {
+                self.atomic_rmw(&memarg, I8, AtomicRmwOp::And)
             }
-            Operator::I32AtomicRmw16AndU { ref memarg }
-            | Operator::I64AtomicRmw16AndU { ref memarg } => {
-                self.atomic_rmw(memarg, I16, AtomicRmwOp::And)
+            Atomic::I32AtomicRmw16AndU { memarg } | Atomic::I64AtomicRmw16AndU { memarg } => {
+                self.atomic_rmw(&memarg, I16, AtomicRmwOp::And)
             }
-            Operator::I32AtomicRmwAnd { ref memarg }
-            | Operator::I64AtomicRmw32AndU { ref memarg } => {
-                self.atomic_rmw(memarg, I32, AtomicRmwOp::And)
+            Atomic::I32AtomicRmwAnd { memarg } | Atomic::I64AtomicRmw32AndU { memarg } => {
+                self.atomic_rmw(&memarg, I32, AtomicRmwOp::And)
             }
-            Operator::I64AtomicRmwAnd { ref memarg } => {
-                self.atomic_rmw(memarg, I64, AtomicRmwOp::And)
-            }
+            Atomic::I64AtomicRmwAnd { memarg } => self.atomic_rmw(&memarg, I64, AtomicRmwOp::And),
             // Or.
-            Operator::I32AtomicRmw8OrU { ref memarg }
-            | Operator::I64AtomicRmw8OrU { ref memarg } => {
-                self.atomic_rmw(memarg, I8, AtomicRmwOp::Or)
+            Atomic::I32AtomicRmw8OrU { memarg } | Atomic::I64AtomicRmw8OrU { memarg } => {
+                self.atomic_rmw(&memarg, I8, AtomicRmwOp::Or)
             }
-            Operator::I32AtomicRmw16OrU { ref memarg }
-            | Operator::I64AtomicRmw16OrU { ref memarg } => {
-                self.atomic_rmw(memarg, I16, AtomicRmwOp::Or)
+            Atomic::I32AtomicRmw16OrU { memarg } | Atomic::I64AtomicRmw16OrU { memarg } => {
+                self.atomic_rmw(&memarg, I16, AtomicRmwOp::Or)
             }
-            Operator::I32AtomicRmwOr { ref memarg }
-            | Operator::I64AtomicRmw32OrU { ref memarg } => {
-                self.atomic_rmw(memarg, I32, AtomicRmwOp::Or)
+            Atomic::I32AtomicRmwOr { memarg } | Atomic::I64AtomicRmw32OrU { memarg } => {
+                self.atomic_rmw(&memarg, I32, AtomicRmwOp::Or)
             }
-            Operator::I64AtomicRmwOr { ref memarg } => {
-                self.atomic_rmw(memarg, I64, AtomicRmwOp::Or)
-            }
+            Atomic::I64AtomicRmwOr { memarg } => self.atomic_rmw(&memarg, I64, AtomicRmwOp::Or),
             // Xor.
-            Operator::I32AtomicRmw8XorU { ref memarg }
-            | Operator::I64AtomicRmw8XorU { ref memarg } => {
-                self.atomic_rmw(memarg, I8, AtomicRmwOp::Xor)
+            Atomic::I32AtomicRmw8XorU { memarg } | Atomic::I64AtomicRmw8XorU { memarg } => {
+                self.atomic_rmw(&memarg, I8, AtomicRmwOp::Xor)
             }
-            Operator::I32AtomicRmw16XorU { ref memarg }
-            | Operator::I64AtomicRmw16XorU { ref memarg } => {
-                self.atomic_rmw(memarg, I16, AtomicRmwOp::Xor)
+            Atomic::I32AtomicRmw16XorU { memarg } | Atomic::I64AtomicRmw16XorU { memarg } => {
+                self.atomic_rmw(&memarg, I16, AtomicRmwOp::Xor)
             }
-            Operator::I32AtomicRmwXor { ref memarg }
-            | Operator::I64AtomicRmw32XorU { ref memarg } => {
-                self.atomic_rmw(memarg, I32, AtomicRmwOp::Xor)
+            Atomic::I32AtomicRmwXor { memarg } | Atomic::I64AtomicRmw32XorU { memarg } => {
+                self.atomic_rmw(&memarg, I32, AtomicRmwOp::Xor)
             }
-            Operator::I64AtomicRmwXor { ref memarg } => {
-                self.atomic_rmw(memarg, I64, AtomicRmwOp::Xor)
-            }
+            Atomic::I64AtomicRmwXor { memarg } => self.atomic_rmw(&memarg, I64, AtomicRmwOp::Xor),
             // Xchg.
-            Operator::I32AtomicRmw8XchgU { ref memarg }
-            | Operator::I64AtomicRmw8XchgU { ref memarg } => {
-                self.atomic_rmw(memarg, I8, AtomicRmwOp::Xchg)
+            Atomic::I32AtomicRmw8XchgU { memarg } | Atomic::I64AtomicRmw8XchgU { memarg } => {
+                self.atomic_rmw(&memarg, I8, AtomicRmwOp::Xchg)
             }
-            Operator::I32AtomicRmw16XchgU { ref memarg }
-            | Operator::I64AtomicRmw16XchgU { ref memarg } => {
-                self.atomic_rmw(memarg, I16, AtomicRmwOp::Xchg)
+            Atomic::I32AtomicRmw16XchgU { memarg } | Atomic::I64AtomicRmw16XchgU { memarg } => {
+                self.atomic_rmw(&memarg, I16, AtomicRmwOp::Xchg)
             }
-            Operator::I32AtomicRmwXchg { ref memarg }
-            | Operator::I64AtomicRmw32XchgU { ref memarg } => {
-                self.atomic_rmw(memarg, I32, AtomicRmwOp::Xchg)
+            Atomic::I32AtomicRmwXchg { memarg } | Atomic::I64AtomicRmw32XchgU { memarg } => {
+                self.atomic_rmw(&memarg, I32, AtomicRmwOp::Xchg)
             }
-            Operator::I64AtomicRmwXchg { ref memarg } => {
-                self.atomic_rmw(memarg, I64, AtomicRmwOp::Xchg)
-            }
+            Atomic::I64AtomicRmwXchg { memarg } => self.atomic_rmw(&memarg, I64, AtomicRmwOp::Xchg),
             // Compare and exchange.
-            Operator::I32AtomicRmw8CmpxchgU { ref memarg }
-            | Operator::I64AtomicRmw8CmpxchgU { ref memarg } => self.atomic_cmpxchg(memarg, I8),
-            Operator::I32AtomicRmw16CmpxchgU { ref memarg }
-            | Operator::I64AtomicRmw16CmpxchgU { ref memarg } => self.atomic_cmpxchg(memarg, I16),
-            Operator::I32AtomicRmwCmpxchg { ref memarg }
-            | Operator::I64AtomicRmw32CmpxchgU { ref memarg } => self.atomic_cmpxchg(memarg, I32),
-            Operator::I64AtomicRmwCmpxchg { ref memarg } => self.atomic_cmpxchg(memarg, I64),
-            ref other => Err(unsupported(other)),
+            Atomic::I32AtomicRmw8CmpxchgU { memarg } | Atomic::I64AtomicRmw8CmpxchgU { memarg } => {
+                self.atomic_cmpxchg(&memarg, I8)
+            }
+            Atomic::I32AtomicRmw16CmpxchgU { memarg }
+            | Atomic::I64AtomicRmw16CmpxchgU { memarg } => self.atomic_cmpxchg(&memarg, I16),
+            Atomic::I32AtomicRmwCmpxchg { memarg } | Atomic::I64AtomicRmw32CmpxchgU { memarg } => {
+                self.atomic_cmpxchg(&memarg, I32)
+            }
+            Atomic::I64AtomicRmwCmpxchg { memarg } => self.atomic_cmpxchg(&memarg, I64),
         }
     }
 

@@ -11,6 +11,7 @@
 
 use super::Result;
 use super::alias::AliasRegion;
+use super::dispatch::Call;
 use super::function::FuncTranslator;
 use crate::abi;
 use crate::trap::TrapCode;
@@ -29,6 +30,22 @@ struct Callee<'a> {
 }
 
 impl<'a> FuncTranslator<'a, '_> {
+    /// Translates an operator that calls.
+    pub(super) fn call_operator(&mut self, operator: Call) -> Result {
+        match operator {
+            Call::Call { function_index } => self.call(function_index),
+            Call::CallIndirect { type_index, table_index } => {
+                self.call_indirect(type_index, table_index)
+            }
+            Call::ReturnCall { function_index } => self.return_call(function_index),
+            Call::ReturnCallIndirect { type_index, table_index } => {
+                self.return_call_indirect(type_index, table_index)
+            }
+            Call::CallRef { type_index } => self.call_ref(type_index),
+            Call::ReturnCallRef { type_index } => self.return_call_ref(type_index),
+        }
+    }
+
     pub(super) fn call(&mut self, func: u32) -> Result {
         let callee = self.direct_callee(func);
         self.emit_call(&callee)

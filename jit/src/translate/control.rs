@@ -1,23 +1,21 @@
-//! Blocks, loops, ifs and branches; code that cannot be reached.
+//! Blocks, loops and ifs; code that cannot be reached. `branch` has the branches.
 //!
 //! The block that follows a `block` or `if` is made by the first branch to it: nesting alone makes
 //! no blocks. Its parameters are the results. A loop's header is made at once; its parameters are the
 //! loop's.
 //!
-//! After a branch that is always taken, `dead` is set and operators are skipped (see `dispatch`)
-//! until an `else` or `end` that another path leads to. Blocks opened meanwhile are only counted.
+//! After a branch that is always taken, `dead` is set and operators are skipped until an `else` or `end` that another path leads to. Blocks opened meanwhile are only counted.
 
 use super::Result;
+use super::dispatch::Control;
 use super::exception::Clause;
-use super::function::{FuncTranslator, read_error};
+use super::function::FuncTranslator;
 use crate::abi;
 use crate::module::{ModuleInfo, convert};
-use crate::trap::TrapCode;
 use crate::types::{FuncType, ValType};
-use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, Value};
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
 use smallvec::SmallVec;
-use std::collections::HashMap;
-use wasmparser::{BlockType, BrTable};
+use wasmparser::BlockType;
 
 /// The values that a branch passes.
 type BranchArgs = SmallVec<[BlockArg; 8]>;
@@ -26,7 +24,7 @@ type BranchArgs = SmallVec<[BlockArg; 8]>;
 pub(super) struct Frame<'a> {
     kind: FrameKind,
     params: &'a [ValType],
-    results: Results<'a>,
+    pub(super) results: Results<'a>,
     /// How many operands lie below its own.
     height: usize,
     /// The block after its end, once something has branched there. Loops have none.
@@ -82,6 +80,76 @@ impl<'a> Frame<'a> {
 }
 
 impl<'a> FuncTranslator<'a, '_> {
+    /// Translates an operator of the control flow.
+    pub(super) fn control_operator(&mut self, operator: Control<'_>) -> Result {
+        match operator {
+            Control::Unreachable => self.unreachable(),
+            Control::Nop => Ok(()),
+            Control::Block { blockty } => self.block(blockty),
+            Control::Loop { blockty } => self.loop_(blockty),
+            Control::If { blockty } => self.if_(blockty),
+            Control::Else => self.else_(),
+            Control::End => self.end(),
+            Control::Br { relative_depth } => self.br(relative_depth),
+            Control::BrIf { relative_depth } => self.br_if(relative_depth),
+            Control::BrTable { targets } => self.br_table(&targets),
+            Control::Return => self.return_(),
+            Control::TryTable { try_table } => self.try_table(&try_table),
+            Control::Throw { tag_index } => self.throw(tag_index),
+            Control::ThrowRef => self.throw_ref(),
+            Control::Try { blockty } => self.try_(blockty),
+            Control::Catch { .. } | Control::CatchAll => self.catch(),
+            Control::Delegate { .. } => self.end(),
+            Control::Rethrow { relative_depth } => self.rethrow(relative_depth),
+            Control::BrOnNull { relative_depth } => self.br_on_null(relative_depth),
+            Control::BrOnNonNull { relative_depth } => self.br_on_non_null(relative_depth),
+            Control::BrOnCast { relative_depth, to_ref_type, .. } => {
+                self.br_on_cast(relative_depth, to_ref_type, true)
+            }
+            Control::BrOnCastFail { relative_depth, to_ref_type, .. } => {
+                self.br_on_cast(relative_depth, to_ref_type, false)
+            }
+        }
+    }
+
+    /// Skips an operator that nothing leads to, except where it ends or divides an open block. `nested` blocks have been
+    /// opened since.
+    pub(super) fn unreachable_control_operator(
+        &mut self,
+        operator: Control<'_>,
+        nested: u32,
+    ) -> Result {
+        match operator {
+            Control::Block { .. }
+            | Control::Loop { .. }
+            | Control::If { .. }
+            | Control::TryTable { .. } => self.dead = Some(nested + 1),
+            Control::Try { .. } => {
+                self.meet_try();
+                self.dead = Some(nested + 1);
+            }
+            Control::Else if nested == 0 => return self.else_(),
+            Control::Catch { .. } | Control::CatchAll if nested == 0 => return self.catch(),
+            Control::End | Control::Delegate { .. } if nested == 0 => return self.end(),
+            Control::End | Control::Delegate { .. } => self.dead = Some(nested - 1),
+            Control::Else | Control::Catch { .. } | Control::CatchAll => {}
+            Control::Unreachable
+            | Control::Nop
+            | Control::Return
+            | Control::Br { .. }
+            | Control::BrIf { .. }
+            | Control::BrTable { .. }
+            | Control::BrOnNull { .. }
+            | Control::BrOnNonNull { .. }
+            | Control::BrOnCast { .. }
+            | Control::BrOnCastFail { .. }
+            | Control::Throw { .. }
+            | Control::ThrowRef
+            | Control::Rethrow { .. } => {}
+        }
+        Ok(())
+    }
+
     // Opening and closing.
 
     pub(super) fn block(&mut self, ty: BlockType) -> Result {
@@ -206,153 +274,6 @@ impl<'a> FuncTranslator<'a, '_> {
         Ok(())
     }
 
-    // Branches.
-
-    pub(super) fn unreachable(&mut self) -> Result {
-        self.trap(TrapCode::Unreachable);
-        self.dead = Some(0);
-        Ok(())
-    }
-
-    pub(super) fn return_(&mut self) -> Result {
-        self.return_values(self.frames[0].results.len())?;
-        self.dead = Some(0);
-        Ok(())
-    }
-
-    pub(super) fn br(&mut self, depth: u32) -> Result {
-        self.jump_to(self.frames.len() - 1 - depth as usize)?;
-        self.dead = Some(0);
-        Ok(())
-    }
-
-    /// Ends the current block with a branch to a frame.
-    pub(super) fn jump_to(&mut self, index: usize) -> Result {
-        let (target, arity) = self.frame_target(index)?;
-        let args = self.branch_args(arity)?;
-        self.builder.ins().jump(target, &args);
-        Ok(())
-    }
-
-    pub(super) fn br_if(&mut self, depth: u32) -> Result {
-        let condition = self.stack.pop();
-        let (target, arity) = self.branch_target(depth)?;
-        let args = self.branch_args(arity)?;
-        let next = self.builder.create_block();
-        match self.branch_hint() {
-            // Others may come to the target often: what is rare is the way there from here.
-            Some(false) => {
-                let edge = self.builder.create_block();
-                self.builder.set_cold_block(edge);
-                self.builder.ins().brif(condition, edge, &[], next, &[]);
-                self.enter_sealed(edge);
-                self.builder.ins().jump(target, &args);
-            }
-            hint => {
-                if hint == Some(true) {
-                    self.builder.set_cold_block(next);
-                }
-                self.builder.ins().brif(condition, target, &args, next, &[]);
-            }
-        }
-        self.enter_sealed(next);
-        Ok(())
-    }
-
-    /// Whether the operator's branch is usually taken, if the module says so.
-    fn branch_hint(&self) -> Option<bool> {
-        self.env.branch_hint(self.builder.srcloc())
-    }
-
-    /// Gives the operands that a branch to `depth` passes the types that they have where paths
-    /// meet, and tells how many they are. To be done before the paths part: what one of them makes
-    /// of an operand, the others have not got.
-    pub(super) fn settle_operands(&mut self, depth: u32) -> Result<usize> {
-        let (_, arity) = self.branch_target(depth)?;
-        self.canonicalize_top(arity);
-        Ok(arity)
-    }
-
-    /// Branches with the newest operands, which are settled and stay for the other path that there
-    /// is.
-    pub(super) fn jump_to_label(&mut self, depth: u32) -> Result {
-        let (target, arity) = self.branch_target(depth)?;
-        let args = self.branch_args(arity)?;
-        self.builder.ins().jump(target, &args);
-        Ok(())
-    }
-
-    pub(super) fn br_on_null(&mut self, depth: u32) -> Result {
-        let reference = self.stack.pop();
-        let (target, arity) = self.branch_target(depth)?;
-        let args = self.branch_args(arity)?;
-        let next = self.builder.create_block();
-        self.builder.ins().brif(reference, next, &[], target, &args);
-        self.enter_sealed(next);
-        self.stack.push(reference);
-        Ok(())
-    }
-
-    pub(super) fn br_on_non_null(&mut self, depth: u32) -> Result {
-        let reference = self.stack.top(1)[0];
-        let (target, arity) = self.branch_target(depth)?;
-        let args = self.branch_args(arity)?;
-        let next = self.builder.create_block();
-        self.builder.ins().brif(reference, target, &args, next, &[]);
-        self.enter_sealed(next);
-        self.stack.drop_top(1);
-        Ok(())
-    }
-
-    pub(super) fn br_table(&mut self, targets: &BrTable<'_>) -> Result {
-        let selector = self.stack.pop();
-        let arity = self.settle_operands(targets.default())?;
-        let mut edges = TableEdges { arity, blocks: HashMap::new() };
-        let mut entries = Vec::with_capacity(targets.len() as usize);
-        for target in targets.targets() {
-            let block = self.table_edge(&mut edges, target.map_err(read_error)?)?;
-            entries.push(self.block_call(block));
-        }
-        let default = self.table_edge(&mut edges, targets.default())?;
-        let default = self.block_call(default);
-        let table = self.builder.create_jump_table(JumpTableData::new(default, &entries));
-        self.builder.ins().br_table(selector, table);
-        if arity > 0 {
-            self.fill_table_edges(edges)?;
-        }
-        self.dead = Some(0);
-        Ok(())
-    }
-
-    /// The block to which a jump table leads for a branch to `depth`.
-    ///
-    /// A branch that passes values goes through a block of its own, one for each target and not
-    /// for each entry, so that a long table does not list its values over and over.
-    fn table_edge(&mut self, edges: &mut TableEdges, depth: u32) -> Result<Block> {
-        if edges.arity == 0 {
-            return Ok(self.branch_target(depth)?.0);
-        }
-        Ok(*edges.blocks.entry(depth).or_insert_with(|| self.builder.create_block()))
-    }
-
-    fn block_call(&mut self, block: Block) -> BlockCall {
-        BlockCall::new(block, [], &mut self.builder.func.dfg.value_lists)
-    }
-
-    /// Has the blocks between a jump table and its targets pass on the newest operands.
-    fn fill_table_edges(&mut self, edges: TableEdges) -> Result {
-        // In a fixed order: the same body always becomes the same code.
-        let mut blocks: Vec<(u32, Block)> = edges.blocks.into_iter().collect();
-        blocks.sort_unstable();
-        for (depth, edge) in blocks {
-            self.enter_sealed(edge);
-            let (target, arity) = self.branch_target(depth)?;
-            let args = self.branch_args(arity)?;
-            self.builder.ins().jump(target, &args);
-        }
-        Ok(())
-    }
-
     // Frames of the legacy form of exceptions.
 
     /// How many clauses are for calls in a frame.
@@ -393,12 +314,12 @@ impl<'a> FuncTranslator<'a, '_> {
     // Parts.
 
     /// Where a branch to `depth` goes, and how many values it passes.
-    fn branch_target(&mut self, depth: u32) -> Result<(Block, usize)> {
+    pub(super) fn branch_target(&mut self, depth: u32) -> Result<(Block, usize)> {
         self.frame_target(self.frames.len() - 1 - depth as usize)
     }
 
     /// Where a branch to a frame goes, and how many values it passes.
-    fn frame_target(&mut self, index: usize) -> Result<(Block, usize)> {
+    pub(super) fn frame_target(&mut self, index: usize) -> Result<(Block, usize)> {
         let frame = &self.frames[index];
         let arity = frame.branch_arity();
         let target = match frame.kind {
@@ -427,14 +348,14 @@ impl<'a> FuncTranslator<'a, '_> {
         Ok(())
     }
 
-    fn return_values(&mut self, arity: usize) -> Result {
+    pub(super) fn return_values(&mut self, arity: usize) -> Result {
         self.canonicalize_top(arity);
         self.builder.ins().return_(self.stack.top(arity));
         Ok(())
     }
 
     /// The newest operands, as a branch passes them. They stay on the stack.
-    fn branch_args(&mut self, arity: usize) -> Result<BranchArgs> {
+    pub(super) fn branch_args(&mut self, arity: usize) -> Result<BranchArgs> {
         self.canonicalize_top(arity);
         Ok(self.stack.top(arity).iter().map(|&value: &Value| BlockArg::Value(value)).collect())
     }
@@ -455,12 +376,6 @@ impl<'a> FuncTranslator<'a, '_> {
         self.builder.switch_to_block(block);
         self.dead = None;
     }
-}
-
-/// The blocks between a jump table and its targets, by depth.
-struct TableEdges {
-    arity: usize,
-    blocks: HashMap<u32, Block>,
 }
 
 /// The results of a block, as its type lists them.

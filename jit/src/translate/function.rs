@@ -1,6 +1,7 @@
 //! [`FuncTranslator`]: the state of one translation, its prologue, main loop and epilogue.
 
 use super::control::Frame;
+use super::dispatch::read_operator;
 use super::env::Env;
 use super::exception::Clause;
 use super::legacy::Outline;
@@ -137,10 +138,10 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         let mut reader = body.get_operators_reader().map_err(read_error)?;
         while !reader.eof() {
             let position = reader.original_position();
-            let operator = reader.read().map_err(read_error)?;
+            let operator = read_operator(&mut reader)?;
             // A module is smaller than 4 GiB; the position of one that is not would be of no use.
             self.builder.set_srcloc(SourceLoc::new(position as u32));
-            self.operator(&operator)?;
+            self.operator(operator)?;
             self.limits.check_references()?;
         }
         debug_assert!(self.frames.is_empty(), "the body's own `end` closes the last frame");

@@ -7,10 +7,11 @@
 use super::Result;
 use super::builtins::Bits64;
 use super::control::FrameKind;
+use super::dispatch::{Control, Family, read_operator};
 use super::exception::{Clause, Way};
 use super::function::{FuncTranslator, read_error};
 use cranelift_codegen::ir::{InstBuilder, types};
-use wasmparser::{BlockType, FunctionBody, Operator};
+use wasmparser::{BlockType, FunctionBody};
 
 /// What is behind each `try` of a function, in the order of the `try`s.
 #[derive(Debug, Default)]
@@ -43,30 +44,45 @@ impl Outline {
         let mut open: Vec<Option<usize>> = vec![None];
         let mut reader = body.get_operators_reader().map_err(read_error)?;
         while !reader.eof() {
-            match reader.read().map_err(read_error)? {
-                Operator::Block { .. }
-                | Operator::Loop { .. }
-                | Operator::If { .. }
-                | Operator::TryTable { .. } => open.push(None),
-                Operator::Try { .. } => {
+            let Family::Control(operator) = read_operator(&mut reader)? else {
+                continue;
+            };
+            match operator {
+                Control::Block { .. }
+                | Control::Loop { .. }
+                | Control::If { .. }
+                | Control::TryTable { .. } => open.push(None),
+                Control::Try { .. } => {
                     open.push(Some(outline.tries.len()));
                     outline.tries.push(Try::default());
                 }
-                Operator::Catch { tag_index } => outline.catch(&open, Some(tag_index)),
-                Operator::CatchAll => outline.catch(&open, None),
-                Operator::Rethrow { relative_depth } => {
+                Control::Catch { tag_index } => outline.catch(&open, Some(tag_index)),
+                Control::CatchAll => outline.catch(&open, None),
+                Control::Rethrow { relative_depth } => {
                     let place = open.len() - 1 - relative_depth as usize;
                     let catch = outline.of_frame(&open[..=place]).catches.last_mut();
                     catch.expect("validation admits `rethrow` in a `catch` only").rethrown = true;
                 }
-                Operator::Delegate { relative_depth } => {
+                Control::Delegate { relative_depth } => {
                     outline.of_frame(&open).delegate = Some(relative_depth);
                     open.pop();
                 }
-                Operator::End => {
+                Control::End => {
                     open.pop();
                 }
-                _ => {}
+                Control::Else
+                | Control::Br { .. }
+                | Control::BrIf { .. }
+                | Control::BrTable { .. }
+                | Control::BrOnNull { .. }
+                | Control::BrOnNonNull { .. }
+                | Control::BrOnCast { .. }
+                | Control::BrOnCastFail { .. }
+                | Control::Return
+                | Control::Throw { .. }
+                | Control::ThrowRef
+                | Control::Unreachable
+                | Control::Nop => {}
             }
         }
         Ok(outline)

@@ -6,6 +6,7 @@
 use super::Result;
 use super::alias::AliasRegion;
 use super::builtins::Bits64;
+use super::dispatch::Memory;
 use super::function::FuncTranslator;
 use crate::abi;
 use crate::error::CompileError;
@@ -24,6 +25,65 @@ pub(super) struct Place {
 }
 
 impl<'f> FuncTranslator<'_, 'f> {
+    /// Translates an operator on linear memories.
+    pub(super) fn memory_operator(&mut self, operator: Memory) -> Result {
+        match operator {
+            Memory::I32Load { memarg } => self.load(&memarg, types::I32),
+            Memory::I64Load { memarg } => self.load(&memarg, types::I64),
+            Memory::F32Load { memarg } => self.load(&memarg, types::F32),
+            Memory::F64Load { memarg } => self.load(&memarg, types::F64),
+            Memory::I32Load8S { memarg } => self.load_with(&memarg, |ins, at| {
+                ins.sload8(types::I32, at.flags, at.address, at.offset)
+            }),
+            Memory::I32Load8U { memarg } => self.load_with(&memarg, |ins, at| {
+                ins.uload8(types::I32, at.flags, at.address, at.offset)
+            }),
+            Memory::I32Load16S { memarg } => self.load_with(&memarg, |ins, at| {
+                ins.sload16(types::I32, at.flags, at.address, at.offset)
+            }),
+            Memory::I32Load16U { memarg } => self.load_with(&memarg, |ins, at| {
+                ins.uload16(types::I32, at.flags, at.address, at.offset)
+            }),
+            Memory::I64Load8S { memarg } => self.load_with(&memarg, |ins, at| {
+                ins.sload8(types::I64, at.flags, at.address, at.offset)
+            }),
+            Memory::I64Load8U { memarg } => self.load_with(&memarg, |ins, at| {
+                ins.uload8(types::I64, at.flags, at.address, at.offset)
+            }),
+            Memory::I64Load16S { memarg } => self.load_with(&memarg, |ins, at| {
+                ins.sload16(types::I64, at.flags, at.address, at.offset)
+            }),
+            Memory::I64Load16U { memarg } => self.load_with(&memarg, |ins, at| {
+                ins.uload16(types::I64, at.flags, at.address, at.offset)
+            }),
+            Memory::I64Load32S { memarg } => {
+                self.load_with(&memarg, |ins, at| ins.sload32(at.flags, at.address, at.offset))
+            }
+            Memory::I64Load32U { memarg } => {
+                self.load_with(&memarg, |ins, at| ins.uload32(at.flags, at.address, at.offset))
+            }
+            Memory::I32Store { memarg }
+            | Memory::I64Store { memarg }
+            | Memory::F32Store { memarg }
+            | Memory::F64Store { memarg } => self.store(&memarg),
+            Memory::I32Store8 { memarg } | Memory::I64Store8 { memarg } => {
+                self.store_low(&memarg, types::I8)
+            }
+            Memory::I32Store16 { memarg } | Memory::I64Store16 { memarg } => {
+                self.store_low(&memarg, types::I16)
+            }
+            Memory::I64Store32 { memarg } => self.store_low(&memarg, types::I32),
+            Memory::MemorySize { mem } => self.memory_size(mem),
+            Memory::MemoryGrow { mem } => self.memory_grow(mem),
+            // Bulk operations.
+            Memory::MemoryInit { data_index, mem } => self.memory_init(mem, data_index),
+            Memory::DataDrop { data_index } => self.data_drop(data_index),
+            Memory::MemoryCopy { dst_mem, src_mem } => self.memory_copy(dst_mem, src_mem),
+            Memory::MemoryFill { mem } => self.memory_fill(mem),
+            Memory::MemoryDiscard { mem } => self.memory_discard(mem),
+        }
+    }
+
     /// Loads a whole value.
     pub(super) fn load(&mut self, memarg: &MemArg, ty: Type) -> Result {
         self.load_with(memarg, |ins, place| ins.load(ty, place.flags, place.address, place.offset))

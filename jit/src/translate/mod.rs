@@ -7,8 +7,8 @@
 //! | file | what |
 //! |---|---|
 //! | `function` | [`function::FuncTranslator`]: prologue, the loop over the operators, epilogue |
-//! | `dispatch` | the table from operators to methods; `simd` continues it for vectors |
-//! | `stack`, `control` | values, branches, merges, unreachable code |
+//! | `dispatch` | which family each operator belongs to; the table from operators to methods is in the family's file |
+//! | `stack`, `control`, `branch` | values, blocks and merges, unreachable code, branches |
 //! | `locals`, `variable`, `numeric`, `wide`, `convert` | locals, globals, arithmetic, conversions |
 //! | `memory`, `bounds`, `bulk`, `table`, `reference`, `call` | what works on the instance |
 //! | `exception`, `legacy` | throwing, and the clauses that catch |
@@ -33,6 +33,7 @@
 mod alias;
 mod atomic;
 mod bounds;
+mod branch;
 mod builtins;
 mod bulk;
 mod call;

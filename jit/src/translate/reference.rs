@@ -1,12 +1,23 @@
 //! References.
 
 use super::Result;
+use super::dispatch::Reference;
 use super::function::FuncTranslator;
 use crate::module::convert;
 use crate::trap::TrapCode;
 use cranelift_codegen::ir::InstBuilder;
 
 impl FuncTranslator<'_, '_> {
+    /// Translates an operator on any references.
+    pub(super) fn reference_operator(&mut self, operator: Reference) -> Result {
+        match operator {
+            Reference::RefNull { hty } => self.ref_null(hty),
+            Reference::RefIsNull => self.is_zero(),
+            Reference::RefFunc { function_index } => self.ref_func(function_index),
+            Reference::RefAsNonNull => self.ref_as_non_null(),
+        }
+    }
+
     pub(super) fn ref_null(&mut self, heap: wasmparser::HeapType) -> Result {
         let null = self.null(convert::heap_type(&self.env.module.types, heap)?);
         self.stack.push(null);

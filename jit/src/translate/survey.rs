@@ -6,11 +6,12 @@
 
 use super::Result;
 use super::control::block_signature;
+use super::dispatch::{Call, Control, Family, Object, Variable, read_operator};
 use super::function::read_error;
 use super::locals::local_types;
 use crate::module::ModuleInfo;
 use crate::types::CompositeType;
-use wasmparser::{BlockType, BrTable, Catch, FunctionBody, Operator, TryTable};
+use wasmparser::{BlockType, BrTable, Catch, FunctionBody, TryTable};
 
 /// What there is in a function.
 #[derive(Debug, Default)]
@@ -65,7 +66,7 @@ impl Survey {
         surveyor.open(0, ty.results().len() as u64, false);
         let mut reader = body.get_operators_reader().map_err(read_error)?;
         while !reader.eof() {
-            surveyor.operator(&reader.read().map_err(read_error)?)?;
+            surveyor.operator(read_operator(&mut reader)?)?;
         }
         let Surveyor { mut survey, touched, .. } = surveyor;
         let touched = touched.iter().enumerate().filter(|(_, touched)| **touched);
@@ -78,64 +79,108 @@ impl Survey {
 }
 
 impl Surveyor<'_> {
-    fn operator(&mut self, operator: &Operator<'_>) -> Result {
-        match *operator {
-            Operator::Block { blockty } => self.open_block(blockty, false)?,
-            Operator::Loop { blockty } => self.open_block(blockty, true)?,
-            Operator::If { blockty } | Operator::Try { blockty } => {
+    fn operator(&mut self, operator: Family<'_>) -> Result {
+        match operator {
+            Family::Control(operator) => self.control_operator(operator)?,
+            Family::Call(operator) => self.call_operator(operator),
+            Family::Variable(operator) => self.variable_operator(operator),
+            Family::Object(operator) => self.object_operator(operator),
+            // They take and leave a handful of operands each.
+            Family::Memory(_)
+            | Family::Numeric(_)
+            | Family::Conversion(_)
+            | Family::Wide(_)
+            | Family::Reference(_)
+            | Family::Table(_)
+            | Family::Vector(_)
+            | Family::Atomic(_)
+            | Family::Refused(_) => {}
+        }
+        Ok(())
+    }
+
+    fn control_operator(&mut self, operator: Control<'_>) -> Result {
+        match operator {
+            Control::Block { blockty } => self.open_block(blockty, false)?,
+            Control::Loop { blockty } => self.open_block(blockty, true)?,
+            Control::If { blockty } | Control::Try { blockty } => {
                 self.open_block(blockty, false)?;
                 self.survey.branches += 2;
             }
-            Operator::TryTable { ref try_table } => self.try_table(try_table)?,
-            Operator::Else => self.pass_results(),
-            Operator::Catch { tag_index } => {
+            Control::TryTable { ref try_table } => self.try_table(try_table)?,
+            Control::Else => self.pass_results(),
+            Control::Catch { tag_index } => {
                 self.survey.passed += self.tag_arity(tag_index);
                 self.catch();
             }
-            Operator::CatchAll => {
+            Control::CatchAll => {
                 self.catch();
                 // What is around never sees their exceptions.
                 self.calls -= self.innermost().calls.unwrap_or(0);
             }
-            Operator::End | Operator::Delegate { .. } => self.end(),
-            Operator::Br { relative_depth }
-            | Operator::BrIf { relative_depth }
-            | Operator::BrOnNull { relative_depth }
-            | Operator::BrOnNonNull { relative_depth }
-            | Operator::BrOnCast { relative_depth, .. }
-            | Operator::BrOnCastFail { relative_depth, .. } => {
+            Control::End | Control::Delegate { .. } => self.end(),
+            Control::Br { relative_depth }
+            | Control::BrIf { relative_depth }
+            | Control::BrOnNull { relative_depth }
+            | Control::BrOnNonNull { relative_depth }
+            | Control::BrOnCast { relative_depth, .. }
+            | Control::BrOnCastFail { relative_depth, .. } => {
                 self.survey.branches += 1;
                 self.survey.passed += self.label_arity(relative_depth);
             }
-            Operator::BrTable { ref targets } => self.br_table(targets)?,
-            Operator::Return => self.survey.passed += self.frames[0].results,
-            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
-                self.call(self.module.functions[function_index as usize]);
-            }
-            Operator::CallIndirect { type_index, .. }
-            | Operator::ReturnCallIndirect { type_index, .. }
-            | Operator::CallRef { type_index }
-            | Operator::ReturnCallRef { type_index } => self.call(type_index),
-            Operator::Throw { tag_index } => {
+            Control::BrTable { ref targets } => self.br_table(targets)?,
+            Control::Return => self.survey.passed += self.frames[0].results,
+            Control::Throw { tag_index } => {
                 self.survey.passed += self.tag_arity(tag_index);
                 self.calls += 1;
             }
-            Operator::ThrowRef | Operator::Rethrow { .. } => self.calls += 1,
-            Operator::StructNew { struct_type_index: ty }
-            | Operator::StructNewDefault { struct_type_index: ty } => {
+            Control::ThrowRef | Control::Rethrow { .. } => self.calls += 1,
+            Control::Unreachable | Control::Nop => {}
+        }
+        Ok(())
+    }
+
+    fn call_operator(&mut self, operator: Call) {
+        let ty = match operator {
+            Call::Call { function_index } | Call::ReturnCall { function_index } => {
+                self.module.functions[function_index as usize]
+            }
+            Call::CallIndirect { type_index, .. }
+            | Call::ReturnCallIndirect { type_index, .. }
+            | Call::CallRef { type_index }
+            | Call::ReturnCallRef { type_index } => type_index,
+        };
+        let ty = self.module.types.func(ty);
+        self.survey.passed += (ty.params().len() + ty.results().len()) as u64;
+        self.calls += 1;
+    }
+
+    fn variable_operator(&mut self, operator: Variable) {
+        match operator {
+            Variable::LocalGet { local_index }
+            | Variable::LocalSet { local_index }
+            | Variable::LocalTee { local_index } => self.touch(local_index),
+            Variable::Drop
+            | Variable::Select
+            | Variable::TypedSelect { .. }
+            | Variable::GlobalGet { .. }
+            | Variable::GlobalSet { .. } => {}
+        }
+    }
+
+    fn object_operator(&mut self, operator: Object) {
+        match operator {
+            Object::StructNew { struct_type_index: ty }
+            | Object::StructNewDefault { struct_type_index: ty } => {
                 if let CompositeType::Struct(ty) = &self.module.types[ty].composite {
                     self.survey.passed += ty.fields.len() as u64;
                 }
             }
-            Operator::ArrayNewFixed { array_size, .. } => {
+            Object::ArrayNewFixed { array_size, .. } => {
                 self.survey.passed += u64::from(array_size);
             }
-            Operator::LocalGet { local_index }
-            | Operator::LocalSet { local_index }
-            | Operator::LocalTee { local_index } => self.touch(local_index),
             _ => {}
         }
-        Ok(())
     }
 
     fn touch(&mut self, local: u32) {
@@ -243,12 +288,6 @@ impl Surveyor<'_> {
             self.survey.passed += arity * depths.len() as u64;
         }
         Ok(())
-    }
-
-    fn call(&mut self, ty: u32) {
-        let ty = self.module.types.func(ty);
-        self.survey.passed += (ty.params().len() + ty.results().len()) as u64;
-        self.calls += 1;
     }
 
     fn tag_arity(&self, tag: u32) -> u64 {

@@ -6,6 +6,7 @@
 
 use super::Result;
 use super::alias::AliasRegion;
+use super::dispatch::Table;
 use super::function::FuncTranslator;
 use crate::abi;
 use crate::trap::TrapCode;
@@ -17,6 +18,20 @@ use std::mem::offset_of;
 const ELEMENT_SIZE_LOG2: i64 = 3;
 
 impl FuncTranslator<'_, '_> {
+    /// Translates an operator on tables.
+    pub(super) fn table_operator(&mut self, operator: Table) -> Result {
+        match operator {
+            Table::TableGet { table } => self.table_get(table),
+            Table::TableSet { table } => self.table_set(table),
+            Table::TableSize { table } => self.table_size(table),
+            Table::TableGrow { table } => self.table_grow(table),
+            Table::TableFill { table } => self.table_fill(table),
+            Table::TableInit { elem_index, table } => self.table_init(table, elem_index),
+            Table::ElemDrop { elem_index } => self.elem_drop(elem_index),
+            Table::TableCopy { dst_table, src_table } => self.table_copy(dst_table, src_table),
+        }
+    }
+
     pub(super) fn table_get(&mut self, table: u32) -> Result {
         let index = self.stack.pop();
         let value = self.load_element(table, index, TrapCode::TableOutOfBounds);

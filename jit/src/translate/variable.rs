@@ -2,12 +2,27 @@
 
 use super::Result;
 use super::alias::AliasRegion;
+use super::dispatch::Variable;
 use super::function::FuncTranslator;
 use crate::abi;
 use crate::module::convert;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
 
 impl FuncTranslator<'_, '_> {
+    /// Translates an operator on operands, locals or globals.
+    pub(super) fn variable_operator(&mut self, operator: Variable) -> Result {
+        match operator {
+            Variable::Drop => self.drop_operand(),
+            Variable::Select => self.select(),
+            Variable::TypedSelect { ty } => self.typed_select(ty),
+            Variable::LocalGet { local_index } => self.local_get(local_index),
+            Variable::LocalSet { local_index } => self.local_set(local_index),
+            Variable::LocalTee { local_index } => self.local_tee(local_index),
+            Variable::GlobalGet { global_index } => self.global_get(global_index),
+            Variable::GlobalSet { global_index } => self.global_set(global_index),
+        }
+    }
+
     pub(super) fn global_get(&mut self, global: u32) -> Result {
         let (base, offset, ty) = self.global_place(global);
         let flags = AliasRegion::Global.trusted(self.builder.func);

@@ -1,11 +1,22 @@
 //! Arithmetic on numbers of 128 bits, in two halves each, the low one first.
 
 use super::Result;
+use super::dispatch::Wide;
 use super::function::FuncTranslator;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use cranelift_frontend::FuncInstBuilder;
 
 impl<'f> FuncTranslator<'_, 'f> {
+    /// Translates an operator on numbers of 128 bits.
+    pub(super) fn wide_operator(&mut self, operator: Wide) -> Result {
+        match operator {
+            Wide::I64Add128 => self.wide_binary(|ins, x, y| ins.iadd(x, y)),
+            Wide::I64Sub128 => self.wide_binary(|ins, x, y| ins.isub(x, y)),
+            Wide::I64MulWideS => self.wide_multiply(|ins, x| ins.sextend(types::I128, x)),
+            Wide::I64MulWideU => self.wide_multiply(|ins, x| ins.uextend(types::I128, x)),
+        }
+    }
+
     /// Two numbers of 128 bits to one.
     pub(super) fn wide_binary(
         &mut self,

@@ -15,15 +15,12 @@ use cranelift_codegen::ir::{Block, InstBuilder, Value, condcodes::IntCC, types};
 use std::mem::offset_of;
 
 impl FuncTranslator<'_, '_> {
-    pub(in crate::translate) fn target_type(
-        &self,
+    pub(in crate::translate) fn ref_test(
+        &mut self,
         nullable: bool,
         heap: wasmparser::HeapType,
-    ) -> Result<RefType> {
-        Ok(RefType { nullable, heap: convert::heap_type(&self.env.module.types, heap)? })
-    }
-
-    pub(in crate::translate) fn ref_test(&mut self, target: RefType) -> Result {
+    ) -> Result {
+        let target = self.target_type(nullable, heap)?;
         let value = self.stack.pop();
         let [yes, no, done] = [(); 3].map(|()| self.builder.create_block());
         let result = self.builder.append_block_param(done, types::I32);
@@ -38,7 +35,12 @@ impl FuncTranslator<'_, '_> {
         Ok(())
     }
 
-    pub(in crate::translate) fn ref_cast(&mut self, target: RefType) -> Result {
+    pub(in crate::translate) fn ref_cast(
+        &mut self,
+        nullable: bool,
+        heap: wasmparser::HeapType,
+    ) -> Result {
+        let target = self.target_type(nullable, heap)?;
         let value = self.stack.top(1)[0];
         let [yes, no] = [(); 2].map(|()| self.builder.create_block());
         self.builder.set_cold_block(no);
@@ -53,9 +55,10 @@ impl FuncTranslator<'_, '_> {
     pub(in crate::translate) fn br_on_cast(
         &mut self,
         depth: u32,
-        target: RefType,
+        target: wasmparser::RefType,
         when: bool,
     ) -> Result {
+        let target = self.target_type(target.is_nullable(), target.heap_type())?;
         self.settle_operands(depth)?;
         let value = self.stack.top(1)[0];
         let [taken, next] = [(); 2].map(|()| self.builder.create_block());
@@ -67,6 +70,11 @@ impl FuncTranslator<'_, '_> {
         self.jump_to_label(depth)?;
         self.enter_sealed(next);
         Ok(())
+    }
+
+    /// The type that a cast names.
+    fn target_type(&self, nullable: bool, heap: wasmparser::HeapType) -> Result<RefType> {
+        Ok(RefType { nullable, heap: convert::heap_type(&self.env.module.types, heap)? })
     }
 
     /// Ends the block: goes to `yes` if `value` is of type `target`, else to `no`.

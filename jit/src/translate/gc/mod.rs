@@ -18,8 +18,10 @@ mod structs;
 
 pub(super) use access::Extension;
 
+use super::Result;
 use super::alias::AliasRegion;
 use super::builtins::{Bits32, Bits64};
+use super::dispatch::Object;
 use super::function::FuncTranslator;
 use crate::gc::{HEADER_SIZE, LENGTH_OFFSET, TYPE_OFFSET};
 use crate::types::ValType;
@@ -28,6 +30,70 @@ use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC, types};
 use std::mem::offset_of;
 
 impl FuncTranslator<'_, '_> {
+    /// Translates an operator on objects of the heap.
+    pub(super) fn object_operator(&mut self, operator: Object) -> Result {
+        match operator {
+            Object::RefEq => self.ref_eq(),
+            Object::RefI31 => self.ref_i31(),
+            Object::I31GetS => self.i31_get(true),
+            Object::I31GetU => self.i31_get(false),
+            // The same reference, seen from the other side.
+            Object::AnyConvertExtern | Object::ExternConvertAny => Ok(()),
+            Object::RefTestNonNull { hty } => self.ref_test(false, hty),
+            Object::RefTestNullable { hty } => self.ref_test(true, hty),
+            Object::RefCastNonNull { hty } => self.ref_cast(false, hty),
+            Object::RefCastNullable { hty } => self.ref_cast(true, hty),
+            Object::StructNew { struct_type_index } => self.struct_new(struct_type_index),
+            Object::StructNewDefault { struct_type_index } => {
+                self.struct_new_default(struct_type_index)
+            }
+            Object::StructGet { struct_type_index, field_index } => {
+                self.struct_get(struct_type_index, field_index, Extension::None)
+            }
+            Object::StructGetS { struct_type_index, field_index } => {
+                self.struct_get(struct_type_index, field_index, Extension::Signed)
+            }
+            Object::StructGetU { struct_type_index, field_index } => {
+                self.struct_get(struct_type_index, field_index, Extension::Unsigned)
+            }
+            Object::StructSet { struct_type_index, field_index } => {
+                self.struct_set(struct_type_index, field_index)
+            }
+            Object::ArrayNew { array_type_index } => self.array_new(array_type_index),
+            Object::ArrayNewDefault { array_type_index } => {
+                self.array_new_default(array_type_index)
+            }
+            Object::ArrayNewFixed { array_type_index, array_size } => {
+                self.array_new_fixed(array_type_index, array_size)
+            }
+            Object::ArrayNewData { array_type_index, array_data_index } => {
+                self.array_new_data(array_type_index, array_data_index)
+            }
+            Object::ArrayNewElem { array_type_index, array_elem_index } => {
+                self.array_new_elem(array_type_index, array_elem_index)
+            }
+            Object::ArrayGet { array_type_index } => {
+                self.array_get(array_type_index, Extension::None)
+            }
+            Object::ArrayGetS { array_type_index } => {
+                self.array_get(array_type_index, Extension::Signed)
+            }
+            Object::ArrayGetU { array_type_index } => {
+                self.array_get(array_type_index, Extension::Unsigned)
+            }
+            Object::ArraySet { array_type_index } => self.array_set(array_type_index),
+            Object::ArrayLen => self.array_len(),
+            Object::ArrayFill { array_type_index } => self.array_fill(array_type_index),
+            Object::ArrayCopy { array_type_index_dst, .. } => self.array_copy(array_type_index_dst),
+            Object::ArrayInitData { array_type_index, array_data_index } => {
+                self.array_init_data(array_type_index, array_data_index)
+            }
+            Object::ArrayInitElem { array_type_index, array_elem_index } => {
+                self.array_init_elem(array_type_index, array_elem_index)
+            }
+        }
+    }
+
     /// Has the collector know of a value wherever it lives across a call, if it is a reference of
     /// the heap.
     pub(in crate::translate) fn declare(&mut self, ty: ValType, value: Value) {
