@@ -3,7 +3,7 @@
 use crate::arch;
 use crate::error::{Error, Result};
 use crate::primitive::MAX_SHARDS;
-use crate::space::{Blueprint, PAGE, WindowSizes};
+use crate::space::{Blueprint, Opening, PAGE, Policy};
 use crate::sys::LINUX;
 use crate::{
     DisplacedHandlers, GRANULE_SIZE, PagerKind, Region, process, record, registry, signal,
@@ -20,7 +20,8 @@ pub struct RegionOptions {
     resident_limit: Option<usize>,
     speculation: bool,
     shards: usize,
-    windows: Option<WindowSizes>,
+    windows: Option<Policy>,
+    demand_paging: bool,
     displaced: DisplacedHandlers,
 }
 
@@ -36,6 +37,7 @@ impl RegionOptions {
             speculation: true,
             shards: MAX_SHARDS,
             windows: None,
+            demand_paging: true,
             displaced: DisplacedHandlers::Reclaim,
         }
     }
@@ -79,13 +81,22 @@ impl RegionOptions {
         Self { shards: count, ..self }
     }
 
-    /// How many bytes a fault brings: at least the start of the range, and at most its end, when faults follow each
-    /// other. Rounded up to powers of two from 4 KiB to 2 MiB. Default: from 16 KiB with pagers that bring the pages
+    /// Whether faults may leave ranges to the kernel's demand paging (default: yes). They do so where touches are in no
+    /// sequence, so that nothing is gained by bringing pages before they are touched. It never happens in a region with
+    /// a resident limit or with [`fault_around`](Self::fault_around).
+    ///
+    /// Where it may happen, [`Region::resident`] asks the kernel.
+    #[must_use]
+    pub fn demand_paging(self, on: bool) -> Self {
+        Self { demand_paging: on, ..self }
+    }
+
+    /// How many bytes a fault brings: about the start of the range, and at most its end, when faults follow each other.
+    /// Rounded up to powers of two from 4 KiB to 2 MiB. Default: from 8 KiB with pagers that bring the pages
     /// themselves, from 64 KiB with those that only make them accessible, and up to 2 MiB.
     #[must_use]
     pub fn fault_around(self, bytes: RangeInclusive<usize>) -> Self {
-        let windows =
-            WindowSizes::from_pages(bytes.start().div_ceil(PAGE), bytes.end().div_ceil(PAGE));
+        let windows = Policy::of_pages(bytes.start().div_ceil(PAGE), bytes.end().div_ceil(PAGE));
         Self { windows: Some(windows), ..self }
     }
 
@@ -140,7 +151,7 @@ impl RegionOptions {
                 total: total / PAGE,
                 limit: self.resident_limit.map_or(usize::MAX, |bytes| bytes / PAGE),
                 shards: self.shards,
-                windows: self.windows.unwrap_or_else(|| kind.windows()),
+                policy: self.policy(kind),
                 speculation: self.speculation,
             },
             &process.pool,
@@ -150,6 +161,12 @@ impl RegionOptions {
         let region = Region::adopt(record, base, maximum, total);
         region.grow(self.accessible)?;
         Ok(region)
+    }
+
+    fn policy(&self, kind: PagerKind) -> Policy {
+        let opens = self.demand_paging && self.resident_limit.is_none();
+        let opening = if opens { Opening::OnEvidence } else { Opening::Never };
+        self.windows.unwrap_or_else(|| kind.policy(opening))
     }
 
     /// Reserves `total` bytes and prepares the first `maximum` of them for the pager `kind`.

@@ -10,7 +10,8 @@ pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 /// Numbers that order nothing: statistics, patterns, settings. The model checker need not see them.
 pub(crate) use std::sync::atomic::{
-    AtomicBool as PlainBool, AtomicU64 as PlainU64, AtomicUsize as PlainUsize,
+    AtomicBool as PlainBool, AtomicPtr as PlainPtr, AtomicU64 as PlainU64,
+    AtomicUsize as PlainUsize,
 };
 
 pub(crate) use crate::lock_order::{self, Level};
@@ -21,6 +22,8 @@ pub(crate) const MAX_SHARDS: usize = 256;
 pub(crate) const LANES: usize = 4;
 /// VMAs that fit the table inside a space; larger tables come from the pool.
 pub(crate) const INLINE_VMAS: usize = 8;
+/// VMAs that a space keeps for windows that are opened in a signal handler.
+pub(crate) const SPARES: usize = 6;
 
 /// The fences of the protocol, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -97,13 +97,16 @@ impl Region {
         self.record.kind
     }
 
-    /// Bytes that are committed: those that may be touched without a fault, prefetched pages included. O(1).
+    /// Bytes that hold contents.
     ///
-    /// With [`PagerKind::Demand`] the kernel is asked (`mincore`), which takes time in proportion to the accessible
-    /// size. Pages of an image count if they are in memory for any process. If the kernel does not answer, all
-    /// accessible bytes count.
+    /// With a resident limit (and wherever nothing is left to the kernel, see
+    /// [`demand_paging`](crate::RegionOptions::demand_paging)) these are the committed bytes: those that may be touched
+    /// without a fault, prefetched pages included. The answer is exact, and takes one load.
+    ///
+    /// Otherwise the kernel is asked (`mincore`), which takes time in proportion to the accessible size. Pages of an
+    /// image count if they are in memory for any process. If the kernel does not answer, all accessible bytes count.
     pub fn resident(&self) -> usize {
-        match self.faults {
+        match self.record.space.counts_all() && self.faults {
             true => self.record.space.resident() * PAGE,
             false => LINUX.resident(self.base, self.accessible()),
         }

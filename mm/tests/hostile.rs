@@ -125,8 +125,12 @@ fn out_of_mappings_windows_widen_and_nobody_dies() {
             return 0;
         }
         let bytes = most * 2 * GRANULE_SIZE;
-        let region =
-            RegionOptions::new(bytes).accessible(bytes).pager(PagerKind::Protect).build().unwrap();
+        let region = RegionOptions::new(bytes)
+            .accessible(bytes)
+            .pager(PagerKind::Protect)
+            .demand_paging(false)
+            .build()
+            .unwrap();
         assert_eq!(touch_sparsely(&region), 0, "{:?}", region.counters());
         assert!(
             region.resident() > most * GRANULE_SIZE,
@@ -150,13 +154,30 @@ fn a_sparse_pattern_needs_no_mappings_with_uffd() {
         return;
     }
     prepare();
-    let region =
-        RegionOptions::new(4 * GIB).accessible(GIB / 2).pager(PagerKind::Uffd).build().unwrap();
+    let options = RegionOptions::new(4 * GIB).accessible(GIB / 2).pager(PagerKind::Uffd);
+    let region = options.clone().demand_paging(false).build().unwrap();
     assert_eq!(touch_sparsely(&region), 0);
     assert_eq!(region.counters().pager_refused, 0);
-    // Four of each 32 pages; the first fault of a thread brings sixteen.
-    let expected = GIB / 16 + 12 * PAGE_SIZE;
+    // Two of each 32 pages; the first fault of a thread brings sixteen.
+    let expected = GIB / 32 + 14 * PAGE_SIZE;
     assert_eq!(region.resident(), expected, "a sparse pattern inflates nothing");
+    // Left to the kernel, it brings only what is touched.
+    let region = options.build().unwrap();
+    assert_eq!(touch_sparsely(&region), 0);
+    let counters = region.counters();
+    assert!(counters.opened <= 5 && counters.pages_committed <= 17, "{counters:?}");
+    assert!(region.resident() <= GIB / 64 + 32 * PAGE_SIZE, "{}", region.resident());
+}
+
+#[test]
+fn a_sparse_pattern_needs_few_mappings_with_protect() {
+    prepare();
+    let options = RegionOptions::new(GIB).accessible(GIB).pager(PagerKind::Protect);
+    let region = options.build().unwrap();
+    let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    let before = mappings();
+    assert_eq!(touch_sparsely(&region), 0);
+    assert!(mappings() <= before + 8, "{} after {before}", mappings());
 }
 
 #[test]

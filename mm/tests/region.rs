@@ -98,7 +98,7 @@ fn a_first_touch_brings_zeroes_and_is_counted(setup: Setup) {
     let region = region(setup, MIB);
     assert_eq!(region.resident(), 0);
     assert_eq!(byte(&region, 12_345), 0);
-    assert_eq!(region.resident(), GRANULE_SIZE);
+    assert!((PAGE_SIZE..=GRANULE_SIZE).contains(&region.resident()));
     let counters = region.counters();
     assert_eq!(counters.pages_committed, 16);
     assert_eq!(counters.speculative + counters.classic, 1);

@@ -233,7 +233,7 @@ fn stress(pager: PagerKind, speculation: bool, shards: usize) {
         "more is resident than is counted"
     );
     let counters = region.counters();
-    let speculates = speculation && seqfault_mm::speculates() && pager != PagerKind::Demand;
+    let speculates = speculation && seqfault_mm::speculates();
     assert_eq!(counters.speculative > 0, speculates, "{counters:?}");
     assert!(shared.touches.load(Ordering::Relaxed) > 1000, "{counters:?}");
     region.protect(0..region.accessible(), Protection::ReadWrite).unwrap();

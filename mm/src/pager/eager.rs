@@ -20,6 +20,10 @@ impl<S> Eager<S> {
 }
 
 impl<S: Sys> Pager for Eager<S> {
+    fn system(&self) -> &dyn Sys {
+        self.inner.system()
+    }
+
     fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
         self.inner.populate(commit)
     }
@@ -32,18 +36,16 @@ impl<S: Sys> Pager for Eager<S> {
         self.inner.zap(addr, len)
     }
 
-    fn replace(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
-        self.inner.replace(addr, len, to)
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.inner.replace(addr, len)
     }
 
-    fn attach_image(
-        &self,
-        addr: usize,
-        len: usize,
-        image: ImagePart,
-        to: Protection,
-    ) -> Result<(), SysError> {
-        self.inner.attach_image(addr, len, image, to)
+    fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
+        self.inner.attach_image(addr, len, image)
+    }
+
+    fn close(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.inner.close(addr, len)
     }
 
     fn commits_at_grow(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::{Demand, Eager, Pager, Protect, Uffd};
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::space::WindowSizes;
+use crate::space::{Opening, Policy};
 use crate::sys::Linux;
 
 /// How pages are made present.
@@ -49,10 +49,14 @@ impl PagerKind {
         }
     }
 
-    /// The default sizes of windows. Where the system brings a page only when it is touched, a large window costs
+    /// How faults are answered by default. Where the system brings a page only when it is touched, a large window costs
     /// nothing but its mapping, and small windows would make many mappings.
-    pub(crate) fn windows(self) -> WindowSizes {
-        if self == Self::Uffd { WindowSizes::FINE } else { WindowSizes::COARSE }
+    pub(crate) fn policy(self, opening: Opening) -> Policy {
+        match self {
+            Self::Uffd => Policy::FINE.opening(opening),
+            Self::Auto | Self::Protect => Policy::COARSE.opening(opening),
+            Self::Eager | Self::Demand => Policy::COARSE,
+        }
     }
 
     /// The pager of a resolved kind.

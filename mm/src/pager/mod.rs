@@ -1,14 +1,14 @@
 //! Pagers: how pages are made present and absent.
 //!
-//! The core says *what* (these pages, this protection, these contents), a [`Pager`] says *how*. `populate` is
-//! async-signal-safe: no allocation, no lock, no panic.
+//! The core says *what* (these pages, this protection, these contents), a [`Pager`] says *how*. `populate` and `open`
+//! are async-signal-safe: no allocation, no lock, no panic.
 //!
-//! | | untouched page | touch raises | made present by | made absent by |
-//! |---|---|---|---|---|
-//! | [`Protect`] | `PROT_NONE` | SIGSEGV | `mprotect` | `madvise` + `mprotect` |
-//! | [`Uffd`] | missing, registered | SIGBUS | `UFFDIO_COPY` | `madvise` |
-//! | [`Eager`] | present since the grow | - | `mprotect` at the grow | as `Protect` |
-//! | [`Demand`] | the kernel's | nothing, ever | the kernel | `madvise`, still accessible |
+//! | | untouched page | touch raises | made present by | made absent by | opened by |
+//! |---|---|---|---|---|---|
+//! | [`Protect`] | `PROT_NONE` | SIGSEGV | `mprotect` | `madvise` + `mprotect` | `mprotect` |
+//! | [`Uffd`] | missing, registered | SIGBUS | `UFFDIO_COPY` | `madvise` | `UFFDIO_UNREGISTER` |
+//! | [`Eager`] | present since the grow | - | `mprotect` at the grow | as `Protect` | as `Protect` |
+//! | [`Demand`] | open since the grow | nothing, ever | the kernel | `madvise`, still open | `mprotect` at the grow |
 
 mod demand;
 mod eager;
@@ -23,7 +23,7 @@ pub(crate) use protect::Protect;
 pub(crate) use uffd::Uffd;
 
 use crate::Protection;
-use crate::sys::{ImagePart, SysError};
+use crate::sys::{ImagePart, Sys, SysError};
 
 /// Pages to make present. They are claimed: no other thread works on them.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,13 @@ pub(crate) enum Mapped {
 }
 
 /// The ways of making pages present and absent. All ranges are whole pages inside one reservation.
+///
+/// Except for those of `open`, all ranges are *closed*: a touch of a page that is not present faults. What happens to
+/// open ranges is the same for all pagers; the core asks the [`system`](Self::system) for it.
 pub(crate) trait Pager: Sync {
+    /// The system that the pager works on.
+    fn system(&self) -> &dyn Sys;
+
     /// Prepares a fresh reservation whose `[addr, addr + len)` may become accessible.
     fn attach(&self, _addr: usize, _len: usize) -> Result<(), SysError> {
         Ok(())
@@ -64,23 +70,25 @@ pub(crate) trait Pager: Sync {
     /// Makes sure that nobody accesses the range in a way that `to` does not allow. Contents stay.
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<Mapped, SysError>;
 
-    /// Drops the contents of the range. The next touch faults, if the pager's accesses do.
+    /// Drops the contents of the range. The next touch faults.
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError>;
 
-    /// Like `zap`, and removes any image that was mapped there. The VMA of the range allows `to`.
-    fn replace(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
+    /// Like `zap`, and removes any image that was mapped there.
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError>;
 
     /// Like `replace`, but the pages will come from `image`.
-    fn attach_image(
-        &self,
-        addr: usize,
-        len: usize,
-        image: ImagePart,
-        to: Protection,
-    ) -> Result<(), SysError>;
+    fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError>;
 
-    /// Whether accesses that a VMA allows may fault. If not, the system maps everything as its VMA says at all times,
-    /// and page states are not kept: only the kernel knows which pages are present.
+    /// Leaves the range to the kernel, which allows `to` from now on and brings the pages. Contents stay. An open range
+    /// may be opened again. A failure may leave a part open.
+    fn open(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
+        self.system().protect(addr, len, to)
+    }
+
+    /// Drops the contents of an open range without an image. The next touch faults. A failure may leave a part open.
+    fn close(&self, addr: usize, len: usize) -> Result<(), SysError>;
+
+    /// Whether accesses that a VMA allows may fault. If not, everything is open from the grow on.
     fn faults(&self) -> bool {
         true
     }

@@ -24,6 +24,10 @@ impl<S> Protect<S> {
 }
 
 impl<S: Sys> Pager for Protect<S> {
+    fn system(&self) -> &dyn Sys {
+        &self.sys
+    }
+
     fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
         // The mapping itself has the contents, zeroes or image: the kernel brings them when the page is used.
         self.sys.protect(commit.addr, commit.len, commit.protection).map(|()| commit.len)
@@ -45,17 +49,15 @@ impl<S: Sys> Pager for Protect<S> {
         self.sys.zap(addr, len)
     }
 
-    fn replace(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
         self.sys.map_zero(addr, len, Protection::NoAccess)
     }
 
-    fn attach_image(
-        &self,
-        addr: usize,
-        len: usize,
-        image: ImagePart,
-        _to: Protection,
-    ) -> Result<(), SysError> {
+    fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError> {
         self.sys.map_image(addr, len, image, Protection::NoAccess)
+    }
+
+    fn close(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.zap(addr, len)
     }
 }

@@ -22,6 +22,10 @@ impl<S> Uffd<S> {
 }
 
 impl<S: Sys> Pager for Uffd<S> {
+    fn system(&self) -> &dyn Sys {
+        &self.sys
+    }
+
     fn attach(&self, addr: usize, len: usize) -> Result<(), SysError> {
         if len == 0 {
             return Ok(());
@@ -58,18 +62,26 @@ impl<S: Sys> Pager for Uffd<S> {
         self.sys.zap(addr, len)
     }
 
-    fn replace(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
         self.sys.zap(addr, len)
     }
 
-    fn attach_image(
-        &self,
-        addr: usize,
-        len: usize,
-        _image: ImagePart,
-        _to: Protection,
-    ) -> Result<(), SysError> {
+    fn attach_image(&self, addr: usize, len: usize, _image: ImagePart) -> Result<(), SysError> {
         // Contents come with each commit.
         self.sys.zap(addr, len)
+    }
+
+    fn open(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
+        self.sys.unregister(addr, len)?;
+        // Closed ranges are mapped as their VMAs say, so this is for ranges that were not: it changes nothing else.
+        if to == Protection::ReadWrite { Ok(()) } else { self.sys.protect(addr, len, to) }
+    }
+
+    fn close(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.sys.zap(addr, len)?;
+        self.sys.register(addr, len)?;
+        // What was touched in between is there, and nobody counts it.
+        self.sys.zap(addr, len)?;
+        self.sys.protect(addr, len, Protection::ReadWrite)
     }
 }

@@ -10,11 +10,11 @@
 //! mappings do not match yet.
 
 use super::Space;
-use super::pool::Pool;
+use super::plan::Extents;
 use super::primitive::{Level, LockGuard};
+use super::storage::{Storage, Vmas};
 use super::table::Held;
 use super::types::{Extent, PageRange};
-use super::vma::Vma;
 use crate::error::{Error, Result};
 
 impl Space {
@@ -25,32 +25,31 @@ impl Space {
     pub(super) fn adjust(
         &self,
         held: &LockGuard<'_>,
-        pool: &Pool,
+        storage: &impl Storage,
         range: PageRange,
-        plan: impl FnOnce(&[Extent]) -> Vec<Extent>,
+        plan: impl FnOnce(&[Extent]) -> Extents,
         make_true: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let table = self.table.held(held);
         let (first, old) = span(&table, range);
-        let extents: Vec<Extent> = old.iter().map(|vma| vma.extent()).collect();
+        let extents: Extents = old.iter().map(|vma| vma.extent()).collect();
         let new = plan(&extents);
         if new == extents {
             return make_true();
         }
-        if !table.reserve(table.len() + new.len() - old.len().min(new.len()), pool) {
-            return Err(Error::TooManyVmas);
-        }
-        let spares = pool.take_vmas(new.len().saturating_sub(old.len()));
+        let added = new.len().saturating_sub(old.len());
+        let spares = storage.take(&table, added, old.len().saturating_sub(new.len()));
+        let spares = spares.ok_or(Error::TooManyVmas)?;
 
         old.iter().for_each(|vma| vma.bounds.raw_write_begin());
         if let Err(error) = make_true() {
             old.iter().for_each(|vma| vma.bounds.raw_write_end());
-            pool.give_vmas(spares);
+            storage.give(&spares);
             return Err(error);
         }
         spares.iter().for_each(|vma| vma.bounds.raw_write_begin());
 
-        let all: Vec<&Vma> = old.iter().chain(&spares).copied().collect();
+        let all: Vmas<'_> = old.iter().chain(&spares).copied().collect();
         let (kept, removed) = all.split_at(new.len());
         for (vma, extent) in kept.iter().zip(&new) {
             vma.set(self.address(), *extent);
@@ -60,7 +59,7 @@ impl Space {
             table.splice(first, old.len(), kept);
         }
         all.iter().for_each(|vma| vma.bounds.raw_write_end());
-        pool.give_vmas(removed.iter().copied());
+        storage.give(removed);
         Ok(())
     }
 
@@ -82,7 +81,7 @@ impl Space {
 }
 
 /// The VMAs that `range` touches and their neighbours, with the table index of the first.
-fn span<'a>(table: &Held<'a>, range: PageRange) -> (usize, Vec<&'a Vma>) {
+fn span<'a>(table: &Held<'a>, range: PageRange) -> (usize, Vmas<'a>) {
     let first = table.find(range.start).unwrap_or(0).saturating_sub(1);
     let last = table.find(range.end - 1).unwrap_or(0) + 1;
     (first, (first..=last).map_while(|index| table.get(index)).collect())

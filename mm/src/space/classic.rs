@@ -1,4 +1,5 @@
-//! The fault under the writer lock: the same steps without speculation. Always correct, always available.
+//! The fault under the writer lock: the same steps without speculation. Always correct, always available. Windows are
+//! opened here only.
 //!
 //! No count can move here. But speculative faults may have claims, so this path claims its pages, too. The lock makes
 //! retries possible: with smaller windows when the limit or the system refuses the large one, and with windows that are
@@ -6,7 +7,8 @@
 
 use super::commit::Refusal;
 use super::pagemap::{Lost, PageMap};
-use super::policy::Window;
+use super::policy::{Step, Window};
+use super::primitive::LockGuard;
 use super::types::{Extent, PageRange};
 use super::{Outcome, Space};
 use crate::pager::Pager;
@@ -36,8 +38,8 @@ impl Space {
         self.lane().counters.classic();
         let decided = match extent.denies(access) {
             Some(kind) => Err(kind),
-            None if !pager.faults() => self.handle_odd_fault(page, &extent, geometry.base, pager),
-            None => self.commit_patiently(page, map, &extent, geometry.base, pager),
+            None if extent.attrs.is_open() => self.handle_open_fault(page, &extent, pager),
+            None => self.commit_patiently(&held, (page, map), &extent, geometry.base, pager),
         };
         decided.unwrap_or_else(|kind| {
             self.lane().counters.denied();
@@ -47,30 +49,45 @@ impl Space {
 
     fn commit_patiently(
         &self,
-        page: usize,
-        map: &PageMap,
+        held: &LockGuard<'_>,
+        (page, map): (usize, &PageMap),
         extent: &Extent,
         base: usize,
         pager: &dyn Pager,
     ) -> Result<Outcome, FaultKind> {
         let attempt = |window: PageRange| match map.claim(page, window.intersect(extent.range)) {
-            Ok(claim) => self.commit(claim, extent.attrs, base, pager).map(|()| Outcome::Resolved),
+            Ok(claim) => {
+                let range = claim.range();
+                self.commit(claim, extent.attrs, base, pager).map(|()| (Outcome::Resolved, range))
+            }
             // Another thread is making it present, or has done so: running the instruction again will tell.
             Err(lost) => {
                 self.lane().counters.claim_lost();
-                Ok(if lost == Lost::Claimed { Outcome::Claimed } else { Outcome::Present })
+                let claimed = lost == Lost::Claimed;
+                Ok((if claimed { Outcome::Claimed } else { Outcome::Present }, window))
             }
         };
-        let (pattern, sizes) = (&self.lane().pattern, self.window_sizes());
-        let window = pattern.window(page, map.density(page), sizes);
-        for window in [window, Window::least(page, sizes)] {
-            if let Ok(outcome) = attempt(window.pages) {
-                pattern.record(window, window.pages);
+        let (pattern, policy) = (&self.lane().pattern, self.policy());
+        let least = Window::least(page, policy);
+        let first = match pattern.step(&self.place(page, *extent, map), policy) {
+            Step::Bring(window) => window,
+            Step::Open(window) => {
+                let window = window.intersect(extent.range);
+                if self.open(held, map, window, pager).is_ok() {
+                    pattern.opened(window);
+                    return Ok(Outcome::Resolved);
+                }
+                least
+            }
+        };
+        for window in [first, least] {
+            if let Ok((outcome, range)) = attempt(window.pages) {
+                pattern.brought(window, range);
                 return Ok(outcome);
             }
         }
         match attempt(PageRange::new(page, page + 1)) {
-            Ok(outcome) => return Ok(outcome),
+            Ok((outcome, _)) => return Ok(outcome),
             Err(Refusal::Limit) => return Err(FaultKind::ResidentLimit),
             Err(Refusal::System(_)) => {}
         }
@@ -78,6 +95,7 @@ impl Space {
         // the system's mappings instead of making new ones.
         widened(page, map, extent.range)
             .find_map(|window| attempt(window).ok())
+            .map(|(outcome, _)| outcome)
             .ok_or(FaultKind::OutOfMemory)
     }
 }

@@ -96,7 +96,8 @@ impl Space {
         }
     }
 
-    /// Makes every page of `range` present, for accesses that raise no signal (those of the kernel).
+    /// Makes every page of `range` present, for accesses that raise no signal (those of the kernel). Pages of open VMAs
+    /// come by themselves.
     ///
     /// If the access is denied or exceeds the limit, this is found before the first page is committed.
     pub(crate) fn fault_in(
@@ -105,9 +106,6 @@ impl Space {
         access: Access,
         pager: &dyn Pager,
     ) -> Result<(), (FaultKind, usize)> {
-        if !pager.faults() {
-            return self.admits(range, access);
-        }
         if self.is_ready(range, access) {
             return Ok(());
         }
@@ -115,6 +113,7 @@ impl Space {
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Err((FaultKind::OutOfBounds, range.start)) };
         self.check_access(&held, range, access)?;
+        // Of open pages none is resident; their charge is given back below.
         let absent = range.len() - map.count_resident(range);
         if !self.charge(absent) {
             return Err((FaultKind::ResidentLimit, range.start));
@@ -126,7 +125,7 @@ impl Space {
         result
     }
 
-    /// Whether all of `range` is present and allows the access, found without the lock. "No" means "ask again under the
+    /// Whether all of `range` is present or open, and allows the access, found without the lock. "No" means "ask again under the
     /// lock".
     fn is_ready(&self, range: PageRange, access: Access) -> bool {
         if !cfg!(feature = "speculation") {
@@ -134,8 +133,11 @@ impl Space {
         }
         // The caller owns the region, so the space has not moved. A discard from now on could take the pages away after
         // a look under the lock as well.
-        self.admits_for_sure(range, access)
-            && self.geometry().map().is_some_and(|map| map.are_present(range))
+        self.geometry().map().is_some_and(|map| {
+            self.admits_for_sure(range, access, |part| {
+                part.attrs.is_open() || map.are_present(part.range)
+            })
+        })
     }
 
     /// Whether `access` is allowed to all of `range`.
@@ -176,6 +178,10 @@ impl Space {
                 return Err((FaultKind::OutOfBounds, page));
             };
             let extent = vma.extent();
+            if extent.attrs.is_open() {
+                page = extent.range.end;
+                continue;
+            }
             match map.claim(page, extent.range.intersect(range)) {
                 Ok(claim) => {
                     let end = claim.range().end;

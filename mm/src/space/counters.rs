@@ -20,6 +20,8 @@ pub(crate) enum Abort {
     PagerRefused,
     /// The commit would exceed the resident limit.
     ResidentLimit,
+    /// What the fault is to do takes the lock: a window is to be opened, or a mapping is wrong. No failure.
+    NeedsLock,
 }
 
 const ABORTS: usize = 7;
@@ -30,7 +32,7 @@ const ABORTS: usize = 7;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Faults that were tried without a lock: all below except `classic` and `not_ours`.
+    /// Faults that were tried without a lock: those of `speculative` and the aborted ones.
     pub attempts: u64,
     /// Faults decided without a lock (a page was made present, or a denial was found).
     pub speculative: u64,
@@ -58,6 +60,8 @@ pub struct Counters {
     pub denied: u64,
     /// Pages ever committed.
     pub pages_committed: u64,
+    /// Windows left to the kernel by faults.
+    pub opened: u64,
 }
 
 impl Counters {
@@ -100,6 +104,7 @@ impl Counters {
             not_ours: by(self.not_ours, other.not_ours),
             denied: by(self.denied, other.denied),
             pages_committed: by(self.pages_committed, other.pages_committed),
+            opened: by(self.opened, other.opened),
         }
     }
 }
@@ -113,6 +118,7 @@ pub(crate) struct Lane {
     not_ours: PlainU64,
     denied: PlainU64,
     committed: PlainU64,
+    opened: PlainU64,
 }
 
 impl Lane {
@@ -127,10 +133,11 @@ impl Lane {
             not_ours: zero(),
             denied: zero(),
             committed: zero(),
+            opened: zero(),
         }
     }
 
-    /// A speculative fault was aborted.
+    /// A speculative fault was aborted, for any reason but `NeedsLock`.
     pub(crate) fn abort(&self, reason: Abort) {
         self.aborts[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -165,6 +172,11 @@ impl Lane {
         self.committed.fetch_add(pages as u64, Ordering::Relaxed);
     }
 
+    /// A window was opened.
+    pub(crate) fn opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Adds this lane to a snapshot.
     pub(crate) fn add_to(&self, sum: &mut Counters) {
         let get = |counter: &PlainU64| counter.load(Ordering::Relaxed);
@@ -184,6 +196,7 @@ impl Lane {
             not_ours: get(&self.not_ours),
             denied: get(&self.denied),
             pages_committed: get(&self.committed),
+            opened: get(&self.opened),
         };
         lane.attempts = lane.speculative + lane.aborts();
         *sum = sum.plus(&lane);

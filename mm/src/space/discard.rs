@@ -1,7 +1,8 @@
 //! `discard` and `reset`: giving memory back. A discarded page reads zero from then on, whatever backed it.
 
+use super::plan::Extents;
 use super::primitive::{LockGuard, Ordering};
-use super::types::{Attrs, Backing, Extent, PageRange};
+use super::types::{Attrs, Backing, Extent, PAGE, PageRange, Paging};
 use super::unmap::Unmap;
 use super::{Pool, Space, plan};
 use crate::Protection;
@@ -59,27 +60,76 @@ impl Space {
             if self.any(&held, old, |attrs| attrs.backing != Backing::Zero) {
                 self.discard_held(&held, old, pool, pager)?;
             }
-            let protected =
-                self.any(&held, old, |attrs| attrs.protection != Some(Protection::ReadWrite));
             // One section for both changes: memory that stays accessible is never seen as reserved.
-            let fresh = PageRange::new(0, pages);
-            let layout = |old: &[Extent]| {
-                let reserved = plan::change(old, all, |_| Attrs::RESERVED);
-                plan::change(&reserved, fresh, |_| Attrs::FRESH)
+            let [kept, cut, added] = reset_parts(old, pages);
+            let layout = |extents: &[Extent]| {
+                let kept_open =
+                    |attrs| if stays_open(attrs, pager) { Paging::Kernel } else { Paging::Faults };
+                let fresh = plan::change(extents, kept, |attrs| Attrs {
+                    paging: kept_open(attrs),
+                    ..Attrs::FRESH
+                });
+                let shorter = plan::change(&fresh, cut, |_| Attrs::RESERVED);
+                plan::change(&shorter, added, |_| Attrs::fresh(pager))
             };
             self.adjust(&held, pool, all, layout, || {
-                self.unmap_page_range(&held, old, Unmap::Zap, pager)?;
-                if protected {
-                    self.make_protection_true(&held, old, Protection::ReadWrite, pager)?;
-                }
-                let closed = PageRange::new(pages, old.end);
-                let opened = PageRange::new(old.end, pages);
-                self.map_at_once(&held, closed, Protection::NoAccess, pager)
-                    .and_then(|()| self.map_at_once(&held, opened, Protection::ReadWrite, pager))
+                self.reset_mappings(&held, old, pages, pager)
                     .inspect_err(|_| self.restore_mappings(&held, old, pager))
             })?;
         }
         self.accessible.store(pages, Ordering::Release);
+        Ok(())
+    }
+
+    /// Empties `old` and maps the first `pages` pages as fresh ones; no image is there.
+    fn reset_mappings(
+        &self,
+        held: &LockGuard<'_>,
+        old: PageRange,
+        pages: usize,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let [kept, cut, added] = reset_parts(old, pages);
+        self.unmap_page_range(held, old, Unmap::Zap, pager)?;
+        self.close(held, cut, |_| true, pager)?;
+        self.close(held, kept, |attrs| !stays_open(attrs, pager), pager)?;
+        self.lift_protections(held, if pager.faults() { old } else { kept }, pager)?;
+        self.open_at_grow(added, pager)
+    }
+
+    /// Closes the VMAs of `range` that are open and `closes` says; no image is in it.
+    fn close(
+        &self,
+        held: &LockGuard<'_>,
+        range: PageRange,
+        closes: impl Fn(Attrs) -> bool,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let base = self.geometry().base;
+        for extent in self.extents(held, range) {
+            if extent.attrs.is_open() && closes(extent.attrs) {
+                pager
+                    .close(base + extent.range.start * PAGE, extent.range.len() * PAGE)
+                    .inspect_err(|_| self.doubtful.store(true, Ordering::Relaxed))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the system allow loads and stores in the parts of `range` where the VMAs do not, except what was just closed.
+    fn lift_protections(
+        &self,
+        held: &LockGuard<'_>,
+        range: PageRange,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        if self.any(held, range, |attrs| attrs.allowed() != Protection::ReadWrite) {
+            for (run, open) in self.runs(held, range) {
+                if !open || !pager.faults() {
+                    self.make_protection_true(held, run, Protection::ReadWrite, pager)?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -102,14 +152,51 @@ impl Space {
         if range.is_empty() {
             return Ok(());
         }
-        let to_image = |attrs| Attrs { backing: Backing::Image { delta }, ..attrs };
-        self.adjust(
-            &held,
-            pool,
-            range,
-            |old| plan::change(old, range, to_image),
-            || self.unmap_at_once(&held, range, Unmap::Attach(image), pager),
-        )
+        let paging =
+            if self.policy().opens() || !pager.faults() { Paging::Kernel } else { Paging::Faults };
+        let to_image = |attrs| Attrs { backing: Backing::Image { delta }, paging, ..attrs };
+        if paging == Paging::Faults {
+            return self.adjust(
+                &held,
+                pool,
+                range,
+                |old| plan::change(old, range, to_image),
+                || self.unmap_at_once(range, Unmap::Attach(image), pager),
+            );
+        }
+        // One VMA after the other: a mapping replaces another at once or not at all, so after a failure each VMA says
+        // what is true.
+        let pieces: Extents = self.extents(&held, range).collect();
+        pieces.iter().try_for_each(|&Extent { range: piece, attrs }| {
+            let offset = image.offset + (piece.start - range.start) * PAGE;
+            let part = ImagePart { offset, ..image };
+            self.adjust(
+                &held,
+                pool,
+                piece,
+                |old| plan::change(old, piece, to_image),
+                || self.map_image(piece, part, attrs.allowed(), pager),
+            )
+        })
+    }
+
+    /// Maps an image for the kernel to page; the caller is in a write section of the bounds.
+    fn map_image(
+        &self,
+        range: PageRange,
+        image: ImagePart,
+        to: Protection,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return Err(Error::OutOfRange) };
+        // Claims that passed their re-check before the bounds turned odd are about to bring pages.
+        Self::mark_then_look();
+        map.wait_for_claims(range);
+        let (addr, len) = (geometry.base + range.start * PAGE, range.len() * PAGE);
+        pager.system().map_image(addr, len, image, to)?;
+        self.uncharge(map.set_absent(range));
+        Ok(())
     }
 
     /// Whether a VMA in `range` has attributes that match `like`.
@@ -120,4 +207,15 @@ impl Space {
             .map(|vma| vma.extent())
             .any(|extent| !extent.range.intersect(range).is_empty() && like(extent.attrs))
     }
+}
+
+/// What of the accessible part `old` stays in a reset to `pages` pages, what does not, and what is added.
+fn reset_parts(old: PageRange, pages: usize) -> [PageRange; 3] {
+    let kept = PageRange::new(0, old.end.min(pages));
+    [kept, PageRange::new(kept.end, old.end), PageRange::new(old.end, old.end.max(pages))]
+}
+
+/// Whether an open VMA stays open in a reset. Where faults can give back rights, they do so.
+fn stays_open(attrs: Attrs, pager: &dyn Pager) -> bool {
+    attrs.is_open() && (attrs.allowed() == Protection::ReadWrite || !pager.faults())
 }

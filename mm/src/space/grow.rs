@@ -1,10 +1,9 @@
 //! `grow`: making more of the reservation accessible. It never shrinks a space and never moves anything.
 
 use super::primitive::{LockGuard, Ordering};
-use super::types::{Attrs, PageRange};
+use super::types::{Attrs, PAGE, PageRange};
 use super::unmap::Unmap;
 use super::{Pool, Space, plan};
-use crate::Protection;
 use crate::error::{Error, Result};
 use crate::pager::Pager;
 
@@ -20,24 +19,16 @@ impl Space {
             return Err(Error::BeyondMaximum);
         }
         let added = PageRange::new(old, pages);
-        self.map_at_once(&held, added, Protection::ReadWrite, pager)?;
-        let done = self.commit_ahead(added, pager).and_then(|()| {
-            if self.extend_last(&held, old, pages) {
+        let fresh = Attrs::fresh(pager);
+        let ahead = self.open_at_grow(added, pager).and_then(|()| self.commit_ahead(added, pager));
+        let done = ahead.and_then(|()| {
+            if self.extend_last(&held, old, pages, fresh) {
                 return Ok(());
             }
-            self.adjust(
-                &held,
-                pool,
-                added,
-                |old| plan::change(old, added, |_| Attrs::FRESH),
-                || Ok(()),
-            )
+            self.adjust(&held, pool, added, |old| plan::change(old, added, |_| fresh), || Ok(()))
         });
         if let Err(error) = done {
-            // Pages that were committed ahead are given back. If that fails, too, they stay counted until they are
-            // reset.
-            let _ = self.unmap_page_range(&held, added, Unmap::Zap, pager);
-            self.restore_mappings(&held, added, pager);
+            self.take_back(&held, added, pager);
             return Err(error);
         }
         // Release pairs with the Acquire in `accessible()`.
@@ -45,16 +36,26 @@ impl Space {
         Ok(())
     }
 
+    /// After a failure: gives back pages that were committed ahead, and what was opened. If that fails, too, committed
+    /// pages stay counted until they are reset, and opened ones are accessible before their time.
+    fn take_back(&self, held: &LockGuard<'_>, added: PageRange, pager: &dyn Pager) {
+        let _ = self.unmap_page_range(held, added, Unmap::Zap, pager);
+        if !pager.faults() {
+            let addr = self.geometry().base + added.start * PAGE;
+            let _ = pager.close(addr, added.len() * PAGE);
+        }
+    }
+
     /// The common case: the last accessible VMA becomes longer, without a system call or an allocation.
-    fn extend_last(&self, held: &LockGuard<'_>, old: usize, new: usize) -> bool {
+    fn extend_last(&self, held: &LockGuard<'_>, old: usize, new: usize, fresh: Attrs) -> bool {
         if old == 0 {
             return false;
         }
         let table = self.table.held(held);
         let Some(index) = table.find(old - 1) else { return false };
-        let fresh = table.get(index).is_some_and(|vma| vma.extent().attrs == Attrs::FRESH);
+        let alike = table.get(index).is_some_and(|vma| vma.extent().attrs == fresh);
         let remains = table.get(index + 1).is_some_and(|tail| tail.extent().range.end > new);
-        fresh && remains && self.move_boundary(held, index, new)
+        alike && remains && self.move_boundary(held, index, new)
     }
 
     /// Commits pages that are about to become accessible, as far as the limit allows; the rest comes by faults.

@@ -1,9 +1,9 @@
 //! A space's lives: `create` puts an unused space to use, `destroy` ends that use.
 
 use super::primitive::Ordering;
+use super::storage::Vmas;
 use super::types::{Attrs, Extent, PAGE, PageRange};
-use super::vma::Vma;
-use super::{Pool, Space, WindowSizes};
+use super::{Policy, Pool, Space};
 
 /// What a space is to be like.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,8 @@ pub(crate) struct Blueprint {
     pub(crate) limit: usize,
     /// How many `pages` counts to use.
     pub(crate) shards: usize,
-    /// How large windows are.
-    pub(crate) windows: WindowSizes,
+    /// How faults are answered.
+    pub(crate) policy: Policy,
     /// Whether faults speculate.
     pub(crate) speculation: bool,
 }
@@ -30,6 +30,9 @@ impl Space {
         let held = self.lock.lock();
         let map = pool.take_map(blueprint.maximum);
         let vmas = pool.take_vmas(1);
+        if blueprint.policy.opens() {
+            self.spares.held(&held).fill(pool);
+        }
         self.shards.all().for_each(|count| count.raw_write_begin());
         self.base.store(blueprint.base, Ordering::Relaxed);
         self.maximum.store(blueprint.maximum, Ordering::Relaxed);
@@ -39,7 +42,8 @@ impl Space {
         self.pages.store(map, Ordering::Release);
         self.accessible.store(0, Ordering::Relaxed);
         self.limit.store(blueprint.limit, Ordering::Relaxed);
-        self.windows.store(blueprint.windows.to_bits(), Ordering::Relaxed);
+        self.policy.store(blueprint.policy.to_bits(), Ordering::Relaxed);
+        self.openings.store(0, Ordering::Relaxed);
         self.speculation.store(blueprint.speculation, Ordering::Relaxed);
         self.doubtful.store(false, Ordering::Relaxed);
         let whole = Extent { range: PageRange::new(0, blueprint.total), attrs: Attrs::RESERVED };
@@ -59,7 +63,7 @@ impl Space {
         let table = self.table.held(&held);
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return };
-        let vmas: Vec<&Vma> = table.iter().collect();
+        let vmas: Vmas<'_> = table.iter().collect();
         let total = vmas.last().map_or(0, |vma| vma.extent().range.end);
         let maximum = self.maximum.load(Ordering::Relaxed);
         let all = PageRange::new(0, maximum);
@@ -81,5 +85,6 @@ impl Space {
 
         pool.give_map(map, maximum);
         pool.give_vmas(vmas);
+        self.spares.held(&held).empty(pool);
     }
 }

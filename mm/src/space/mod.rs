@@ -21,10 +21,10 @@ mod classic;
 mod commit;
 mod counters;
 mod discard;
-mod faultless;
 mod geometry;
 mod grow;
 mod life;
+mod open;
 mod pagemap;
 mod plan;
 mod policy;
@@ -33,6 +33,7 @@ mod protect;
 mod seqcount;
 mod shards;
 mod speculate;
+mod storage;
 mod table;
 mod types;
 mod unmap;
@@ -60,8 +61,9 @@ pub(crate) use vma::Vma;
 
 use counters::Lane;
 use policy::Pattern;
-pub(crate) use policy::WindowSizes;
+pub(crate) use policy::{Opening, Policy};
 use shards::Shards;
+use storage::Spares;
 use table::Table;
 
 /// One address space: a reservation's VMAs, page states and counts.
@@ -83,12 +85,17 @@ pub(crate) struct Space {
     pages: AtomicPtr<PageMap>,
     /// Pages below this one are inside the accessible part. Written under `lock`.
     accessible: AtomicUsize,
-    /// Pages that hold contents or may be touched without a fault.
+    /// Pages of closed VMAs that hold contents or may be touched without a fault.
     resident: PlainUsize,
     /// `resident` never exceeds this. Written under `lock`.
     limit: PlainUsize,
-    /// How large windows are. Written under `lock`; any value is correct at any time.
-    windows: PlainUsize,
+    /// How faults are answered. Written under `lock`; any value is correct at any time.
+    policy: PlainUsize,
+    /// How many windows were opened, and how many pages were accessible then. Written under `lock`; hints.
+    openings: PlainUsize,
+    opened_within: PlainUsize,
+    /// VMAs for windows that are opened in a signal handler, which cannot ask the pool.
+    spares: Spares,
     /// Whether faults speculate. Any value is correct at any time.
     speculation: PlainBool,
     /// Whether the system may protect pages more strictly than their VMA says, so that every commit must set the
@@ -132,7 +139,10 @@ impl Space {
             accessible: AtomicUsize::new(0),
             resident: PlainUsize::new(0),
             limit: PlainUsize::new(usize::MAX),
-            windows: PlainUsize::new(WindowSizes::COARSE.to_bits()),
+            policy: PlainUsize::new(Policy::COARSE.to_bits()),
+            openings: PlainUsize::new(0),
+            opened_within: PlainUsize::new(0),
+            spares: Spares::new(),
             speculation: PlainBool::new(true),
             doubtful: PlainBool::new(false),
             lanes: std::array::from_fn(|_| PaddedLane {
@@ -151,12 +161,10 @@ impl Space {
         access: crate::Access,
         pager: &dyn Pager,
     ) -> Outcome {
-        if cfg!(feature = "speculation")
-            && self.speculation.load(Ordering::Relaxed)
-            && pager.faults()
-        {
+        if cfg!(feature = "speculation") && self.speculation.load(Ordering::Relaxed) {
             match self.handle_speculative_fault(addr, access, pager) {
                 Ok(outcome) => return outcome,
+                Err(Abort::NeedsLock) => {}
                 Err(reason) => self.lane().counters.abort(reason),
             }
         }
@@ -168,7 +176,7 @@ impl Space {
         self.base.load(Ordering::Relaxed)
     }
 
-    /// Pages that are committed now.
+    /// Pages that are committed now; those of open VMAs do not count.
     pub(crate) fn resident(&self) -> usize {
         self.resident.load(Ordering::Relaxed)
     }
@@ -193,8 +201,13 @@ impl Space {
         self.speculation.store(on, Ordering::Relaxed);
     }
 
-    fn window_sizes(&self) -> WindowSizes {
-        WindowSizes::from_bits(self.windows.load(Ordering::Relaxed))
+    /// Whether `resident` is exact. If not, pages that the kernel has brought are missing in it.
+    pub(crate) fn counts_all(&self) -> bool {
+        !self.policy().opens()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::from_bits(self.policy.load(Ordering::Relaxed))
     }
 
     fn lane(&self) -> &PaddedLane {

@@ -3,15 +3,17 @@
 //! All of the kernel's `vma_adjust` cases are this one function: growing into the next extent, shrinking, splitting in
 //! two or three, merging with one neighbour or both (remove next, and "next becomes next's next").
 
+use smallvec::SmallVec;
+
 use super::types::{Attrs, Extent, PageRange};
 
+/// Extents in address order. A change inside of one VMA, neighbours included, makes five of them: no allocation.
+pub(super) type Extents = SmallVec<[Extent; 5]>;
+
 /// `old` (sorted, without gaps) with `change` applied inside `range`, equal neighbours merged.
-pub(super) fn change(
-    old: &[Extent],
-    range: PageRange,
-    change: impl Fn(Attrs) -> Attrs,
-) -> Vec<Extent> {
-    let mut new: Vec<Extent> = Vec::with_capacity(old.len() + 2);
+pub(super) fn change(old: &[Extent], range: PageRange, change: impl Fn(Attrs) -> Attrs) -> Extents {
+    let mut new = Extents::new();
+    let range = PageRange::new(range.start, range.end.max(range.start));
     for extent in old {
         let before = PageRange::new(extent.range.start, extent.range.end.min(range.start));
         let after = PageRange::new(extent.range.start.max(range.end), extent.range.end);
@@ -22,7 +24,7 @@ pub(super) fn change(
     new
 }
 
-fn push(list: &mut Vec<Extent>, range: PageRange, attrs: Attrs) {
+fn push(list: &mut Extents, range: PageRange, attrs: Attrs) {
     if range.is_empty() {
         return;
     }
@@ -44,8 +46,8 @@ mod tests {
     const T: Attrs = Attrs::RESERVED;
 
     /// Builds extents from a drawing: one letter a page.
-    fn draw(picture: &str) -> Vec<Extent> {
-        let mut list = Vec::new();
+    fn draw(picture: &str) -> Extents {
+        let mut list = Extents::new();
         for (page, letter) in picture.chars().enumerate() {
             let attrs = match letter {
                 'A' => A,
@@ -81,6 +83,12 @@ mod tests {
     fn a_change_at_an_end_splits_in_two() {
         check("AAAAAA", 0..2, R, "RRAAAA");
         check("AAAAAA", 4..6, R, "AAAARR");
+    }
+
+    #[test]
+    fn an_empty_change_changes_nothing() {
+        check("AARRTT", 3..3, T, "AARRTT");
+        assert_eq!(change(&draw("AARRTT"), PageRange::new(5, 1), |_| R), draw("AARRTT"));
     }
 
     #[test]

@@ -1,33 +1,74 @@
-//! Which window to populate. Pure arithmetic on the history of a lane: no system call, no clock, no address.
+//! What a fault does: which window it brings, or which it leaves to the kernel. Pure arithmetic on the history of a
+//! lane: no system call, no clock, no address. On one thread the same faults always have the same answers.
 //!
-//! The first fault of a lane brings a granule: a small program needs only one or two. A fault that continues where the
-//! last window ended (or, downwards, where it began) brings a larger one, up to the largest, usually a stripe. A fault
-//! in a granule of which half is present brings the rest of it. Every other fault starts over with the smallest window,
-//! so a sparse pattern does not inflate the resident size. On one thread the same faults always give the same windows.
+//! # What is known
+//!
+//! A fault costs a signal. That pays where one fault brings many pages that will be used, and nowhere else: a page that
+//! the kernel brings on touch costs less than a fault of ours that brings one. So a window grows only on evidence that
+//! the pages before it were used, and everything that is not known to be a sequence is left to the kernel (*opened*).
+//!
+//! The evidence is the place of the fault. A window ends at an odd page (or, downwards, begins at one) wherever its
+//! stripe lets it. A thread that touches every page faults exactly there; one that touches every second, fourth, or
+//! 512th page passes it. No window is longer than the sequence that has been proven before it, so at most twice as
+//! much becomes resident as is touched. The region's first window is an exception: a granule, which is all that a
+//! small program needs.
+//!
+//! # References
+//! The kernel's readahead, whose windows grow on sequential reads alike: `mm/readahead.c`.
 
 use super::primitive::{Ordering, PlainU64};
 use super::types::{GRANULE_PAGES, PageRange, STRIPE_PAGES};
 
 const MASK: u64 = 0xff_ffff_ffff;
 
-/// How large windows are, in pages: powers of two.
+/// The lengths of the windows that are opened one after another in a region, in pages. There are few, because each
+/// costs as much as the kernel takes for several pages.
+const OPENINGS: [usize; 4] = [STRIPE_PAGES, STRIPE_PAGES * 64, STRIPE_PAGES * 512, usize::MAX];
+
+/// In a new range of at least this length (4 MiB), a fault looks for a sequence before it opens the range.
+const WORTH_A_LOOK: usize = 1024;
+/// One of so many faults looks for a sequence in a short new range, too: where memory grows in small steps, a sequence
+/// goes on from one to the next.
+const LOOKS: usize = 8;
+
+/// Whether faults may leave windows to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WindowSizes {
-    least: usize,
-    most: usize,
+pub(crate) enum Opening {
+    /// Never: the resident size is limited, or the embedder has chosen the windows.
+    Never,
+    /// When the touches are no sequence.
+    OnEvidence,
+    /// Always: the system gives huge pages to who does not ask.
+    AtOnce,
 }
 
-impl WindowSizes {
-    /// From a granule to a stripe.
-    pub(crate) const COARSE: Self = Self::from_pages(GRANULE_PAGES, STRIPE_PAGES);
-    /// From four pages to a stripe.
-    pub(crate) const FINE: Self = Self::from_pages(4, STRIPE_PAGES);
+/// How the faults of a region are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// The smallest and the largest window, in pages: powers of two.
+    least: usize,
+    most: usize,
+    /// Whether windows may be opened.
+    opening: Opening,
+}
 
-    /// The powers of two next to these numbers of pages, at least a page and at most a stripe.
-    pub(crate) const fn from_pages(least: usize, most: usize) -> Self {
+impl Policy {
+    /// Windows from a granule to a stripe: for pagers whose windows cost mappings and no memory.
+    pub(crate) const COARSE: Self = Self::of_pages(GRANULE_PAGES, STRIPE_PAGES);
+    /// Windows from two pages to a stripe: for pagers that bring what is in the window.
+    pub(crate) const FINE: Self = Self::of_pages(2, STRIPE_PAGES);
+
+    /// Windows of the powers of two next to these numbers of pages, at least a page and at most a stripe. Nothing is
+    /// opened.
+    pub(crate) const fn of_pages(least: usize, most: usize) -> Self {
         let least = Self::size(least);
         let most = Self::size(most);
-        Self { least, most: if most < least { least } else { most } }
+        Self { least, most: if most < least { least } else { most }, opening: Opening::Never }
+    }
+
+    /// The same, with `opening`.
+    pub(crate) const fn opening(self, opening: Opening) -> Self {
+        Self { opening, ..self }
     }
 
     const fn size(pages: usize) -> usize {
@@ -38,55 +79,115 @@ impl WindowSizes {
         }
     }
 
-    /// The size that follows `pages`: like the kernel's readahead, four times as large at first, later twice as large.
-    fn after(self, pages: usize) -> usize {
-        let times = if pages < self.most / 16 { 4 } else { 2 };
-        (pages * times).clamp(self.least, self.most)
+    /// Whether windows may be opened.
+    pub(crate) fn opens(self) -> bool {
+        self.opening != Opening::Never
     }
 
     /// As one word.
     pub(crate) fn to_bits(self) -> usize {
-        self.least << 16 | self.most
+        self.least << 16 | self.most << 2 | self.opening as usize
     }
 
     /// From `to_bits`.
     pub(crate) fn from_bits(bits: usize) -> Self {
-        Self { least: bits >> 16, most: bits & 0xffff }
+        let opening = match bits & 3 {
+            0 => Opening::Never,
+            1 => Opening::OnEvidence,
+            _ => Opening::AtOnce,
+        };
+        Self { least: bits >> 16, most: bits >> 2 & 0x3fff, opening }
     }
 }
 
-/// A window to try.
-#[derive(Clone, Copy, Debug)]
+/// How far a lane's sequence is proven. Ordered: a longer sequence is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Stage(u64);
+
+impl Stage {
+    /// The lane has not faulted in the region.
+    const NEW: Self = Self(0);
+    /// The last window was opened.
+    const OPENED: Self = Self(1);
+    /// The last window is a first guess.
+    const GUESS: Self = Self(2);
+    /// The last window is a single page behind a first guess, to see whether the sequence goes on.
+    const PROBE: Self = Self(3);
+    /// The last window is a single page. From here on, each window is twice as long as the one before.
+    const SINGLE: Self = Self(4);
+    /// The last window is a granule.
+    const GRANULE: Self = Self(4 + GRANULE_PAGES.ilog2() as u64);
+    /// A stripe or more is proven: whole stripes come at
+    /// once, and in every other one the first pages come alone, as a probe.
+    const LONG: Self = Self(4 + STRIPE_PAGES.ilog2() as u64);
+    const LONG_UNPROVEN: Self = Self(Self::LONG.0 + 1);
+    const LONG_PROBED: Self = Self(Self::LONG.0 + 2);
+}
+
+/// What to do about a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Bring a window.
+    Bring(Window),
+    /// Leave these pages to the kernel, as far as they are in the VMA of the fault.
+    Open(PageRange),
+}
+
+/// A window to bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     /// Inside one stripe; the caller clips it to the VMA.
     pub(crate) pages: PageRange,
-    /// Its length before it was clipped to the stripe: the next window's size is computed from it.
-    asked: usize,
+    /// The stage after it.
+    stage: Stage,
 }
 
 impl Window {
     /// The smallest window that holds `page`.
-    pub(crate) fn least(page: usize, sizes: WindowSizes) -> Self {
-        Self::aligned(page, sizes.least)
+    pub(crate) fn least(page: usize, policy: Policy) -> Self {
+        Self::aligned(page, policy.least)
     }
 
-    fn granule(page: usize, sizes: WindowSizes) -> Self {
-        Self::aligned(page, GRANULE_PAGES.clamp(sizes.least, sizes.most))
+    fn granule(page: usize, policy: Policy) -> Self {
+        Self::aligned(page, GRANULE_PAGES.clamp(policy.least, policy.most))
     }
 
-    fn aligned(page: usize, asked: usize) -> Self {
-        let first = page / asked * asked;
-        Self { pages: PageRange::new(first, first + asked), asked }
+    fn aligned(page: usize, pages: usize) -> Self {
+        let first = page / pages * pages;
+        Self { pages: PageRange::new(first, first + pages), stage: Stage::GUESS }
     }
 }
 
-/// What a lane remembers of its last window: its first page (40 bits) and the pages asked for (24 bits; 0: no window);
-/// and its end.
+/// What a lane remembers of its last window: its first page (40 bits) and the stage; and its end.
 ///
 /// Relaxed: a torn pattern (two threads in one lane) only costs a window of another size.
 pub(crate) struct Pattern {
     first: PlainU64,
     end: PlainU64,
+}
+
+/// What is known of the place of a fault, besides the lane's history.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The page.
+    pub(crate) page: usize,
+    /// The VMA's pages.
+    pub(crate) vma: PageRange,
+    /// How many pages of its granule are resident.
+    pub(crate) density: usize,
+    /// Whether the region holds nothing and nothing of it is open.
+    pub(crate) is_first: bool,
+    /// How many windows of the region were opened.
+    pub(crate) openings: usize,
+    /// Whether the VMA became accessible after the last of them.
+    pub(crate) is_new: bool,
+}
+
+/// A lane's last window.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    pages: PageRange,
+    stage: Stage,
 }
 
 impl Pattern {
@@ -101,118 +202,315 @@ impl Pattern {
         self.end.store(0, Ordering::Relaxed);
     }
 
-    /// The window to try for a fault at `page`, in whose granule `resident` pages are resident.
-    pub(crate) fn window(&self, page: usize, resident: usize, sizes: WindowSizes) -> Window {
+    /// What to do about a fault at `place`.
+    pub(crate) fn step(&self, place: &Place, policy: Policy) -> Step {
         let first = self.first.load(Ordering::Relaxed);
-        let asked = (first >> 40) as usize;
-        let first = (first & MASK) as usize;
         let end = self.end.load(Ordering::Relaxed) as usize;
-        next_window(sizes, PageRange::new(first, end), asked, page, resident)
+        let pages = PageRange::new((first & MASK) as usize, end);
+        next_step(Last { pages, stage: Stage(first >> 40) }, place, policy)
     }
 
     /// Remembers that `window` was asked for and `got` was made present.
-    pub(crate) fn record(&self, window: Window, got: PageRange) {
-        let asked = window.asked as u64;
-        self.first.store((asked << 40) | (got.start as u64 & MASK), Ordering::Relaxed);
-        self.end.store(got.end as u64, Ordering::Relaxed);
+    pub(crate) fn brought(&self, window: Window, got: PageRange) {
+        self.remember(got, window.stage);
+    }
+
+    /// Remembers that `pages` were opened.
+    pub(crate) fn opened(&self, pages: PageRange) {
+        self.remember(pages, Stage::OPENED);
+    }
+
+    fn remember(&self, pages: PageRange, stage: Stage) {
+        self.first.store(stage.0 << 40 | (pages.start as u64 & MASK), Ordering::Relaxed);
+        self.end.store(pages.end as u64, Ordering::Relaxed);
     }
 }
 
-/// A fault "continues" when its page lies in the smallest window next to the last one.
-fn next_window(
-    sizes: WindowSizes,
-    last: PageRange,
-    asked: usize,
-    page: usize,
-    resident: usize,
-) -> Window {
-    if asked == 0 {
-        return Window::granule(page, sizes);
+fn next_step(last: Last, place: &Place, policy: Policy) -> Step {
+    if policy.opening == Opening::AtOnce {
+        return open(place, 1);
     }
-    let beside = |other: usize| other / sizes.least == page / sizes.least;
-    let asked = sizes.after(asked);
-    let pages = if last.end <= page && beside(last.end) {
-        PageRange::new(last.end, last.end + asked)
-    } else if page < last.start && beside(last.start - 1) {
-        PageRange::new(last.start.saturating_sub(asked), last.start)
-    } else if resident >= GRANULE_PAGES / 2 {
-        return Window::granule(page, sizes);
-    } else {
-        return Window::least(page, sizes);
+    let follows = |page| place.page == page && last.stage >= Stage::GUESS;
+    if follows(last.pages.end) {
+        return Step::Bring(continued(last, place.page, policy, Direction::Up));
+    }
+    if follows(last.pages.start.wrapping_sub(1)) {
+        return Step::Bring(continued(last, place.page, policy, Direction::Down));
+    }
+    let long = place.vma.len() >= WORTH_A_LOOK;
+    let looks = match last.stage {
+        Stage::NEW => long,
+        Stage::OPENED if place.is_new => {
+            long || (place.page == place.vma.start && place.openings % LOOKS == LOOKS - 1)
+        }
+        _ => false,
     };
-    Window { pages: pages.intersect(PageRange::stripe_of(page)), asked }
+    match policy.opening {
+        _ if place.is_first => Step::Bring(Window::granule(place.page, policy)),
+        Opening::Never if last.stage == Stage::NEW || place.density >= GRANULE_PAGES / 2 => {
+            Step::Bring(Window::granule(place.page, policy))
+        }
+        Opening::Never => Step::Bring(Window::least(place.page, policy)),
+        _ if looks => Step::Bring(single(place.page)),
+        _ => open(place, 0),
+    }
+}
+
+/// A single page, to see whether the next one is touched, too.
+fn single(page: usize) -> Window {
+    Window { pages: PageRange::new(page, page + 1), stage: Stage::SINGLE }
+}
+
+/// The window to open, larger each time and at least of the `skipped`-th size. It begins at a multiple of its length.
+fn open(place: &Place, skipped: usize) -> Step {
+    let len = OPENINGS[place.openings.max(skipped).min(OPENINGS.len() - 1)];
+    let first = place.page / len * len;
+    Step::Open(PageRange::new(first, first.saturating_add(len)))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Up,
+    Down,
+}
+
+/// The window from `page` on for a sequence whose last window was `last`.
+fn continued(last: Last, page: usize, policy: Policy, direction: Direction) -> Window {
+    let stripe = PageRange::stripe_of(page);
+    let enters_stripe = match direction {
+        Direction::Up => page == stripe.start,
+        Direction::Down => page + 1 == stripe.end,
+    };
+    let whole = policy.most;
+    let (len, stage) = match last.stage {
+        Stage::GUESS => (1, Stage::PROBE),
+        Stage::PROBE => (GRANULE_PAGES, Stage::GRANULE),
+        stage if stage < Stage::LONG => {
+            let next = Stage(stage.0 + 1);
+            (1 << (next.0 - Stage::SINGLE.0), next)
+        }
+        Stage::LONG_UNPROVEN if enters_stripe => (probe_length(page), Stage::LONG_PROBED),
+        _ if enters_stripe => (whole, Stage::LONG_UNPROVEN),
+        // What is left of a stripe after its probe.
+        _ => (whole, Stage::LONG),
+    };
+    let least = if policy.opens() { 1 } else { policy.least };
+    let len = len.clamp(least, policy.most);
+    // Windows of one size are what the embedder asked for.
+    let odd = len > least;
+    let pages = run(page, len, odd, direction, stripe);
+    // Cut off at the stripe, it proves less.
+    let cut = last.stage < Stage::LONG && pages.len() <= len / 2 && pages.len() + 1 < len;
+    Window { pages, stage: if cut { last.stage } else { stage } }
+}
+
+/// `len` pages from `page` on, inside of `stripe`. With `odd`, one less if that makes the next fault of a sequence be at
+/// an odd page.
+fn run(page: usize, len: usize, odd: bool, direction: Direction, stripe: PageRange) -> PageRange {
+    let shorter = |next: usize| usize::from(odd && next.is_multiple_of(2));
+    match direction {
+        Direction::Up => {
+            let end = page + len;
+            PageRange::new(page, if end < stripe.end { end - shorter(end) } else { stripe.end })
+        }
+        Direction::Down => {
+            let start = (page + 1).saturating_sub(len);
+            let inside = start > stripe.start;
+            let start = if inside { start + shorter(start - 1) } else { stripe.start };
+            PageRange::new(start, page + 1)
+        }
+    }
+}
+
+/// How many pages of the stripe that `page` enters are its probe: another number in each stripe.
+fn probe_length(page: usize) -> usize {
+    3 + 2 * (page / STRIPE_PAGES * 5 % 7)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Pages of each window, when the faults are those of a thread that touches `pages` in order.
-    fn run(sizes: WindowSizes, pages: impl IntoIterator<Item = usize>) -> Vec<usize> {
-        let pattern = Pattern::new();
-        let mut brought = PageRange::default();
-        let mut lengths = Vec::new();
-        for page in pages {
-            if brought.contains(page) {
-                continue;
-            }
-            let window = pattern.window(page, 0, sizes);
-            brought = window.pages;
-            assert!(brought.contains(page));
-            pattern.record(window, brought);
-            lengths.push(brought.len());
+    const VMA: PageRange = PageRange::new(0, 1 << 18);
+    const OPENING: Policy = Policy::FINE.opening(Opening::OnEvidence);
+
+    /// A region as one thread sees it: what was brought, what is open.
+    struct Region {
+        policy: Policy,
+        pattern: Pattern,
+        brought: Vec<PageRange>,
+        open: Vec<PageRange>,
+        is_new: bool,
+    }
+
+    impl Region {
+        fn new(policy: Policy) -> Self {
+            let (brought, open) = (Vec::new(), Vec::new());
+            Self { policy, pattern: Pattern::new(), brought, open, is_new: false }
         }
-        lengths
+
+        fn touch(&mut self, page: usize) {
+            let holds = |ranges: &[PageRange]| ranges.iter().any(|range| range.contains(page));
+            if holds(&self.brought) || holds(&self.open) {
+                return;
+            }
+            let place = Place {
+                page,
+                vma: VMA,
+                density: 0,
+                is_first: self.brought.is_empty() && self.open.is_empty(),
+                openings: self.open.len(),
+                is_new: self.is_new,
+            };
+            match self.pattern.step(&place, self.policy) {
+                Step::Bring(window) => {
+                    let pages = window.pages;
+                    assert!(pages.contains(page), "{page} is not in {pages:?}");
+                    assert_eq!(pages, pages.intersect(PageRange::stripe_of(page)));
+                    assert!(self.brought.iter().all(|old| old.intersect(pages).is_empty()));
+                    self.pattern.brought(window, pages);
+                    self.brought.push(pages);
+                }
+                Step::Open(window) => {
+                    assert!(self.policy.opens() && window.contains(page));
+                    self.pattern.opened(window);
+                    self.open.push(window.intersect(VMA));
+                }
+            }
+        }
+
+        /// Pages brought although nothing touched them, given how many were touched.
+        fn excess(&self, touched: &std::collections::BTreeSet<usize>) -> usize {
+            let lens = self
+                .brought
+                .iter()
+                .map(|range| range.len() - touched.range(range.start..range.end).count());
+            lens.sum()
+        }
+    }
+
+    /// The windows for a thread that touches `pages` in order.
+    fn windows(policy: Policy, pages: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let mut region = Region::new(policy);
+        pages.into_iter().for_each(|page| region.touch(page));
+        assert!(region.open.is_empty());
+        region.brought.iter().map(|range| range.len()).collect()
+    }
+
+    const UP: [usize; 14] = [16, 1, 16, 32, 64, 128, 255, 512, 512, 5, 507, 512, 11, 501];
+
+    #[test]
+    fn a_sequence_grows_the_window_up_to_a_stripe_and_is_probed_now_and_then() {
+        assert_eq!(windows(OPENING, 0..STRIPE_PAGES * 7)[..UP.len()], UP);
+        assert_eq!(windows(Policy::FINE, 0..STRIPE_PAGES * 7)[3..UP.len()], UP[3..]);
     }
 
     #[test]
-    fn a_sequential_touch_widens_the_window_up_to_a_stripe() {
-        let expected = [16, 64, 128, 256, 48, 512, 512];
-        assert_eq!(run(WindowSizes::FINE, 0..STRIPE_PAGES * 3), expected);
+    fn a_downward_sequence_grows_it_alike() {
+        let lens = windows(OPENING, (0..STRIPE_PAGES * 6).rev());
+        assert_eq!(lens.iter().sum::<usize>(), STRIPE_PAGES * 6);
+        assert!(lens.len() < 20, "{lens:?}");
     }
 
     #[test]
-    fn a_downward_touch_widens_too() {
-        let sizes = run(WindowSizes::FINE, (0..STRIPE_PAGES).rev());
-        assert_eq!(&sizes[..4], [16, 64, 128, 256]);
+    fn every_stride_but_one_is_left_to_the_kernel_after_few_faults() {
+        for stride in (2..1500).chain([4096, 16384]) {
+            for start in [0, 1, 7, 511] {
+                let up: Vec<usize> = (start..VMA.end).step_by(stride).collect();
+                let down: Vec<usize> = up.iter().rev().copied().collect();
+                for pages in [up, down] {
+                    let mut region = Region::new(OPENING);
+                    pages.into_iter().for_each(|page| region.touch(page));
+                    let faults = region.brought.len() + region.open.len();
+                    assert!(faults <= 5, "stride {stride}: {faults} faults");
+                    assert!(region.brought.iter().map(|range| range.len()).sum::<usize>() <= 17);
+                }
+            }
+        }
     }
 
     #[test]
-    fn a_touch_next_to_the_last_window_continues_it() {
-        assert_eq!(run(WindowSizes::FINE, [500, 0, 7]), [16, 4, 16]);
-        assert_eq!(run(WindowSizes::FINE, [500, 0, 8]), [16, 4, 4]);
-        assert_eq!(run(WindowSizes::FINE, [500, 28, 24]), [16, 4, 16]);
-        assert_eq!(run(WindowSizes::FINE, [500, 28, 23]), [16, 4, 4]);
-    }
-
-    #[test]
-    fn what_is_missing_of_a_dense_granule_comes_at_once() {
-        let sizes = WindowSizes::FINE;
-        let pattern = Pattern::new();
-        pattern.record(pattern.window(500, 0, sizes), PageRange::stripe_of(500));
-        assert_eq!(pattern.window(37, 7, sizes).pages, PageRange::new(36, 40));
-        assert_eq!(pattern.window(37, 8, sizes).pages, PageRange::new(32, 48));
-        let sizes = WindowSizes::from_pages(1, 2);
-        assert_eq!(pattern.window(37, 8, sizes).pages, PageRange::new(36, 38));
+    fn no_pattern_brings_more_than_twice_what_it_touches_and_two_granules() {
+        let mut random = crate::tests::random::Random::new(11);
+        for case in 0..400 {
+            let mut region = Region::new(OPENING);
+            let mut touched = std::collections::BTreeSet::new();
+            for _ in 0..1 + random.below(6) {
+                let (start, count) = (random.below(VMA.end / 2), 1 << random.below(14));
+                let stride = [1, 1, 1, 2, 16, 512, 1 + random.below(600)][random.below(7)];
+                let back = random.below(2) == 0;
+                for step in 0..count {
+                    let step = if back { count - 1 - step } else { step };
+                    let page = (start + step * stride) % VMA.end;
+                    region.touch(page);
+                    touched.insert(page);
+                    let excess = region.excess(&touched);
+                    assert!(
+                        excess <= touched.len() * 5 / 4 + 2 * GRANULE_PAGES,
+                        "case {case}: {excess} beside {} touched: {:?}",
+                        touched.len(),
+                        &region.brought[region.brought.len().saturating_sub(9)..]
+                    );
+                }
+            }
+        }
     }
 
     #[test]
     fn sizes_are_kept_to() {
-        let sizes = WindowSizes::from_pages(STRIPE_PAGES / 8, STRIPE_PAGES / 2);
-        assert_eq!(WindowSizes::from_bits(sizes.to_bits()), sizes);
-        assert_eq!(run(sizes, 0..STRIPE_PAGES * 2), [64, 128, 256, 64, 256, 256]);
-        assert_eq!(run(sizes, [63, 1000]), [64, 64], "aligned, so that the page is inside");
-        assert_eq!(
-            WindowSizes::from_pages(0, usize::MAX),
-            WindowSizes::from_pages(1, STRIPE_PAGES)
-        );
-        assert_eq!(WindowSizes::from_pages(512, 1), WindowSizes::from_pages(512, 512));
-        assert_eq!(run(WindowSizes::from_pages(1, 1), 5..8), [1, 1, 1]);
+        let policy = Policy::of_pages(STRIPE_PAGES / 8, STRIPE_PAGES / 2);
+        assert_eq!(Policy::from_bits(policy.to_bits()), policy);
+        for opening in [Opening::Never, Opening::OnEvidence, Opening::AtOnce] {
+            let policy = policy.opening(opening);
+            assert_eq!(Policy::from_bits(policy.to_bits()), policy);
+        }
+        let lens = windows(policy, 0..STRIPE_PAGES * 4);
+        assert!(lens.iter().all(|&len| len <= 256) && lens.len() > 8, "{lens:?}");
+        assert_eq!(windows(policy, [63, 1000]), [64, 64], "aligned, so that the page is inside");
+        assert_eq!(Policy::of_pages(0, usize::MAX), Policy::of_pages(1, STRIPE_PAGES));
+        assert_eq!(Policy::of_pages(512, 1), Policy::of_pages(512, 512));
+        assert_eq!(windows(Policy::of_pages(1, 1), 5..8), [1, 1, 1]);
     }
 
     #[test]
-    fn a_sparse_touch_brings_the_smallest_window_each() {
-        let sizes = run(WindowSizes::FINE, (0..1000).map(|n| n * 97));
-        assert!(sizes[1..].iter().all(|&size| size == 4), "{sizes:?}");
+    fn a_sparse_touch_brings_the_smallest_window_each_where_nothing_is_opened() {
+        let lens = windows(Policy::FINE, (0..1000).map(|n| n * 97));
+        assert!(lens[1..].iter().all(|&len| len == 2), "{lens:?}");
+    }
+
+    #[test]
+    fn what_is_missing_of_a_dense_granule_comes_at_once_where_nothing_is_opened() {
+        let pattern = Pattern::new();
+        pattern.opened(PageRange::stripe_of(500));
+        let step = |density, policy: Policy| {
+            let place =
+                Place { page: 37, vma: VMA, density, is_first: false, openings: 0, is_new: false };
+            match pattern.step(&place, policy) {
+                Step::Bring(window) => window.pages,
+                Step::Open(window) => panic!("{window:?} is opened"),
+            }
+        };
+        assert_eq!(step(7, Policy::FINE), PageRange::new(36, 38));
+        assert_eq!(step(8, Policy::FINE), PageRange::new(32, 48));
+        assert_eq!(step(8, Policy::of_pages(1, 2)), PageRange::new(36, 38));
+    }
+
+    #[test]
+    fn a_growing_region_is_looked_at_again() {
+        let mut region = Region::new(OPENING);
+        [0, 1000].into_iter().for_each(|page| region.touch(page));
+        assert_eq!(region.open, [PageRange::new(512, 1024)]);
+        // What is accessible since then may be used in another way.
+        region.is_new = true;
+        (2048..2048 + STRIPE_PAGES).for_each(|page| region.touch(page));
+        assert_eq!(region.open.len(), 1);
+        assert!(region.brought.iter().any(|range| range.len() > 100), "{:?}", region.brought);
+    }
+
+    #[test]
+    fn where_huge_pages_come_unasked_everything_is_opened() {
+        let mut region = Region::new(OPENING.opening(Opening::AtOnce));
+        [5, 600].into_iter().for_each(|page| region.touch(page));
+        assert_eq!((region.brought.len(), region.open.len()), (0, 1));
     }
 }

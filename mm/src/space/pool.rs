@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::pagemap::PageMap;
+use super::storage::Vmas;
 use super::table::Spill;
 use super::vma::Vma;
 
@@ -81,9 +82,9 @@ impl Pool {
     }
 
     /// `count` VMAs that belong to nobody.
-    pub(crate) fn take_vmas(&self, count: usize) -> Vec<&Vma> {
+    pub(crate) fn take_vmas(&self, count: usize) -> Vmas<'_> {
         if count == 0 {
-            return Vec::new();
+            return Vmas::new();
         }
         let mut inner = self.inner();
         // SAFETY: storage of the pool lives as long as the pool.

@@ -1,5 +1,6 @@
 //! `protect`: read-only and no-access ranges. Contents stay; the accesses that faults may grant change.
 
+use super::plan::Extents;
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, PAGE, PageRange};
 use super::{Pool, Space, plan};
@@ -10,6 +11,8 @@ use crate::pager::{Mapped, Pager};
 impl Space {
     /// Gives all pages of `range` the protection `to`. When it returns, no thread can access them in a way that `to`
     /// forbids.
+    ///
+    /// On failure everything is as it was. Only if the system also refuses to undo it, a part has changed.
     pub(crate) fn protect(
         &self,
         range: PageRange,
@@ -21,16 +24,44 @@ impl Space {
         if range.end > self.accessible.load(Ordering::Relaxed) || range.start > range.end {
             return Err(Error::OutOfRange);
         }
-        if range.is_empty() {
+        // Closed and open parts are different calls. Each is a change of its own, so that the VMAs say what is true
+        // wherever it ends.
+        let before: Extents = self.extents(&held, range).collect();
+        let mut done = range.start;
+        while done < range.end {
+            let Some((run, _)) = self.runs(&held, PageRange::new(done, range.end)).next() else {
+                break;
+            };
+            self.protect_run(&held, run, to, pool, pager).inspect_err(|_| {
+                for old in &before {
+                    let changed = old.range.intersect(PageRange::new(range.start, done));
+                    let _ = self.protect_run(&held, changed, old.attrs.allowed(), pool, pager);
+                }
+            })?;
+            done = run.end;
+        }
+        Ok(())
+    }
+
+    /// `protect` for a range that is open or closed as a whole.
+    fn protect_run(
+        &self,
+        held: &LockGuard<'_>,
+        run: PageRange,
+        to: Protection,
+        pool: &Pool,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        if run.is_empty() {
             return Ok(());
         }
         let change = |attrs| Attrs { protection: Some(to), ..attrs };
         self.adjust(
-            &held,
+            held,
             pool,
-            range,
-            |old| plan::change(old, range, change),
-            || self.make_protection_true(&held, range, to, pager),
+            run,
+            |old| plan::change(old, run, change),
+            || self.make_protection_true(held, run, to, pager),
         )
     }
 
@@ -47,19 +78,23 @@ impl Space {
         // Claims that passed their re-check before the counts turned odd are about to map pages in the old way.
         Self::mark_then_look();
         map.wait_for_claims(range);
-        match pager.protect(geometry.base + range.start * PAGE, range.len() * PAGE, to) {
-            Ok(Mapped::Exactly) => Ok(()),
-            Ok(Mapped::NotAtAll) => {
-                map.park(range);
-                Ok(())
+        let change = |(run, open): (PageRange, bool)| {
+            let (addr, len) = (geometry.base + run.start * PAGE, run.len() * PAGE);
+            let mapped = if open {
+                pager.system().protect(addr, len, to).map(|()| Mapped::Exactly)
+            } else {
+                pager.protect(addr, len, to)
+            };
+            if mapped? == Mapped::NotAtAll {
+                map.park(run);
             }
-            Err(error) => {
-                // The call may have been carried out in part. Faults repair that by the old layout.
-                self.doubtful.store(true, Ordering::Relaxed);
-                map.park(range);
-                self.restore_mappings(held, range, pager);
-                Err(error.into())
-            }
-        }
+            Ok(())
+        };
+        self.runs(held, range).try_for_each(change).inspect_err(|_| {
+            // The call may have been carried out in part. Faults repair that by the old layout.
+            self.doubtful.store(true, Ordering::Relaxed);
+            map.park(range);
+            self.restore_mappings(held, range, pager);
+        })
     }
 }

@@ -4,7 +4,8 @@
 //! claim. Every early return before step 9 leaves the space as it was.
 
 use super::counters::Abort;
-use super::pagemap::Lost;
+use super::pagemap::{Lost, PageMap};
+use super::policy::{Place, Step};
 use super::primitive::{self, Fence, Ordering};
 use super::seqcount::Seen;
 use super::types::Extent;
@@ -50,6 +51,14 @@ impl Space {
             self.lane().counters.speculative();
             return Ok(Outcome::Denied(kind));
         }
+        if extent.attrs.is_open() {
+            // Another fault has opened it in the meantime, unless a mapping is wrong.
+            return if self.may_be_wrong(pager) {
+                Err(Abort::NeedsLock)
+            } else {
+                Ok(self.is_there())
+            };
+        }
         // 5: which pages are present. The geometry is read again under this count, which covers it.
         let shard = self.shards.of(page, geometry.mask);
         let pages = shard.try_begin().ok_or(Abort::PagesOdd)?;
@@ -59,15 +68,16 @@ impl Space {
         let map = geometry.map().ok_or(Abort::StructureChanged)?;
         // 6, 7: choose a window and claim it. A thread that has already claimed the page works for us, too.
         let lane = self.lane();
-        let window = lane.pattern.window(page, map.density(page), self.window_sizes());
+        let place = self.place(page, extent, map);
+        let Step::Bring(window) = lane.pattern.step(&place, self.policy()) else {
+            return Err(Abort::NeedsLock);
+        };
         let claim = match map.claim(page, window.pages.intersect(extent.range)) {
             Ok(claim) => claim,
             Err(Lost::Stale) => return Err(Abort::StructureChanged),
             Err(lost) => {
-                lane.counters.claim_lost();
-                lane.counters.speculative();
-                let claimed = lost == Lost::Claimed;
-                return Ok(if claimed { Outcome::Claimed } else { Outcome::Present });
+                let there = self.is_there();
+                return Ok(if lost == Lost::Claimed { Outcome::Claimed } else { there });
             }
         };
         // 8: both counts again, under the claim. The fence pairs with the writers' (`mark_then_look`): either the writer
@@ -82,9 +92,35 @@ impl Space {
                 Refusal::System(_) => Abort::PagerRefused,
             },
         )?;
-        lane.pattern.record(window, range);
+        lane.pattern.brought(window, range);
         lane.counters.speculative();
         Ok(Outcome::Resolved)
+    }
+
+    /// Counts a fault that another one has resolved.
+    fn is_there(&self) -> Outcome {
+        let counters = &self.lane().counters;
+        counters.claim_lost();
+        counters.speculative();
+        Outcome::Present
+    }
+
+    /// Whether an open range may be mapped otherwise than its VMA says.
+    pub(super) fn may_be_wrong(&self, pager: &dyn Pager) -> bool {
+        !pager.faults() || self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// What the policy is told of a fault.
+    pub(super) fn place(&self, page: usize, extent: Extent, map: &PageMap) -> Place {
+        let openings = self.openings.load(Ordering::Relaxed);
+        Place {
+            page,
+            vma: extent.range,
+            density: map.density(page),
+            is_first: openings == 0 && self.resident() == 0,
+            openings,
+            is_new: extent.range.start >= self.opened_within.load(Ordering::Relaxed),
+        }
     }
 
     /// The VMA that holds `page`, with a snapshot that is not validated yet; its count is returned for that.

@@ -119,6 +119,11 @@ impl<'a> Held<'a> {
         self.table.slots()[..self.len()].iter().filter_map(vma_at)
     }
 
+    /// Whether there is room for `len` VMAs.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        len <= self.table.slots().len()
+    }
+
     /// Makes room for `len` VMAs; false if a space may not have as many.
     pub(crate) fn reserve(&self, len: usize, pool: &Pool) -> bool {
         let old = self.table.slots();

@@ -76,6 +76,16 @@ pub(crate) enum Backing {
     },
 }
 
+/// Who brings the pages of a VMA when they are touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paging {
+    /// Faults, through this crate: a page may be touched when its state says so.
+    Faults,
+    /// The kernel: the VMA is *open*. The system maps it as its attributes say at all times. Its page states are not
+    /// kept, since pages come without a word: all are absent.
+    Kernel,
+}
+
 /// The attributes that all pages of a VMA share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attrs {
@@ -83,14 +93,27 @@ pub(crate) struct Attrs {
     pub(crate) protection: Option<Protection>,
     /// Initial contents.
     pub(crate) backing: Backing,
+    /// Who brings the pages.
+    pub(crate) paging: Paging,
 }
 
 impl Attrs {
     /// The part of a space beyond its accessible length.
-    pub(crate) const RESERVED: Self = Self { protection: None, backing: Backing::Zero };
+    pub(crate) const RESERVED: Self =
+        Self { protection: None, backing: Backing::Zero, paging: Paging::Faults };
     /// Fresh accessible memory.
     pub(crate) const FRESH: Self =
-        Self { protection: Some(Protection::ReadWrite), backing: Backing::Zero };
+        Self { protection: Some(Protection::ReadWrite), ..Self::RESERVED };
+
+    /// Whether the kernel brings the pages.
+    pub(crate) fn is_open(self) -> bool {
+        self.paging == Paging::Kernel
+    }
+
+    /// What the system is to allow in an open VMA.
+    pub(crate) fn allowed(self) -> Protection {
+        self.protection.unwrap_or(Protection::NoAccess)
+    }
 }
 
 /// A VMA's payload in one piece: a range and its attributes.

@@ -1,10 +1,10 @@
-//! `unmap_page_range`: making pages absent, piece by piece, under the `pages` counts.
+//! `unmap_page_range`: making pages absent. Closed VMAs piece by piece, under the `pages` counts; open VMAs have no
+//! page states, so no count covers them.
 
 use super::Space;
 use super::pagemap::PageMap;
 use super::primitive::{self, Fence, Level, LockGuard, Ordering};
-use super::types::{PAGE, PageRange};
-use crate::Protection;
+use super::types::{Backing, PAGE, PageRange};
 use crate::error::Result;
 use crate::pager::Pager;
 use crate::sys::ImagePart;
@@ -16,7 +16,8 @@ pub(super) enum Unmap {
     Zap,
     /// Replaces the mappings by new zero pages: the backing is about to become `Zero`.
     Replace,
-    /// Replaces the mappings by those of an image; the part begins with the byte for the start of the range.
+    /// Replaces the mappings of a closed range by those of an image; the part begins with the byte for the start of the
+    /// range.
     Attach(ImagePart),
 }
 
@@ -28,7 +29,7 @@ impl Space {
         primitive::fence(Fence::MarkThenLook, Ordering::SeqCst);
     }
 
-    /// Makes all pages of `range` absent, each stripe in a write section of its own.
+    /// Makes all pages of `range` absent, each closed stripe in a write section of its own.
     ///
     /// On failure, pages of the stripes that are done are absent, and the others keep their contents.
     pub(super) fn unmap_page_range(
@@ -40,18 +41,23 @@ impl Space {
     ) -> Result<()> {
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Ok(()) };
-        for piece in range.stripes() {
-            let count = self.shards.of(piece.start, geometry.mask);
-            let _section = count.write_begin(Level::Pages);
-            self.unmap_piece(held, map, geometry.base, piece, how, pager)?;
+        for (run, open) in self.runs(held, range) {
+            if open {
+                self.unmap_open(held, run, how, pager)?;
+                continue;
+            }
+            for piece in run.stripes() {
+                let count = self.shards.of(piece.start, geometry.mask);
+                let _section = count.write_begin(Level::Pages);
+                self.unmap_closed(map, geometry.base, piece, how, pager)?;
+            }
         }
         Ok(())
     }
 
-    /// Like `unmap_page_range`, but in one piece with one system call: all of it or nothing.
+    /// Like `unmap_page_range`, for a closed range, but in one piece with one system call: all of it or nothing.
     pub(super) fn unmap_at_once(
         &self,
-        held: &LockGuard<'_>,
         range: PageRange,
         how: Unmap,
         pager: &dyn Pager,
@@ -59,14 +65,13 @@ impl Space {
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Ok(()) };
         self.shards.all().for_each(|count| count.raw_write_begin());
-        let result = self.unmap_piece(held, map, geometry.base, range, how, pager);
+        let result = self.unmap_closed(map, geometry.base, range, how, pager);
         self.shards.all().for_each(|count| count.raw_write_end());
         result
     }
 
-    fn unmap_piece(
+    fn unmap_closed(
         &self,
-        held: &LockGuard<'_>,
         map: &PageMap,
         base: usize,
         piece: PageRange,
@@ -75,30 +80,16 @@ impl Space {
     ) -> Result<()> {
         Self::mark_then_look();
         map.wait_for_claims(piece);
-        let doubtful = self.doubtful.load(Ordering::Relaxed);
-        let whole = !matches!(how, Unmap::Zap) || doubtful || !pager.faults();
+        let whole = !matches!(how, Unmap::Zap) || self.doubtful.load(Ordering::Relaxed);
         let part = if whole { piece } else { map.resident_hull(piece) };
         if part.is_empty() {
             return Ok(());
         }
         let (addr, len) = (base + part.start * PAGE, part.len() * PAGE);
         let result = match how {
-            // An image that could not be attached may still be mapped where the VMA has none.
-            Unmap::Zap if doubtful && !pager.faults() => {
-                self.each_piece(held, part, |addr, len, to| pager.replace(addr, len, to))
-            }
             Unmap::Zap => pager.zap(addr, len),
-            Unmap::Replace if pager.faults() => pager.replace(addr, len, Protection::NoAccess),
-            Unmap::Attach(image) if pager.faults() => {
-                pager.attach_image(addr, len, image, Protection::NoAccess)
-            }
-            Unmap::Replace => {
-                self.each_piece(held, part, |addr, len, to| pager.replace(addr, len, to))
-            }
-            Unmap::Attach(image) => self.each_piece(held, part, |at, len, to| {
-                let image = ImagePart { offset: image.offset + (at - addr), ..image };
-                pager.attach_image(at, len, image, to)
-            }),
+            Unmap::Replace => pager.replace(addr, len),
+            Unmap::Attach(image) => pager.attach_image(addr, len, image),
         };
         match result {
             Ok(()) => {
@@ -112,5 +103,33 @@ impl Space {
                 Err(error.into())
             }
         }
+    }
+
+    /// Drops the contents of an open range, which stays open.
+    fn unmap_open(
+        &self,
+        held: &LockGuard<'_>,
+        range: PageRange,
+        how: Unmap,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let sys = pager.system();
+        // An image whose mapping was refused may be there nevertheless.
+        let doubtful = self.doubtful.load(Ordering::Relaxed);
+        let done = if matches!(how, Unmap::Zap) && !doubtful {
+            sys.zap(self.geometry().base + range.start * PAGE, range.len() * PAGE)
+        } else {
+            self.each_piece(held, range, |addr, len, attrs| {
+                if matches!(how, Unmap::Zap) && attrs.backing != Backing::Zero {
+                    sys.zap(addr, len)
+                } else {
+                    sys.map_zero(addr, len, attrs.allowed())
+                }
+            })
+        };
+        done.map_err(|error| {
+            self.doubtful.store(true, Ordering::Relaxed);
+            error.into()
+        })
     }
 }

@@ -33,6 +33,9 @@ impl Space {
                 inside,
                 "accessible length and VMAs differ"
             );
+            let holds =
+                map.count_resident(extent.range.intersect(PageRange::new(0, map.capacity())));
+            assert!(!extent.attrs.is_open() || holds == 0, "an open page has a state");
             end = extent.range.end;
             before = Some(extent.attrs);
         }
@@ -44,6 +47,18 @@ impl Space {
             self.resident() <= self.limit.load(Ordering::Relaxed),
             "the resident limit is exceeded"
         );
+    }
+
+    /// Whether `page` is left to the kernel.
+    pub(crate) fn is_open(&self, page: usize) -> bool {
+        let held = self.lock.lock();
+        self.table.held(&held).at(page).is_some_and(|vma| vma.extent().attrs.is_open())
+    }
+
+    /// Which accesses the VMA of `page` allows.
+    pub(crate) fn protection(&self, page: usize) -> Option<crate::Protection> {
+        let held = self.lock.lock();
+        self.table.held(&held).at(page)?.extent().attrs.protection
     }
 
     /// Whether `page` is counted as resident.

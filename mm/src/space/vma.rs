@@ -6,7 +6,7 @@
 
 use super::primitive::{AtomicUsize, Ordering};
 use super::seqcount::SeqCount;
-use super::types::{Attrs, Backing, Extent, PageRange};
+use super::types::{Attrs, Backing, Extent, PageRange, Paging};
 use crate::Protection;
 
 /// A virtual memory area.
@@ -24,6 +24,7 @@ pub(crate) struct Vma {
 }
 
 const IMAGE: usize = 4;
+const OPEN: usize = 8;
 
 fn encode(attrs: Attrs) -> (usize, usize) {
     let protection = match attrs.protection {
@@ -32,9 +33,10 @@ fn encode(attrs: Attrs) -> (usize, usize) {
         Some(Protection::ReadOnly) => 2,
         Some(Protection::ReadWrite) => 3,
     };
+    let open = if attrs.is_open() { OPEN } else { 0 };
     match attrs.backing {
-        Backing::Zero => (protection, 0),
-        Backing::Image { delta } => (protection | IMAGE, delta),
+        Backing::Zero => (protection | open, 0),
+        Backing::Image { delta } => (protection | open | IMAGE, delta),
     }
 }
 
@@ -47,6 +49,7 @@ fn decode(flags: usize, delta: usize) -> Attrs {
             _ => Some(Protection::ReadWrite),
         },
         backing: if flags & IMAGE == 0 { Backing::Zero } else { Backing::Image { delta } },
+        paging: if flags & OPEN == 0 { Paging::Faults } else { Paging::Kernel },
     }
 }
 

@@ -22,7 +22,6 @@ pub(crate) struct Fake {
 
 struct State {
     pages: Vec<Pte>,
-    registered: bool,
     calls: usize,
     /// The number of the call that fails, and whether all later ones do, too.
     failing: Option<(usize, bool)>,
@@ -31,18 +30,20 @@ struct State {
 #[derive(Clone, Copy)]
 struct Pte {
     allowed: Protection,
+    registered: bool,
     present: bool,
     value: u64,
     /// Its contents when it is not present.
     initial: u64,
 }
 
-const EMPTY: Pte = Pte { allowed: Protection::NoAccess, present: false, value: 0, initial: 0 };
+const EMPTY: Pte =
+    Pte { allowed: Protection::NoAccess, registered: false, present: false, value: 0, initial: 0 };
 
 impl Fake {
     /// A reservation of `pages` pages at `base`.
     pub(crate) fn new(base: usize, pages: usize) -> Self {
-        let state = State { pages: vec![EMPTY; pages], registered: false, calls: 0, failing: None };
+        let state = State { pages: vec![EMPTY; pages], calls: 0, failing: None };
         Self { base, state: Mutex::new(state) }
     }
 
@@ -67,13 +68,12 @@ impl Fake {
     pub(crate) fn touch(&self, page: usize, store: Option<u64>) -> Result<u64, Access> {
         let mut state = self.state();
         let access = if store.is_some() { Access::Write } else { Access::Read };
-        let registered = state.registered;
         let pte = &mut state.pages[page];
         let allowed = match access {
             Access::Read => pte.allowed != Protection::NoAccess,
             Access::Write => pte.allowed == Protection::ReadWrite,
         };
-        if !allowed || (registered && !pte.present) {
+        if !allowed || (pte.registered && !pte.present) {
             return Err(access);
         }
         if !pte.present {
@@ -89,7 +89,7 @@ impl Fake {
     pub(crate) fn is_reachable(&self, page: usize) -> bool {
         let state = self.state();
         let pte = state.pages[page];
-        pte.allowed != Protection::NoAccess && (pte.present || !state.registered)
+        pte.allowed != Protection::NoAccess && (pte.present || !pte.registered)
     }
 
     fn call(
@@ -146,9 +146,11 @@ impl Sys for Fake {
     }
 
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {
-        self.call("UFFDIO_REGISTER", addr, len, |_, _| {})?;
-        self.state().registered = true;
-        Ok(())
+        self.call("UFFDIO_REGISTER", addr, len, |_, pte| pte.registered = true)
+    }
+
+    fn unregister(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.call("UFFDIO_UNREGISTER", addr, len, |_, pte| pte.registered = false)
     }
 
     fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {

@@ -65,6 +65,12 @@ fn mprotect_flags(to: Protection) -> MprotectFlags {
     }
 }
 
+/// Keeps a mapping that was just made from children. It replaced a part of a reservation, of which the kernel has kept
+/// all from children already; and it is a mapping of its own, so that there is nothing to split, and nothing to refuse.
+fn keep_new_from_children(addr: usize, len: usize) {
+    let _ = fork::keep_from_children(addr, len);
+}
+
 impl Sys for Linux {
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
         may("mprotect")?;
@@ -87,7 +93,8 @@ impl Sys for Linux {
             rustix::mm::mmap_anonymous(at(addr), len, mmap_flags(to), LAZY | MapFlags::FIXED)
         }
         .map_err(named("mmap"))?;
-        fork::keep_from_children(addr, len)
+        keep_new_from_children(addr, len);
+        Ok(())
     }
 
     fn map_image(
@@ -104,11 +111,16 @@ impl Sys for Linux {
         // SAFETY: as in `map_zero`; the file is sealed, so the mapping stays what it is.
         unsafe { rustix::mm::mmap(at(addr), len, mmap_flags(to), flags, fd, image.offset as u64) }
             .map_err(named("mmap"))?;
-        fork::keep_from_children(addr, len)
+        keep_new_from_children(addr, len);
+        Ok(())
     }
 
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {
         uffd::register(addr, len)
+    }
+
+    fn unregister(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        uffd::unregister(addr, len)
     }
 
     fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {

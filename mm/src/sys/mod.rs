@@ -68,6 +68,8 @@ pub(crate) trait Sys: Sync {
     ) -> Result<(), SysError>;
     /// `UFFDIO_REGISTER`: missing pages of the range raise SIGBUS.
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError>;
+    /// `UFFDIO_UNREGISTER`: missing pages of the range come by demand paging. Parts that are not registered stay so.
+    fn unregister(&self, addr: usize, len: usize) -> Result<(), SysError>;
     /// `UFFDIO_COPY`: missing pages get the bytes at `source`, or zeroes. Returns how many bytes are present now,
     /// counted from the start; pages that were already present keep their contents.
     fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError>;
@@ -99,6 +101,10 @@ impl<T: Sys> Sys for &T {
 
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {
         (**self).register(addr, len)
+    }
+
+    fn unregister(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        (**self).unregister(addr, len)
     }
 
     fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {

@@ -22,6 +22,7 @@ const UFFD_FEATURE_SIGBUS: u64 = 1 << 7;
 const UFFDIO_REGISTER_MODE_MISSING: u64 = 1;
 const UFFDIO_API: u64 = 0xc018_aa3f;
 const UFFDIO_REGISTER: u64 = 0xc020_aa00;
+const UFFDIO_UNREGISTER: u64 = 0x8010_aa01;
 const UFFDIO_COPY: u64 = 0xc028_aa03;
 
 /// `struct uffdio_api`.
@@ -39,6 +40,13 @@ struct Register {
     len: u64,
     mode: u64,
     ioctls: u64,
+}
+
+/// `struct uffdio_range`.
+#[repr(C)]
+struct Span {
+    start: u64,
+    len: u64,
 }
 
 /// `struct uffdio_copy`.
@@ -131,6 +139,12 @@ pub(super) fn register(addr: usize, len: usize) -> Result<(), SysError> {
         ioctls: 0,
     };
     ioctl(descriptor()?, UFFDIO_REGISTER, &mut register, "UFFDIO_REGISTER")
+}
+
+/// Ends the registration of `[addr, addr + len)`. Async-signal-safe.
+pub(super) fn unregister(addr: usize, len: usize) -> Result<(), SysError> {
+    let mut span = Span { start: addr as u64, len: len as u64 };
+    ioctl(descriptor()?, UFFDIO_UNREGISTER, &mut span, "UFFDIO_UNREGISTER")
 }
 
 /// See [`Sys::copy`](super::Sys::copy). Async-signal-safe.

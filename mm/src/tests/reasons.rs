@@ -5,8 +5,8 @@
 use std::cell::RefCell;
 
 use crate::pager::{Commit, Mapped, Pager};
-use crate::space::{Abort, Blueprint, Outcome, PAGE, PageRange, Pool, Space, WindowSizes};
-use crate::sys::{ImagePart, SysError};
+use crate::space::{Abort, Blueprint, Outcome, PAGE, PageRange, Policy, Pool, Space};
+use crate::sys::{ImagePart, Sys, SysError};
 use crate::{Access, FaultKind, Protection};
 
 const BASE: usize = 1 << 40;
@@ -27,6 +27,10 @@ impl Meddler<'_> {
 }
 
 impl Pager for Meddler<'_> {
+    fn system(&self) -> &dyn Sys {
+        unreachable!("nothing is open")
+    }
+
     fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
         Ok(commit.len)
     }
@@ -41,17 +45,15 @@ impl Pager for Meddler<'_> {
         Ok(())
     }
 
-    fn replace(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
         self.zap(addr, len)
     }
 
-    fn attach_image(
-        &self,
-        addr: usize,
-        len: usize,
-        _image: ImagePart,
-        _to: Protection,
-    ) -> Result<(), SysError> {
+    fn attach_image(&self, addr: usize, len: usize, _image: ImagePart) -> Result<(), SysError> {
+        self.zap(addr, len)
+    }
+
+    fn close(&self, addr: usize, len: usize) -> Result<(), SysError> {
         self.zap(addr, len)
     }
 }
@@ -62,6 +64,10 @@ struct Refuser;
 const REFUSED: SysError = SysError { call: "test", errno: libc::ENOMEM };
 
 impl Pager for Refuser {
+    fn system(&self) -> &dyn Sys {
+        unreachable!("nothing is open")
+    }
+
     fn populate(&self, _commit: &Commit) -> Result<usize, SysError> {
         Err(REFUSED)
     }
@@ -74,17 +80,15 @@ impl Pager for Refuser {
         Err(REFUSED)
     }
 
-    fn replace(&self, _addr: usize, _len: usize, _to: Protection) -> Result<(), SysError> {
+    fn replace(&self, _addr: usize, _len: usize) -> Result<(), SysError> {
         Err(REFUSED)
     }
 
-    fn attach_image(
-        &self,
-        _addr: usize,
-        _len: usize,
-        _image: ImagePart,
-        _to: Protection,
-    ) -> Result<(), SysError> {
+    fn attach_image(&self, _addr: usize, _len: usize, _image: ImagePart) -> Result<(), SysError> {
+        Err(REFUSED)
+    }
+
+    fn close(&self, _addr: usize, _len: usize) -> Result<(), SysError> {
         Err(REFUSED)
     }
 }
@@ -98,7 +102,7 @@ fn with_space(limit: usize, body: impl FnOnce(&Space, &Pool)) {
             total: 64,
             limit,
             shards: 64,
-            windows: WindowSizes::COARSE,
+            policy: Policy::COARSE,
             speculation: true,
         },
         &pool,

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::pager::{Demand, Eager, Pager, Protect, Uffd};
-use crate::space::{Blueprint, Outcome, PAGE, PageRange, Pool, Space};
+use crate::space::{Blueprint, Opening, Outcome, PAGE, PageRange, Pool, Space};
 use crate::sys::{Fake, IMAGE_VALUE, IMAGE_VIEW, ImagePart};
 use crate::{Access, FaultKind, PagerKind, Protection};
 
@@ -42,7 +42,19 @@ pub(super) fn system() -> Fake {
 }
 
 impl<'a> World<'a> {
+    /// With a limit, nothing is opened.
     pub(super) fn new(sys: &'a Fake, kind: PagerKind, shards: usize, limit: Option<usize>) -> Self {
+        let opening = if limit.is_some() { Opening::Never } else { Opening::OnEvidence };
+        Self::with_opening(sys, kind, shards, limit, opening)
+    }
+
+    pub(super) fn with_opening(
+        sys: &'a Fake,
+        kind: PagerKind,
+        shards: usize,
+        limit: Option<usize>,
+        opening: Opening,
+    ) -> Self {
         let pager: Box<dyn Pager + 'a> = match kind {
             PagerKind::Uffd => Box::new(Uffd::new(sys)),
             PagerKind::Eager => Box::new(Eager::new(sys)),
@@ -60,7 +72,7 @@ impl<'a> World<'a> {
                 total: TOTAL,
                 limit,
                 shards,
-                windows: kind.windows(),
+                policy: kind.policy(opening),
                 speculation: true,
             },
             &pool,
@@ -167,9 +179,20 @@ impl<'a> World<'a> {
         let result = self.space.protect(range, to, &self.pool, &*self.pager);
         if result.is_ok() {
             self.model[range.start..range.end].iter_mut().for_each(|page| page.protection = to);
+        } else if range.end <= self.model.len() {
+            self.adopt_protections(range, to);
         }
         assert_eq!(range.end > self.model.len(), matches!(result, Err(Error::OutOfRange)));
         result
+    }
+
+    /// After a failure: each page is protected as before, or, if that was refused as well, as wanted.
+    fn adopt_protections(&mut self, range: PageRange, wanted: Protection) {
+        for page in range.start..range.end {
+            let now = self.space.protection(page).expect("inside");
+            assert!([self.model[page].protection, wanted].contains(&now), "page {page}: {now:?}");
+            self.model[page].protection = now;
+        }
     }
 
     pub(super) fn reset(&mut self, pages: usize) -> Result<()> {
@@ -280,9 +303,9 @@ impl<'a> World<'a> {
     /// Compares every page with the model.
     pub(super) fn compare(&mut self) {
         for page in 0..TOTAL {
-            if self.pager.faults() && self.sys.is_reachable(page) {
+            if self.sys.is_reachable(page) {
                 assert!(
-                    self.space.is_resident(page),
+                    self.space.is_resident(page) || self.space.is_open(page),
                     "page {page} can be touched but is not counted"
                 );
             }

@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::sync::atomic::{
-    AtomicBool as PlainBool, AtomicU64 as PlainU64, AtomicUsize as PlainUsize,
+    AtomicBool as PlainBool, AtomicPtr as PlainPtr, AtomicU64 as PlainU64,
+    AtomicUsize as PlainUsize,
 };
 
 pub(crate) use crate::primitive::{Fence, Level};
@@ -18,6 +19,7 @@ pub(crate) mod lock_order {
 pub(crate) const MAX_SHARDS: usize = 1;
 pub(crate) const LANES: usize = 1;
 pub(crate) const INLINE_VMAS: usize = 4;
+pub(crate) const SPARES: usize = 2;
 
 /// A step of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

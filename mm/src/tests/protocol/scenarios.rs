@@ -115,6 +115,34 @@ pub(super) fn discard(faulters: usize, preemptions: Option<usize>) {
     });
 }
 
+/// One fault brings a page, and another opens the VMA in which it is, or the one fault opens what the other is about to
+/// bring. Pages are either counted or open.
+pub(super) fn open(faulters: usize, preemptions: Option<usize>) {
+    explore(preemptions, move || {
+        let shared = Shared::opening(4);
+        let threads: Vec<_> = (0..faulters)
+            .map(|at| spawn(&shared, move |shared| shared.touch(at + 1, Access::Write)))
+            .collect();
+        shared.touch(3, Access::Write);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        shared.check();
+    });
+}
+
+/// What is done to a VMA while a fault opens it.
+pub(super) fn open_during(preemptions: Option<usize>, writer: fn(&Shared)) {
+    explore(preemptions, move || {
+        let shared = Shared::opening(3);
+        shared.touch(0, Access::Write);
+        let opener = spawn(&shared, |shared| {
+            shared.fault(2, Access::Write);
+        });
+        writer(&shared);
+        opener.join().unwrap();
+        shared.check();
+    });
+}
+
 /// A space is destroyed during a fault.
 pub(super) fn teardown(faulters: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
@@ -237,6 +265,25 @@ fn nobody_sees_a_boundary_half_moved() {
 fn a_discarded_image_never_comes_back() {
     discard_image(1, Some(4));
     discard_image(2, Some(1));
+}
+
+#[test]
+fn pages_are_counted_or_open() {
+    open(1, None);
+    open(2, Some(1));
+}
+
+#[test]
+fn what_is_opened_during_an_operation_is_as_the_operation_says() {
+    open_during(Some(2), |shared| shared.discard(pages(0, 3)));
+    open_during(Some(2), |shared| shared.protect(pages(0, 1), Protection::ReadOnly));
+    open_during(Some(2), |shared| {
+        shared.space.grow(4, &shared.pool, &shared.truth).unwrap();
+        shared.touch(3, Access::Write);
+    });
+    open_during(Some(2), |shared| {
+        shared.space.reset(1, &shared.pool, &shared.truth).unwrap();
+    });
 }
 
 #[test]

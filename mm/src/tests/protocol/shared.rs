@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
-use super::space::{Blueprint, Outcome, PAGE, PageRange, Pool, Space, WindowSizes};
+use super::space::{Blueprint, Opening, Outcome, PAGE, PageRange, Policy, Pool, Space};
 use crate::pager::{Commit, Mapped, Pager};
-use crate::sys::{ImagePart, SysError};
+use crate::sys::{ImagePart, Sys, SysError};
 use crate::{Access, FaultKind, Protection};
 
 pub(super) const BASE: usize = 1 << 30;
@@ -22,7 +22,7 @@ const BLUEPRINT: Blueprint = Blueprint {
     total: PAGES,
     limit: usize::MAX,
     shards: 1,
-    windows: WindowSizes::COARSE,
+    policy: Policy::COARSE,
     speculation: true,
 };
 
@@ -30,6 +30,8 @@ const BLUEPRINT: Blueprint = Blueprint {
 pub(super) const ABSENT: usize = 0;
 pub(super) const ZERO: usize = 1;
 pub(super) const FROM_IMAGE: usize = 2;
+/// A page that the kernel may bring at any time.
+pub(super) const OPEN: usize = 3;
 
 /// The pages as the processor sees them. Relaxed: whatever order there is must come from the protocol.
 pub(super) struct Truth {
@@ -56,15 +58,30 @@ impl Truth {
     pub(super) fn get(&self, page: usize) -> usize {
         self.pages[page].load(Ordering::Relaxed)
     }
+
+    fn expect_open(&self, addr: usize, len: usize) {
+        let first = (addr - BASE) / PAGE;
+        for page in first..first + len / PAGE {
+            assert_eq!(self.get(page), OPEN, "page {page} is taken for open");
+        }
+    }
 }
 
 impl Pager for Truth {
+    fn system(&self) -> &dyn Sys {
+        self
+    }
+
     fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
         assert_eq!(
             self.released.load(Ordering::Relaxed),
             0,
             "a page was brought into a range that was given back"
         );
+        let first = (commit.addr - BASE) / PAGE;
+        for page in first..first + commit.len / PAGE {
+            assert_ne!(self.get(page), OPEN, "page {page} was opened before it was brought");
+        }
         self.set(commit.addr, commit.len, if commit.source.is_some() { FROM_IMAGE } else { ZERO });
         Ok(commit.len)
     }
@@ -78,18 +95,63 @@ impl Pager for Truth {
         Ok(())
     }
 
-    fn replace(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
-        self.zap(addr, len)
+    fn replace(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        Pager::zap(self, addr, len)
     }
 
-    fn attach_image(
+    fn attach_image(&self, addr: usize, len: usize, _image: ImagePart) -> Result<(), SysError> {
+        Pager::zap(self, addr, len)
+    }
+
+    fn open(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
+        assert_eq!(self.released.load(Ordering::Relaxed), 0, "opened when it was given back");
+        self.set(addr, len, OPEN);
+        Ok(())
+    }
+
+    fn close(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        Pager::zap(self, addr, len)
+    }
+}
+
+/// What happens to open pages: they stay open.
+impl Sys for Truth {
+    fn protect(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
+        self.expect_open(addr, len);
+        Ok(())
+    }
+
+    fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.expect_open(addr, len);
+        Ok(())
+    }
+
+    fn map_zero(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
+        self.expect_open(addr, len);
+        Ok(())
+    }
+
+    fn map_image(
         &self,
         addr: usize,
         len: usize,
         _image: ImagePart,
         _to: Protection,
     ) -> Result<(), SysError> {
-        self.zap(addr, len)
+        self.expect_open(addr, len);
+        Ok(())
+    }
+
+    fn register(&self, _addr: usize, _len: usize) -> Result<(), SysError> {
+        unreachable!("the pager has a call of its own")
+    }
+
+    fn unregister(&self, _addr: usize, _len: usize) -> Result<(), SysError> {
+        unreachable!("the pager has a call of its own")
+    }
+
+    fn copy(&self, _: usize, _: usize, _: Option<usize>) -> Result<usize, SysError> {
+        unreachable!("the pager has a call of its own")
     }
 }
 
@@ -101,10 +163,20 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// A space with `accessible` pages.
+    /// A space with `accessible` pages. Nothing is opened.
     pub(super) fn new(accessible: usize) -> Arc<Self> {
+        Self::with(accessible, Policy::COARSE)
+    }
+
+    /// A space with `accessible` pages, whose first fault brings a page, and whose second opens the VMA.
+    pub(super) fn opening(accessible: usize) -> Arc<Self> {
+        Self::with(accessible, Policy::of_pages(1, 1).opening(Opening::OnEvidence))
+    }
+
+    fn with(accessible: usize, policy: Policy) -> Arc<Self> {
         let shared = Arc::new(Self { space: Space::new(), truth: Truth::new(), pool: Pool::new() });
-        shared.put_to_use(&shared.space, BASE, accessible);
+        shared.space.create(&Blueprint { policy, ..BLUEPRINT }, &shared.pool);
+        shared.space.grow(accessible, &shared.pool, &shared.truth).unwrap();
         shared
     }
 
@@ -167,7 +239,10 @@ impl Shared {
     pub(super) fn check(&self) {
         self.space.validate();
         for page in 0..PAGES {
-            assert_eq!(self.space.is_resident(page), self.truth.get(page) != ABSENT, "page {page}");
+            let (resident, open) = (self.space.is_resident(page), self.space.is_open(page));
+            let truth = self.truth.get(page);
+            assert_eq!(resident, truth == ZERO || truth == FROM_IMAGE, "page {page}: {truth}");
+            assert_eq!(open, truth == OPEN, "page {page}: {truth}");
         }
     }
 }
