@@ -125,7 +125,7 @@ impl<'a> FuncTranslator<'a, '_> {
             | Control::If { .. }
             | Control::TryTable { .. } => self.dead = Some(nested + 1),
             Control::Try { .. } => {
-                self.meet_try();
+                self.meet_try()?;
                 self.dead = Some(nested + 1);
             }
             Control::Else if nested == 0 => return self.else_(),

@@ -30,8 +30,9 @@ pub(super) struct FuncTranslator<'a, 'f> {
     pub(super) frames: Vec<Frame<'a>>,
     /// The clauses of the `try_table`s among them, the innermost last.
     pub(super) clauses: Vec<Clause>,
-    /// What stands behind each `try` of the legacy form of exceptions.
-    pub(super) outline: Outline,
+    pub(super) body: FunctionBody<'a>,
+    /// What stands behind each `try` of the legacy form of exceptions, once there was one.
+    pub(super) outline: Option<Outline>,
     /// Where the values of an exception are put together that this function throws.
     pub(super) payload: Option<StackSlot>,
     /// In unreachable code, how many blocks have been opened since it began. They get no frame.
@@ -68,10 +69,7 @@ fn fill(
     translator.declare_locals(ty, &input.body, plan.plain.as_deref())?;
     translator.check_stack();
     translator.epoch_check();
-    if input.body.get_binary_reader().features().legacy_exceptions() {
-        translator.outline = Outline::of(&input.body)?;
-    }
-    translator.translate_operators(&input.body)?;
+    translator.translate_operators()?;
     translator.finish_traps();
     let operands = translator.stack.highest();
     translator.builder.finalize(input.isa.frontend_config());
@@ -106,7 +104,8 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             stack: ValueStack::default(),
             frames: vec![Frame::body(ty)],
             clauses: Vec::new(),
-            outline: Outline::default(),
+            body: input.body.clone(),
+            outline: None,
             payload: None,
             dead: None,
             locals: Locals::Variables,
@@ -134,8 +133,8 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         self.builder.ins().iconst(ty, 0)
     }
 
-    fn translate_operators(&mut self, body: &FunctionBody<'_>) -> Result {
-        let mut reader = body.get_operators_reader().map_err(read_error)?;
+    fn translate_operators(&mut self) -> Result {
+        let mut reader = self.body.get_operators_reader().map_err(read_error)?;
         while !reader.eof() {
             let position = reader.original_position();
             let operator = read_operator(&mut reader)?;

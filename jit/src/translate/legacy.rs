@@ -2,7 +2,7 @@
 //!
 //! They become clauses like those of a `try_table`, with landing pads that begin a `catch`'s own code
 //! instead of branching. A clause must be known before the calls that it is for, but stands behind
-//! them; so the body of a function that uses this form is read once before ([`Outline`]).
+//! them; so at its first `try` the body of a function is read once before ([`Outline`]).
 
 use super::Result;
 use super::builtins::Bits64;
@@ -21,8 +21,8 @@ pub(super) struct Outline {
     met: usize,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Try {
+#[derive(Debug, Default)]
+pub(super) struct Try {
     catches: Vec<Catch>,
     /// The label that a `delegate` names; it counts from the frame around.
     delegate: Option<u32>,
@@ -100,16 +100,20 @@ impl Outline {
 }
 
 impl FuncTranslator<'_, '_> {
-    /// Counts a `try`, also one that nothing leads to.
-    pub(super) fn meet_try(&mut self) -> usize {
-        self.outline.met += 1;
-        self.outline.met - 1
+    /// What stands behind the `try` that has been reached, also by unreachable code. They are reached in the order of
+    /// the body.
+    pub(super) fn meet_try(&mut self) -> Result<Try> {
+        let outline = match &mut self.outline {
+            Some(outline) => outline,
+            None => self.outline.insert(Outline::of(&self.body)?),
+        };
+        outline.met += 1;
+        Ok(std::mem::take(&mut outline.tries[outline.met - 1]))
     }
 
     pub(super) fn try_(&mut self, ty: BlockType) -> Result {
-        let number = self.meet_try();
+        let Try { catches, delegate } = self.meet_try()?;
         let around = self.clauses.len();
-        let Try { catches, delegate } = std::mem::take(&mut self.outline.tries[number]);
         for Catch { tag, rethrown } in catches.into_iter().rev() {
             self.clauses.push(Clause { tag, by_reference: rethrown, way: Way::Inline, pad: None });
         }
