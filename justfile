@@ -39,3 +39,8 @@ demo:
 # The specification's suites, or those whose names contain FILTER
 spec FILTER="":
     cargo test -p seqfault-wasm-tests --test spec -- {{FILTER}}
+
+# Draw N mutants of a FOLDER's source and list in mutants.out which of them the tests of its package do not notice; TESTS
+# choose among the tests
+mutants FOLDER N="200" SEED="1" *TESTS:
+    .ci/mutants {{FOLDER}} {{N}} {{SEED}} {{TESTS}}
