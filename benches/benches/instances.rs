@@ -50,6 +50,8 @@ const FUNCTIONS: usize = 10_000;
 const DATA: usize = 192 << 10;
 /// What "dense" touches.
 const LARGE: u32 = 256 << 20;
+/// What a program of some size touches.
+const MEDIUM: u32 = 16 << 20;
 /// Pages that a memory is grown by before it is replaced.
 const GROWTH: u64 = 16_000;
 
@@ -74,7 +76,8 @@ macro_rules! engine_under_test {
     ($module:ident, $engine:ident) => {
         mod $module {
             use super::{
-                Clock, DATA, Duration, GROWTH, LARGE, PAGE, Scene, resident, wait_until_resident,
+                Clock, DATA, Duration, GROWTH, LARGE, MEDIUM, PAGE, Scene, resident,
+                wait_until_resident,
             };
             use $engine::{Config, Engine, InstancePre, Linker, Module, Store};
 
@@ -120,12 +123,21 @@ macro_rules! engine_under_test {
                     self.lives(&self.plain, scene, count)
                 }
 
-                /// The same with initial data.
+                /// An instance is made, touches 16 MiB, and is dropped.
+                pub(crate) fn live_large(&self, scene: &Scene, count: u64) -> Duration {
+                    scene.clock.time(|| {
+                        for _ in 0..count {
+                            self.touched(scene.clock, MEDIUM);
+                        }
+                    })
+                }
+
+                /// As `live`, with initial data.
                 pub(crate) fn live_with_data(&self, scene: &Scene, count: u64) -> Duration {
                     self.lives(&self.with_data, scene, count)
                 }
 
-                /// The same with a large table of functions.
+                /// As `live`, with a large table of functions.
                 pub(crate) fn live_with_table(&self, scene: &Scene, count: u64) -> Duration {
                     self.lives(&self.with_table, scene, count)
                 }
@@ -198,13 +210,17 @@ macro_rules! engine_under_test {
                 }
 
                 fn large(&self, clock: Clock) -> (Duration, Store<()>) {
+                    self.touched(clock, LARGE)
+                }
+
+                fn touched(&self, clock: Clock, size: u32) -> (Duration, Store<()>) {
                     let mut store = Store::new(&self.engine, ());
                     let instance = self.plain.instantiate(&mut store).expect("room");
                     let memory = instance.get_memory(&mut store, "memory").expect("the export");
-                    memory.grow(&mut store, u64::from(LARGE / PAGE - 4)).expect("room");
+                    memory.grow(&mut store, u64::from(size / PAGE - 4)).expect("room");
                     let touch = instance.get_typed_func::<u32, ()>(&mut store, "touch");
                     let touch = touch.expect("the export");
-                    let time = clock.time(|| touch.call(&mut store, LARGE).expect("no trap"));
+                    let time = clock.time(|| touch.call(&mut store, size).expect("no trap"));
                     (time, store)
                 }
             }
@@ -288,7 +304,7 @@ fn main() {
     let mut selection = Selection::new(400);
     let subjects = Subjects::new();
     macro_rules! row {
-        ($criterion:ident, $kind:ident, $work:expr, $span:ident $method:ident, $threads:expr) => {{
+        ($criterion:ident, $kind:expr, $work:expr, $span:ident $method:ident, $threads:expr) => {{
             let name = match $threads {
                 1 => $work.to_owned(),
                 threads => format!("{}, {threads} threads", $work),
@@ -296,51 +312,56 @@ fn main() {
             let begin = selection.begin(&name);
             let contest = begin.then(|| contest!(subjects, &name, $span, $method, $threads));
             let medians =
-                contest.map(|contest| contest.compete(Kind::$kind, &mut $criterion, &mut board));
+                contest.map(|contest| contest.compete($kind, &mut $criterion, &mut board));
             medians.unwrap_or_default()
         }};
     }
-    const LIVE: &str = "instantiate, touch 64 KiB, drop";
-    let mut rates = Vec::new();
-    for threads in [1, 2, 4, 8, 16] {
-        let medians = match threads {
-            1 => row!(quick, Live, LIVE, whole live, 1),
-            _ => row!(quick, LiveBeside, LIVE, whole live, threads),
+    // The same on one to sixteen threads, and a row for how the total throughput falls.
+    macro_rules! rows {
+        ($alone:ident, $beside:ident, $work:literal, $method:ident) => {
+            let mut rates = Vec::new();
+            for threads in [1, 2, 4, 8, 16] {
+                let kind = if threads == 1 { Kind::$alone } else { Kind::$beside };
+                let medians = row!(quick, kind, $work, whole $method, threads);
+                let rate = |(who, nanos)| (who, f64::from(threads) / nanos);
+                rates.extend(medians.into_iter().map(rate));
+            }
+            board.extend(throughput($work, &rates));
         };
-        rates.push(medians.into_iter().map(move |(who, nanos)| (who, f64::from(threads) / nanos)));
     }
-    row!(quick, LiveWithData, "instantiate with 192 KiB of data, touch 64 KiB, drop", whole live_with_data, 1);
-    row!(
-        quick,
-        LiveWithTable,
-        "instantiate with 10,000 functions in a table, touch 64 KiB, drop",
-        whole live_with_table,
-        1
-    );
-    row!(quick, Empty, "an empty module", whole empty, 1);
+    rows!(Live, LiveBeside, "instantiate, touch 64 KiB, drop", live);
+    rows!(Touch, Touch, "instantiate, touch 16 MiB, drop", live_large);
+    rows!(Grow, Grow, "grow by a page", grow);
+    let work = "instantiate with 192 KiB of data, touch 64 KiB, drop";
+    row!(quick, Kind::LiveWithData, work, whole live_with_data, 1);
+    let work = "instantiate with 10,000 functions in a table, touch 64 KiB, drop";
+    row!(quick, Kind::LiveWithTable, work, whole live_with_table, 1);
+    row!(quick, Kind::Empty, "an empty module", whole empty, 1);
     for threads in [1, 2] {
-        row!(quick, Grow, "grow by a page", parts grow, threads);
-        row!(slow, Dense, "touch 256 MiB", parts touch, threads);
-        row!(slow, Drop, "drop 256 MiB", parts drop, threads);
-        row!(slow, Drop, "drop 256 MiB, processor time until it is back", parts give_back, threads);
+        row!(slow, Kind::Dense, "touch 256 MiB", parts touch, threads);
+        row!(slow, Kind::Drop, "drop 256 MiB", parts drop, threads);
+        let work = "drop 256 MiB, processor time until it is back";
+        row!(slow, Kind::Drop, work, parts give_back, threads);
     }
-    board.extend(throughput(rates.into_iter().flatten().collect()));
     slow.final_summary();
     selection.finish();
     println!("{board}");
 }
 
-/// How much the total throughput of each of ours falls with many threads: `rates` are those of its contests, by
-/// the number of threads.
-fn throughput(rates: Vec<(&'static str, f64)>) -> Vec<Row> {
+/// How much the total throughput of each of ours falls with many threads: `rates` are those of its contests, an
+/// iteration a nanosecond, by the number of threads.
+fn throughput(work: &str, rates: &[(&'static str, f64)]) -> Vec<Row> {
     let row = |who: &'static str| {
-        let own = || rates.iter().filter(|rate| rate.0 == who).map(|rate| rate.1);
-        let peak = own().fold(0.0, f64::max);
-        let row = Row::new("throughput of such instances, 1 to 16 threads", who);
-        let row = row.no_judgement().no_judgement();
-        let row = row.judge(own().next_back().map(|last| peak / last), PEAK);
-        let rates = own().map(|rate| format!("{:.0}", rate * 1e6));
-        row.cell("").cell(format!("{} a ms", rates.collect::<Vec<_>>().join(", ")))
+        let own: Vec<f64> = rates.iter().filter(|rate| rate.0 == who).map(|rate| rate.1).collect();
+        let peak = own.iter().copied().fold(0.0, f64::max);
+        let fall = own.last().map(|last| peak / last);
+        let own: Vec<_> = own.iter().map(|rate| format!("{:.0}", rate * 1e9)).collect();
+        Row::new(format!("{work}: total throughput, 1 to 16 threads"), who)
+            .no_judgement()
+            .no_judgement()
+            .judge(fall, PEAK)
+            .cell("")
+            .cell(format!("{} a second", own.join(", ")))
     };
     match rates.is_empty() {
         true => Vec::new(),
