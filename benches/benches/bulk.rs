@@ -4,7 +4,7 @@
 //! it), so that nothing is tuned to the list. All pages have been touched before.
 
 use criterion::Criterion;
-use seqfault_benches::{Clock, Contest, Random, Report};
+use seqfault_benches::{Clock, Contest, Kind, Random, Scoreboard};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -50,14 +50,14 @@ fn main() {
         .warm_up_time(Duration::from_millis(50))
         .measurement_time(Duration::from_millis(200))
         .configure_from_args();
-    let mut report = Report::new("bulk");
+    let mut board = Scoreboard::of_times("bulk", &["wasmtime"], &[], &[]);
     let text = module();
     let (mut ours, mut theirs) = (seqfault_runner(&text), wasmtime_runner(&text));
     for operation in fixed().into_iter().chain(drawn()) {
-        compare(operation, &mut ours, &mut theirs, &mut criterion, &mut report);
+        compare(operation, &mut ours, &mut theirs, &mut criterion, &mut board);
     }
     criterion.final_summary();
-    println!("{report}");
+    println!("{board}");
 }
 
 /// Copies a megabyte away, and onto themselves by some bytes up and down; fills.
@@ -101,7 +101,7 @@ fn compare(
     ours: &mut impl FnMut(&Operation, u32),
     theirs: &mut impl FnMut(&Operation, u32),
     criterion: &mut Criterion,
-    report: &mut Report,
+    board: &mut Scoreboard,
 ) {
     // As many in a row as take about 20 µs, so that the call of the function does not count.
     let times = (400_000 / (operation.len + 200)).max(1);
@@ -112,7 +112,7 @@ fn compare(
     Contest::new(operation.name())
         .contender("seqfault", |samples| per_operation(samples, ours))
         .contender("wasmtime", |samples| per_operation(samples, theirs))
-        .run(criterion, report);
+        .compete(Kind::Bulk(operation.len), 1, criterion, board);
 }
 
 fn module() -> String {

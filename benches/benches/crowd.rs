@@ -142,10 +142,11 @@ fn main() {
         println!("{}", census(crowd, contender, plan(crowd)));
         return;
     }
+    let judged = ["to pool (bar)", "to tuned (bar)", "itself (bar)"];
     let mut board = Scoreboard::new(
         "crowd",
-        &["to pool (bar)", "to tuned (bar)", "itself (bar)"],
-        &["ours, pool, tuned"],
+        judged.map(String::from).into(),
+        vec!["ours, pool, tuned".to_owned()],
     );
     let plans = CROWDS.each_ref().map(plan);
     for (crowd, plan) in CROWDS.iter().zip(plans) {

@@ -5,8 +5,8 @@
 
 use criterion::Criterion;
 use seqfault_benches::{
-    Clock, Contest, Kind, PEAK, Row, Scoreboard, Selection, engines, in_each_setting, in_parallel,
-    resident, span, wait_until_resident,
+    Clock, Contest, Kind, PEAK, POOLS, Row, Scoreboard, Selection, engines, in_each_setting,
+    in_parallel, resident, span, wait_until_resident,
 };
 use std::sync::Barrier;
 use std::time::Duration;
@@ -300,7 +300,8 @@ fn main() {
     };
     let mut quick = criterion().sample_size(30).configure_from_args();
     let mut slow = criterion().sample_size(10).configure_from_args();
-    let mut board = Scoreboard::of_times("instances", &["peak throughput to this (bar)"]);
+    let mut board =
+        Scoreboard::of_times("instances", &POOLS, &["peak throughput to this (bar)"], &[]);
     let mut selection = Selection::new(400);
     let subjects = Subjects::new();
     macro_rules! row {
@@ -311,8 +312,8 @@ fn main() {
             };
             let begin = selection.begin(&name);
             let contest = begin.then(|| contest!(subjects, &name, $span, $method, $threads));
-            let medians =
-                contest.map(|contest| contest.compete($kind, &mut $criterion, &mut board));
+            let medians = contest
+                .map(|contest| contest.compete($kind, POOLS.len(), &mut $criterion, &mut board));
             medians.unwrap_or_default()
         }};
     }

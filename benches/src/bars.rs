@@ -26,6 +26,8 @@ pub enum Kind {
     Empty,
     /// A memory with 256 MiB touched is dropped.
     Drop,
+    /// `memory.copy` or `memory.fill` of so many bytes. The only peer is Wasmtime as it comes.
+    Bulk(u32),
 }
 
 /// The highest ratios of our time to the peer's that are good enough.
@@ -55,6 +57,8 @@ impl Bars {
             (Kind::LiveBeside, _) => bars(0.06, 0.5),
             (Kind::LiveWithData | Kind::LiveWithTable, _) => bars(0.1, 0.8),
             (Kind::Empty, _) => bars(0.5, 0.6),
+            (Kind::Bulk(17..=1024), _) => bars(0.9, f64::NAN),
+            (Kind::Bulk(_), _) => bars(1.0, f64::NAN),
             // As with "dense".
             (Kind::Drop, HugePages::Madvise) => bars(0.5, 0.5),
             (Kind::Drop, HugePages::Always | HugePages::Never) => bars(1.05, 1.05),

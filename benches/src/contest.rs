@@ -52,23 +52,25 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// Measures all contenders and adds a row for each of ours to `board`, by the bars for `kind`. The last two
-    /// contenders are the peers: Wasmtime's pool as it comes and tuned. Returns the median of each of ours, in
+    /// Measures all contenders and adds a row for each of ours to `board`, by the bars for `kind`. The last
+    /// contenders are the `peers`, one or two. Returns the median of each of ours, in
     /// nanoseconds.
     ///
     /// For criterion it is one benchmark, that of the first contender: it decides how long the others work.
     pub fn compete(
         mut self,
         kind: Kind,
+        peers: usize,
         criterion: &mut Criterion,
         board: &mut Scoreboard,
     ) -> Vec<(&'static str, f64)> {
         let samples = self.sample(criterion, board.title(), 1);
         let bars = Bars::of(kind, HugePages::now());
         let mut medians = Vec::new();
-        for who in 0..samples.contenders().saturating_sub(2) {
+        for who in 0..samples.contenders().saturating_sub(peers) {
             let name = self.contenders[who].0;
-            board.extend([scoreboard::Row::new(&self.name, name).against(bars, &samples, who)]);
+            let row = scoreboard::Row::new(&self.name, name).against(bars, &samples, who, peers);
+            board.extend([row]);
             medians.extend(samples.median(who).map(|median| (name, median)));
         }
         medians

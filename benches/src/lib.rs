@@ -25,6 +25,7 @@ mod settings;
 mod shuffle;
 mod threads;
 
+pub use against::POOLS;
 pub use bars::{Bars, CROWD_BARS, CrowdBars, Kind, PEAK};
 pub use census::{Census, Plan};
 pub use clock::Clock;

@@ -87,15 +87,15 @@ impl fmt::Display for Judged {
 pub struct Scoreboard {
     title: &'static str,
     huge: HugePages,
-    columns: Vec<&'static str>,
+    columns: Vec<String>,
     judged: usize,
     rows: Vec<Row>,
 }
 
 impl Scoreboard {
     /// An empty one. Its rows have the columns `judged` and `cells`.
-    pub fn new(title: &'static str, judged: &[&'static str], cells: &[&'static str]) -> Self {
-        let columns = [&["work", "ours"], judged, cells].concat();
+    pub fn new(title: &'static str, judged: Vec<String>, cells: Vec<String>) -> Self {
+        let columns = [vec!["work".to_owned(), "ours".to_owned()], judged.clone(), cells].concat();
         let huge = HugePages::now();
         Scoreboard { title, huge, columns, judged: judged.len(), rows: Vec::new() }
     }
@@ -111,7 +111,7 @@ impl Scoreboard {
     }
 
     fn table(&self, f: &mut fmt::Formatter<'_>, rows: &[&Row]) -> fmt::Result {
-        let mut lines = vec![self.columns.iter().map(|&column| column.to_owned()).collect()];
+        let mut lines = vec![self.columns.clone()];
         lines.extend(rows.iter().map(|row| row.line(self.judged)));
         let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max();
         let widths: Vec<usize> = (0..self.columns.len()).filter_map(width).collect();
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn losses_come_first_the_farthest_at_the_top() {
-        let mut board = Scoreboard::new("title", &["ratio"], &["more"]);
+        let mut board = Scoreboard::new("title", vec!["ratio".into()], vec!["more".into()]);
         board.extend([
             row("fine").judge(Some(0.5), 1.0).cell(1),
             row("bad").judge(Some(2.0), 1.0).cell(2),

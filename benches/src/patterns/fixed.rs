@@ -108,7 +108,8 @@ fn stencil_between_halves() -> Pattern {
 
 fn write_then_skip(run: u32, gap: u32) -> Pattern {
     let pages = (0..PAGES).filter(|page| page % (run + gap) < run);
-    touch(format!("write {run} pages, skip {gap}"), pages.map(store).collect())
+    let word = if run == 1 { "page" } else { "pages" };
+    touch(format!("write {run} {word}, skip {gap}"), pages.map(store).collect())
 }
 
 /// A heap that grows from the one end, and a stack that goes up and down at the other, ever deeper.

@@ -1,7 +1,7 @@
 //! [`Trial`]: contenders play the same pattern in turns.
 
 use super::{Pattern, Play, ours, theirs};
-use crate::against::{BARRED, TIMES};
+use crate::against::POOLS;
 use crate::bars::most_resident;
 use crate::samples::Samples;
 use crate::scoreboard::Row;
@@ -96,7 +96,7 @@ impl Trial {
         let to = |peer| ends.ratio(who, peer).unwrap_or(f64::NAN);
         let resident = ours.resident.zip(most).map(|(ours, most)| ours as f64 / most as f64);
         Row::new(&pattern.name, self.contenders[who].0)
-            .against(Bars::of(pattern.kind, self.huge), runs, who)
+            .against(Bars::of(pattern.kind, self.huge), runs, who, POOLS.len())
             .judge(resident, 1.0)
             .cell(format!(
                 "{}, {}, {}",
@@ -115,7 +115,7 @@ impl Trial {
 
     /// The table for rows of a trial. Counts are of pages; pairs are ours and those of the pool as it comes.
     pub fn board() -> Scoreboard {
-        let judged = [&BARRED[..], &["resident, to the most allowed"]].concat();
+        let judged = ["resident, to the most allowed"];
         let others = [
             "resident: ours, pool's, touched",
             "of them huge",
@@ -126,7 +126,7 @@ impl Trial {
             "maps",
             "drop, to pool, to tuned",
         ];
-        Scoreboard::new("patterns", &judged, &[&TIMES[..], &others].concat())
+        Scoreboard::of_times("patterns", &POOLS, &judged, &others)
     }
 }
 
