@@ -202,3 +202,72 @@ impl Lane {
         *sum = sum.plus(&lane);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every kind of event, each another power of two times, so that a sum tells which ones it holds.
+    fn each_event_counted() -> Counters {
+        let reasons = [
+            Abort::BoundsOdd,
+            Abort::BoundsChanged,
+            Abort::PagesOdd,
+            Abort::PagesChanged,
+            Abort::StructureChanged,
+            Abort::PagerRefused,
+            Abort::ResidentLimit,
+        ];
+        assert_eq!(reasons.len(), ABORTS);
+        let lane = Lane::new();
+        for (bit, reason) in reasons.into_iter().enumerate() {
+            (0..1 << bit).for_each(|_| lane.abort(reason));
+        }
+        (0..1 << 7).for_each(|_| lane.speculative());
+        (0..1 << 8).for_each(|_| lane.classic());
+        (0..1 << 9).for_each(|_| lane.claim_lost());
+        (0..1 << 10).for_each(|_| lane.not_ours());
+        (0..1 << 11).for_each(|_| lane.denied());
+        lane.committed(1 << 12);
+        (0..1 << 13).for_each(|_| lane.opened());
+        let mut sum = Counters::default();
+        lane.add_to(&mut sum);
+        sum
+    }
+
+    #[test]
+    fn each_event_has_a_counter_of_its_own() {
+        let expected = Counters {
+            attempts: (1 << 8) - 1,
+            bounds_odd: 1 << 0,
+            bounds_changed: 1 << 1,
+            pages_odd: 1 << 2,
+            pages_changed: 1 << 3,
+            structure_changed: 1 << 4,
+            pager_refused: 1 << 5,
+            resident_limit: 1 << 6,
+            speculative: 1 << 7,
+            classic: 1 << 8,
+            claim_lost: 1 << 9,
+            not_ours: 1 << 10,
+            denied: 1 << 11,
+            pages_committed: 1 << 12,
+            opened: 1 << 13,
+        };
+        assert_eq!(each_event_counted(), expected);
+    }
+
+    #[test]
+    fn aborts_are_the_sum_of_all_reasons() {
+        assert_eq!(each_event_counted().aborts(), (1 << ABORTS) - 1);
+    }
+
+    #[test]
+    fn a_difference_and_a_sum_undo_each_other() {
+        let once = each_event_counted();
+        let twice = once.plus(&once);
+        assert_eq!((twice.opened, twice.attempts), (2 * once.opened, 2 * once.attempts));
+        assert_eq!(twice.since(&once), once);
+        assert_eq!(once.since(&once), Counters::default());
+    }
+}
