@@ -92,7 +92,7 @@ macro_rules! foreach_builtin {
                 fn raise_trap(code: u32);
                 /// An access at `index + offset` would have left the memory.
                 fn raise_out_of_bounds(memory: u32, index: u64, offset: u64);
-                /// A routine was stopped: its [`VMVerdict`].
+                /// A routine was stopped: its [`VMVerdict`](super::VMVerdict).
                 fn raise_stopped(code: u64, addr: u64);
             }
         }
