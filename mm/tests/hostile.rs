@@ -185,3 +185,51 @@ fn a_size_beyond_all_address_space_is_an_error() {
     assert!(matches!(RegionOptions::new(usize::MAX).build(), Err(Error::TooLarge { .. })));
     assert!(RegionOptions::new(1 << 60).build().unwrap_err().errno().is_some());
 }
+
+/// Grows `region` by 64 KiB a time and touches the pages `touched` of each addition. Returns the faults of ours.
+fn grow_and_touch(region: &Region, touched: &[usize]) -> u64 {
+    for step in 0..800 {
+        let old = region.accessible();
+        region.grow(old + GRANULE_SIZE).unwrap();
+        for page in touched {
+            let word = region.base().wrapping_add(old + page * PAGE_SIZE);
+            // SAFETY: inside the region.
+            assert_eq!(unsafe { load(word) }, Ok(0));
+            // SAFETY: as above.
+            unsafe { store(word, step) }.unwrap();
+        }
+    }
+    // What is beyond stays out of reach, also behind additions that the kernel pages.
+    let beyond = region.base().wrapping_add(region.accessible());
+    // SAFETY: inside the reservation.
+    assert_eq!(unsafe { load(beyond) }, Err(FaultKind::OutOfBounds));
+    region.counters().speculative + region.counters().classic
+}
+
+#[test]
+fn growth_that_is_touched_at_once_costs_few_faults() {
+    prepare();
+    for kind in [PagerKind::Protect, PagerKind::Uffd] {
+        if available(kind) {
+            let region = RegionOptions::new(GIB).pager(kind).build().unwrap();
+            let faults = grow_and_touch(&region, &[0, 5, 15]);
+            assert!(faults <= 800 / 8 * 3 + 20, "{kind:?}: {:?}", region.counters());
+        }
+    }
+}
+
+#[test]
+fn growth_that_is_never_touched_is_not_opened() {
+    prepare();
+    for kind in [PagerKind::Protect, PagerKind::Uffd] {
+        if available(kind) {
+            let region = RegionOptions::new(GIB).accessible(4 << 20).pager(kind).build().unwrap();
+            for page in [0, 700, 300, 1000] {
+                region.write(page * PAGE_SIZE, &[1]).unwrap();
+            }
+            let before = region.counters();
+            assert!(before.opened > 0);
+            assert_eq!(grow_and_touch(&region, &[]), before.speculative + before.classic + 1);
+        }
+    }
+}

@@ -60,6 +60,9 @@ impl Space {
         }
         all.iter().for_each(|vma| vma.bounds.raw_write_end());
         storage.give(removed);
+        if self.policy().opens() {
+            storage.level(&self.spares.held(held));
+        }
         Ok(())
     }
 

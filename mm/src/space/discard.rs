@@ -94,7 +94,7 @@ impl Space {
         self.close(held, cut, |_| true, pager)?;
         self.close(held, kept, |attrs| !stays_open(attrs, pager), pager)?;
         self.lift_protections(held, if pager.faults() { old } else { kept }, pager)?;
-        self.open_at_grow(added, pager)
+        if pager.faults() { Ok(()) } else { self.open_growth(added, pager) }
     }
 
     /// Closes the VMAs of `range` that are open and `closes` says; no image is in it.

@@ -1,7 +1,8 @@
 //! `grow`: making more of the reservation accessible. It never shrinks a space and never moves anything.
 
+use super::policy::LOOKS;
 use super::primitive::{LockGuard, Ordering};
-use super::types::{Attrs, PAGE, PageRange};
+use super::types::{Attrs, PAGE, PageRange, Paging};
 use super::unmap::Unmap;
 use super::{Pool, Space, plan};
 use crate::error::{Error, Result};
@@ -19,8 +20,9 @@ impl Space {
             return Err(Error::BeyondMaximum);
         }
         let added = PageRange::new(old, pages);
-        let fresh = Attrs::fresh(pager);
-        let ahead = self.open_at_grow(added, pager).and_then(|()| self.commit_ahead(added, pager));
+        let fresh = self.attrs_of_growth(&held, old, pager);
+        let opened = if fresh.is_open() { self.open_growth(added, pager) } else { Ok(()) };
+        let ahead = opened.and_then(|()| self.commit_ahead(added, pager));
         let done = ahead.and_then(|()| {
             if self.extend_last(&held, old, pages, fresh) {
                 return Ok(());
@@ -28,7 +30,7 @@ impl Space {
             self.adjust(&held, pool, added, |old| plan::change(old, added, |_| fresh), || Ok(()))
         });
         if let Err(error) = done {
-            self.take_back(&held, added, pager);
+            self.take_back(&held, added, fresh, pager);
             return Err(error);
         }
         // Release pairs with the Acquire in `accessible()`.
@@ -36,11 +38,26 @@ impl Space {
         Ok(())
     }
 
+    /// What the memory behind page `old` is to be. Where a fault had to open what was added last, the next addition will
+    /// be touched in the same way, so it is opened at once: one system call instead of a signal and that call. One of
+    /// [`LOOKS`] additions is left to faults, to see whether it is touched at all.
+    fn attrs_of_growth(&self, held: &LockGuard<'_>, old: usize, pager: &dyn Pager) -> Attrs {
+        let fresh = Attrs::fresh(pager);
+        let last = old.checked_sub(1).and_then(|page| self.table.held(held).at(page));
+        let follows = Attrs { paging: Paging::Kernel, ..Attrs::FRESH };
+        if !self.policy().opens() || last.is_none_or(|vma| vma.extent().attrs != follows) {
+            return fresh;
+        }
+        let growths = self.growths.load(Ordering::Relaxed) + 1;
+        self.growths.store(growths, Ordering::Relaxed);
+        if growths.is_multiple_of(LOOKS) { fresh } else { follows }
+    }
+
     /// After a failure: gives back pages that were committed ahead, and what was opened. If that fails, too, committed
     /// pages stay counted until they are reset, and opened ones are accessible before their time.
-    fn take_back(&self, held: &LockGuard<'_>, added: PageRange, pager: &dyn Pager) {
+    fn take_back(&self, held: &LockGuard<'_>, added: PageRange, fresh: Attrs, pager: &dyn Pager) {
         let _ = self.unmap_page_range(held, added, Unmap::Zap, pager);
-        if !pager.faults() {
+        if fresh.is_open() {
             let addr = self.geometry().base + added.start * PAGE;
             let _ = pager.close(addr, added.len() * PAGE);
         }

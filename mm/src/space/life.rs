@@ -1,7 +1,7 @@
 //! A space's lives: `create` puts an unused space to use, `destroy` ends that use.
 
 use super::primitive::Ordering;
-use super::storage::Vmas;
+use super::storage::{Storage, Vmas};
 use super::types::{Attrs, Extent, PAGE, PageRange};
 use super::{Policy, Pool, Space};
 
@@ -31,7 +31,7 @@ impl Space {
         let map = pool.take_map(blueprint.maximum);
         let vmas = pool.take_vmas(1);
         if blueprint.policy.opens() {
-            self.spares.held(&held).fill(pool);
+            pool.level(&self.spares.held(&held));
         }
         self.shards.all().for_each(|count| count.raw_write_begin());
         self.base.store(blueprint.base, Ordering::Relaxed);
@@ -44,6 +44,7 @@ impl Space {
         self.limit.store(blueprint.limit, Ordering::Relaxed);
         self.policy.store(blueprint.policy.to_bits(), Ordering::Relaxed);
         self.openings.store(0, Ordering::Relaxed);
+        self.growths.store(0, Ordering::Relaxed);
         self.speculation.store(blueprint.speculation, Ordering::Relaxed);
         self.doubtful.store(false, Ordering::Relaxed);
         let whole = Extent { range: PageRange::new(0, blueprint.total), attrs: Attrs::RESERVED };

@@ -94,6 +94,8 @@ pub(crate) struct Space {
     /// How many windows were opened, and how many pages were accessible then. Written under `lock`; hints.
     openings: PlainUsize,
     opened_within: PlainUsize,
+    /// How often memory grew behind an open VMA. Written under `lock`; a hint.
+    growths: PlainUsize,
     /// VMAs for windows that are opened in a signal handler, which cannot ask the pool.
     spares: Spares,
     /// Whether faults speculate. Any value is correct at any time.
@@ -142,6 +144,7 @@ impl Space {
             policy: PlainUsize::new(Policy::COARSE.to_bits()),
             openings: PlainUsize::new(0),
             opened_within: PlainUsize::new(0),
+            growths: PlainUsize::new(0),
             spares: Spares::new(),
             speculation: PlainBool::new(true),
             doubtful: PlainBool::new(false),

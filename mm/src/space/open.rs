@@ -167,9 +167,9 @@ impl Space {
         });
     }
 
-    /// Opens a range that is about to become accessible, with a pager that never faults.
-    pub(super) fn open_at_grow(&self, added: PageRange, pager: &dyn Pager) -> Result<()> {
-        if pager.faults() || added.is_empty() {
+    /// Opens a range that is about to become accessible.
+    pub(super) fn open_growth(&self, added: PageRange, pager: &dyn Pager) -> Result<()> {
+        if added.is_empty() {
             return Ok(());
         }
         let addr = self.geometry().base + added.start * PAGE;

@@ -29,7 +29,7 @@ const OPENINGS: [usize; 4] = [STRIPE_PAGES, STRIPE_PAGES * 64, STRIPE_PAGES * 51
 const WORTH_A_LOOK: usize = 1024;
 /// One of so many faults looks for a sequence in a short new range, too: where memory grows in small steps, a sequence
 /// goes on from one to the next.
-const LOOKS: usize = 8;
+pub(super) const LOOKS: usize = 8;
 
 /// Whether faults may leave windows to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

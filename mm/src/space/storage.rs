@@ -19,6 +19,9 @@ pub(super) trait Storage {
 
     /// Takes back VMAs that are cleared and out of every table.
     fn give(&self, vmas: &[&Vma]);
+
+    /// Makes the spares of a space as many as they should be, where that is possible.
+    fn level(&self, spares: &HeldSpares<'_>);
 }
 
 impl Storage for Pool {
@@ -29,11 +32,21 @@ impl Storage for Pool {
     fn give(&self, vmas: &[&Vma]) {
         self.give_vmas(vmas.iter().copied());
     }
+
+    fn level(&self, spares: &HeldSpares<'_>) {
+        let count = spares.count(false);
+        if count < SPARES {
+            Storage::give(spares, &self.take_vmas(SPARES - count));
+        } else {
+            self.give_vmas((SPARES..count).filter_map(|_| spares.pop()));
+        }
+    }
 }
 
 /// The spare VMAs of a space. Used under its writer lock only, so Relaxed.
 pub(super) struct Spares {
-    slots: [PlainPtr<Vma>; SPARES],
+    /// Half of them are full at rest: opened windows take VMAs, and merged ones bring some.
+    slots: [PlainPtr<Vma>; SPARES * 2],
 }
 
 /// The spares, for the holder of the writer lock. Async-signal-safe.
@@ -52,14 +65,9 @@ impl Spares {
 }
 
 impl HeldSpares<'_> {
-    /// Takes from the pool what is missing.
-    pub(super) fn fill(&self, pool: &Pool) {
-        self.give(&pool.take_vmas(self.count(true)));
-    }
-
     /// Returns all to the pool.
     pub(super) fn empty(&self, pool: &Pool) {
-        pool.give_vmas((0..SPARES).filter_map(|_| self.pop()));
+        pool.give_vmas(std::iter::from_fn(|| self.pop()));
     }
 
     fn count(&self, empty: bool) -> usize {
@@ -89,4 +97,6 @@ impl Storage for HeldSpares<'_> {
             slot.store(std::ptr::from_ref(*vma).cast_mut(), Ordering::Relaxed);
         }
     }
+
+    fn level(&self, _spares: &HeldSpares<'_>) {}
 }
