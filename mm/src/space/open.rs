@@ -66,6 +66,7 @@ impl Space {
         pager: &dyn Pager,
     ) -> std::result::Result<Outcome, FaultKind> {
         if !self.may_be_wrong(pager) {
+            self.lane().counters.claim_lost();
             return Ok(Outcome::Present);
         }
         let addr = self.geometry().base + page * PAGE;

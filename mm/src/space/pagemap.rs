@@ -254,6 +254,17 @@ impl PageMap {
             })
     }
 
+    /// Why `page` cannot be claimed now, if so.
+    pub(crate) fn lost(&self, page: usize) -> Option<Lost> {
+        let Some(word) = self.words.get(page / GRANULE_PAGES) else { return Some(Lost::Stale) };
+        // Acquire pairs with the Release in `publish`, as for `are_present`.
+        let word = word.load(Ordering::Acquire) >> (page % GRANULE_PAGES);
+        if word >> CLAIMED & 1 != 0 {
+            return Some(Lost::Claimed);
+        }
+        (word >> MAPPED & 1 != 0).then_some(Lost::Present)
+    }
+
     /// Pages of `range` with contents.
     pub(crate) fn count_resident(&self, range: PageRange) -> usize {
         let count =

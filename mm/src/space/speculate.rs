@@ -5,7 +5,7 @@
 
 use super::counters::Abort;
 use super::pagemap::{Lost, PageMap};
-use super::policy::{Place, Step};
+use super::policy::{Place, Step, Window};
 use super::primitive::{self, Fence, Ordering};
 use super::seqcount::Seen;
 use super::types::Extent;
@@ -69,8 +69,11 @@ impl Space {
         // 6, 7: choose a window and claim it. A thread that has already claimed the page works for us, too.
         let lane = self.lane();
         let place = self.place(page, extent, map);
-        let Step::Bring(window) = lane.pattern.step(&place, self.policy()) else {
-            return Err(Abort::NeedsLock);
+        let window = match lane.pattern.step(&place, self.policy()) {
+            Step::Bring(window) => window,
+            // Another thread has brought the page, or is about to: the claim below will tell.
+            Step::Open(_) if map.lost(page).is_some() => Window::least(page, self.policy()),
+            Step::Open(_) => return Err(Abort::NeedsLock),
         };
         let claim = match map.claim(page, window.pages.intersect(extent.range)) {
             Ok(claim) => claim,
