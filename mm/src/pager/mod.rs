@@ -79,8 +79,9 @@ pub(crate) trait Pager: Sync {
     /// Like `replace`, but the pages will come from `image`.
     fn attach_image(&self, addr: usize, len: usize, image: ImagePart) -> Result<(), SysError>;
 
-    /// Leaves the range to the kernel, which allows `to` from now on and brings the pages. Contents stay. An open range
-    /// may be opened again. A failure may leave a part open.
+    /// Leaves the range to the kernel, which brings the pages from now on. Its VMA allows `to`, and so does the system as
+    /// far as the pager's closed ranges do. Contents stay. An open range may be opened again. A failure may leave a part
+    /// open.
     fn open(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
         self.system().protect(addr, len, to)
     }

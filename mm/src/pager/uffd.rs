@@ -35,7 +35,8 @@ impl<S: Sys> Pager for Uffd<S> {
     }
 
     fn populate(&self, commit: &Commit) -> Result<usize, SysError> {
-        let done = if commit.resident {
+        // A zap that failed may have dropped some of the pages; the copy leaves the others as they are.
+        let done = if commit.resident && !commit.remap {
             commit.len
         } else {
             // The kernel makes the page visible only when its contents are complete: no thread sees it half filled.
@@ -71,10 +72,9 @@ impl<S: Sys> Pager for Uffd<S> {
         self.sys.zap(addr, len)
     }
 
-    fn open(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
-        self.sys.unregister(addr, len)?;
-        // Closed ranges are mapped as their VMAs say, so this is for ranges that were not: it changes nothing else.
-        if to == Protection::ReadWrite { Ok(()) } else { self.sys.protect(addr, len, to) }
+    fn open(&self, addr: usize, len: usize, _to: Protection) -> Result<(), SysError> {
+        // Closed ranges are mapped as their VMAs say already.
+        self.sys.unregister(addr, len)
     }
 
     fn close(&self, addr: usize, len: usize) -> Result<(), SysError> {

@@ -71,8 +71,7 @@ impl Space {
         let least = Window::least(page, policy);
         let first = match pattern.step(&self.place(page, *extent, map), policy) {
             Step::Bring(window) => window,
-            // Another thread has brought the page, or is about to.
-            Step::Open(_) if map.lost(page).is_some() => least,
+            Step::Open(_) if !self.may_open(page, map) => least,
             Step::Open(window) => {
                 let window = window.intersect(extent.range);
                 if self.open(held, map, window, pager).is_ok() {

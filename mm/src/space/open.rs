@@ -25,6 +25,12 @@ impl Attrs {
 }
 
 impl Space {
+    /// Whether a fault at `page` may open its window: nobody has brought the page or is about to, and the range is mapped
+    /// as its VMA says.
+    pub(super) fn may_open(&self, page: usize, map: &PageMap) -> bool {
+        map.lost(page).is_none() && !self.doubtful.load(Ordering::Relaxed)
+    }
+
     /// Leaves `window`, which is inside one closed VMA, to the kernel. Pages that are present keep their contents.
     ///
     /// Async-signal-safe: what it needs is there, or the window stays closed.
@@ -70,7 +76,7 @@ impl Space {
             return Ok(Outcome::Present);
         }
         let addr = self.geometry().base + page * PAGE;
-        match pager.open(addr, PAGE, extent.attrs.allowed()) {
+        match map_open(addr, PAGE, extent.attrs, pager) {
             Ok(()) => Ok(Outcome::Resolved),
             Err(_) => Err(FaultKind::OutOfMemory),
         }
@@ -155,17 +161,25 @@ impl Space {
         })
     }
 
-    /// After a call that failed half-way: maps the open parts of `range` as their VMAs say, as far as the system lets
-    /// us. Faults map what it refuses.
+    /// After a call that failed half-way: maps `range` as its VMAs say, as far as the system lets us. Rights that it
+    /// still lacks are given by faults.
     pub(super) fn restore_mappings(
         &self,
         held: &LockGuard<'_>,
         range: PageRange,
         pager: &dyn Pager,
     ) {
-        let _ = self.each_piece(held, range, |addr, len, attrs| {
-            if attrs.is_open() { pager.open(addr, len, attrs.allowed()) } else { Ok(()) }
-        });
+        let geometry = self.geometry();
+        let Some(map) = geometry.map() else { return };
+        for Extent { range, attrs } in self.extents(held, range) {
+            let (addr, len) = (geometry.base + range.start * PAGE, range.len() * PAGE);
+            if attrs.is_open() {
+                let _ = map_open(addr, len, attrs, pager);
+            } else if let Some(to) = attrs.protection {
+                map.park(range);
+                let _ = pager.protect(addr, len, to);
+            }
+        }
     }
 
     /// Opens a range that is about to become accessible.
@@ -176,4 +190,15 @@ impl Space {
         let addr = self.geometry().base + added.start * PAGE;
         Ok(pager.open(addr, added.len() * PAGE, Protection::ReadWrite)?)
     }
+}
+
+/// Maps an open range as its attributes say, whatever it is mapped as.
+fn map_open(
+    addr: usize,
+    len: usize,
+    attrs: Attrs,
+    pager: &dyn Pager,
+) -> std::result::Result<(), SysError> {
+    pager.open(addr, len, attrs.allowed())?;
+    pager.system().protect(addr, len, attrs.allowed())
 }

@@ -91,9 +91,8 @@ impl Space {
             Ok(())
         };
         self.runs(held, range).try_for_each(change).inspect_err(|_| {
-            // The call may have been carried out in part. Faults repair that by the old layout.
+            // The call may have been carried out in part.
             self.doubtful.store(true, Ordering::Relaxed);
-            map.park(range);
             self.restore_mappings(held, range, pager);
         })
     }

@@ -71,9 +71,8 @@ impl Space {
         let place = self.place(page, extent, map);
         let window = match lane.pattern.step(&place, self.policy()) {
             Step::Bring(window) => window,
-            // Another thread has brought the page, or is about to: the claim below will tell.
-            Step::Open(_) if map.lost(page).is_some() => Window::least(page, self.policy()),
-            Step::Open(_) => return Err(Abort::NeedsLock),
+            Step::Open(_) if self.may_open(page, map) => return Err(Abort::NeedsLock),
+            Step::Open(_) => Window::least(page, self.policy()),
         };
         let claim = match map.claim(page, window.pages.intersect(extent.range)) {
             Ok(claim) => claim,

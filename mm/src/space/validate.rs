@@ -49,6 +49,11 @@ impl Space {
         );
     }
 
+    /// Whether the system may map pages otherwise than the VMAs and the page states say.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
+    }
+
     /// Whether `page` is left to the kernel.
     pub(crate) fn is_open(&self, page: usize) -> bool {
         let held = self.lock.lock();

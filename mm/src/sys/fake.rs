@@ -106,12 +106,17 @@ impl Fake {
         let mut state = self.state();
         let number = state.calls;
         state.calls += 1;
+        let first = (addr - self.base) / PAGE;
         if let Some((nth, for_good)) = state.failing
             && (number == nth || (for_good && number > nth))
         {
+            // A call over several mappings may be carried out in part. If later calls fail as well, nothing can undo that.
+            if !for_good && matches!(call, "mprotect" | "UFFDIO_UNREGISTER") {
+                let part = &mut state.pages[first..first + len / PAGE / 2];
+                part.iter_mut().enumerate().for_each(|(index, pte)| change(index, pte));
+            }
             return Err(SysError { call, errno: libc::ENOMEM });
         }
-        let first = (addr - self.base) / PAGE;
         for (index, pte) in state.pages[first..first + len / PAGE].iter_mut().enumerate() {
             change(index, pte);
         }

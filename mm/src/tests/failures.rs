@@ -3,7 +3,7 @@
 use super::model::step;
 use super::random::Random;
 use super::world::{World, system};
-use crate::space::PageRange;
+use crate::space::{Opening, PageRange};
 use crate::{PagerKind, Protection};
 
 const KINDS: [PagerKind; 4] =
@@ -81,19 +81,26 @@ fn every_single_failure_is_an_error_and_leaves_a_working_space() {
 #[test]
 fn random_failures_never_break_the_model() {
     for kind in KINDS {
-        let sys = system();
-        let mut world = World::new(&sys, kind, 8, None);
-        let mut random = Random::new(77);
-        for _ in 0..40_000 {
-            if random.below(4) == 0 {
-                sys.fail(random.below(3), random.below(2) == 0);
+        for (seed, opening) in [
+            (77, Opening::OnEvidence),
+            (78, Opening::OnEvidence),
+            (79, Opening::Never),
+            (80, Opening::Never),
+        ] {
+            let sys = system();
+            let mut world = World::with_opening(&sys, kind, 8, None, opening);
+            let mut random = Random::new(seed);
+            for _ in 0..40_000 {
+                if random.below(4) == 0 {
+                    sys.fail(random.below(3), random.below(2) == 0);
+                }
+                step(&mut world, &mut random, true);
+                sys.stop_failing();
+                world.validate();
             }
-            step(&mut world, &mut random, true);
-            sys.stop_failing();
-            world.validate();
+            world.compare();
+            world.reset(0).unwrap();
+            world.destroy();
         }
-        world.compare();
-        world.reset(0).unwrap();
-        world.destroy();
     }
 }
