@@ -9,8 +9,8 @@
 //!
 //! The evidence is the place of the fault. A window ends at an odd page (or, downwards, begins at one) wherever its
 //! stripe lets it. A thread that touches every page faults exactly there; one that touches every second, fourth, or
-//! 512th page passes it. No window is longer than the sequence that has been proven before it, so at most twice as
-//! much becomes resident as is touched. The region's first window is an exception: a granule, which is all that a
+//! 512th page passes it. A window is about as long as the sequence that was proven before it, so about twice as much
+//! becomes resident as is touched, at most. The region's first window is an exception: a granule, which is all that a
 //! small program needs.
 //!
 //! # References
@@ -117,8 +117,8 @@ impl Stage {
     const SINGLE: Self = Self(4);
     /// The last window is a granule.
     const GRANULE: Self = Self(4 + GRANULE_PAGES.ilog2() as u64);
-    /// A stripe or more is proven: whole stripes come at
-    /// once, and in every other one the first pages come alone, as a probe.
+    /// A stripe or more is proven: whole stripes come at once, and in every other one the first pages come alone, as a
+    /// probe.
     const LONG: Self = Self(4 + STRIPE_PAGES.ilog2() as u64);
     const LONG_UNPROVEN: Self = Self(Self::LONG.0 + 1);
     const LONG_PROBED: Self = Self(Self::LONG.0 + 2);
