@@ -195,14 +195,19 @@ fn grower(shared: &Shared, seed: u64) {
 
 type Role = fn(&Shared, u64);
 
+/// With regions of which nothing is left to the kernel, and with those that are.
 fn stress(pager: PagerKind, speculation: bool, shards: usize) {
-    if !available(pager) {
-        return;
+    if available(pager) {
+        prepare();
+        [false, true].into_iter().for_each(|left| stress_region(pager, speculation, shards, left));
     }
-    prepare();
+}
+
+fn stress_region(pager: PagerKind, speculation: bool, shards: usize, demand_paging: bool) {
     let options = RegionOptions::new(MAXIMUM * PAGE_SIZE)
         .guard(1 << 20)
         .pager(pager)
+        .demand_paging(demand_paging)
         .speculation(speculation)
         .shards(shards);
     let shared = Shared::new(options);

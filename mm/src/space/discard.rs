@@ -190,9 +190,7 @@ impl Space {
     ) -> Result<()> {
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Err(Error::OutOfRange) };
-        // Claims that passed their re-check before the bounds turned odd are about to bring pages.
-        Self::mark_then_look();
-        map.wait_for_claims(range);
+        Self::settle(map, range);
         let (addr, len) = (geometry.base + range.start * PAGE, range.len() * PAGE);
         pager.system().map_image(addr, len, image, to)?;
         self.uncharge(map.set_absent(range));

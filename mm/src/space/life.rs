@@ -71,8 +71,7 @@ impl Space {
 
         vmas.iter().for_each(|vma| vma.bounds.raw_write_begin());
         self.shards.all().for_each(|count| count.raw_write_begin());
-        Self::mark_then_look();
-        map.wait_for_claims(all);
+        Self::settle(map, all);
         release(geometry.base, total * PAGE);
         self.uncharge(map.set_absent(all));
         map.forget_touched();

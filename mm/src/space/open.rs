@@ -47,9 +47,7 @@ impl Space {
             window,
             |old| plan::change(old, window, |attrs| Attrs { paging: Paging::Kernel, ..attrs }),
             || {
-                // Claims that passed their re-check before the bounds turned odd are about to bring pages.
-                Self::mark_then_look();
-                map.wait_for_claims(window);
+                Self::settle(map, window);
                 self.each_piece(held, window, |addr, len, attrs| {
                     pager.open(addr, len, attrs.allowed())
                 })

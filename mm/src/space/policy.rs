@@ -38,8 +38,6 @@ pub(crate) enum Opening {
     Never,
     /// When the touches are no sequence.
     OnEvidence,
-    /// Always: the system gives huge pages to who does not ask.
-    AtOnce,
 }
 
 /// How the faults of a region are answered.
@@ -86,17 +84,13 @@ impl Policy {
 
     /// As one word.
     pub(crate) fn to_bits(self) -> usize {
-        self.least << 16 | self.most << 2 | self.opening as usize
+        self.least << 16 | self.most << 1 | usize::from(self.opens())
     }
 
     /// From `to_bits`.
     pub(crate) fn from_bits(bits: usize) -> Self {
-        let opening = match bits & 3 {
-            0 => Opening::Never,
-            1 => Opening::OnEvidence,
-            _ => Opening::AtOnce,
-        };
-        Self { least: bits >> 16, most: bits >> 2 & 0x3fff, opening }
+        let opening = if bits & 1 == 0 { Opening::Never } else { Opening::OnEvidence };
+        Self { least: bits >> 16, most: bits >> 1 & 0x7fff, opening }
     }
 }
 
@@ -227,9 +221,6 @@ impl Pattern {
 }
 
 fn next_step(last: Last, place: &Place, policy: Policy) -> Step {
-    if policy.opening == Opening::AtOnce {
-        return open(place, 1);
-    }
     let follows = |page| place.page == page && last.stage >= Stage::GUESS;
     if follows(last.pages.end) {
         return Step::Bring(continued(last, place.page, policy, Direction::Up));
@@ -252,7 +243,7 @@ fn next_step(last: Last, place: &Place, policy: Policy) -> Step {
         }
         Opening::Never => Step::Bring(Window::least(place.page, policy)),
         _ if looks => Step::Bring(single(place.page)),
-        _ => open(place, 0),
+        _ => open(place),
     }
 }
 
@@ -261,9 +252,9 @@ fn single(page: usize) -> Window {
     Window { pages: PageRange::new(page, page + 1), stage: Stage::SINGLE }
 }
 
-/// The window to open, larger each time and at least of the `skipped`-th size. It begins at a multiple of its length.
-fn open(place: &Place, skipped: usize) -> Step {
-    let len = OPENINGS[place.openings.max(skipped).min(OPENINGS.len() - 1)];
+/// The window to open, larger each time. It begins at a multiple of its length.
+fn open(place: &Place) -> Step {
+    let len = OPENINGS[place.openings.min(OPENINGS.len() - 1)];
     let first = place.page / len * len;
     Step::Open(PageRange::new(first, first.saturating_add(len)))
 }
@@ -460,7 +451,7 @@ mod tests {
     fn sizes_are_kept_to() {
         let policy = Policy::of_pages(STRIPE_PAGES / 8, STRIPE_PAGES / 2);
         assert_eq!(Policy::from_bits(policy.to_bits()), policy);
-        for opening in [Opening::Never, Opening::OnEvidence, Opening::AtOnce] {
+        for opening in [Opening::Never, Opening::OnEvidence] {
             let policy = policy.opening(opening);
             assert_eq!(Policy::from_bits(policy.to_bits()), policy);
         }
@@ -505,12 +496,5 @@ mod tests {
         (2048..2048 + STRIPE_PAGES).for_each(|page| region.touch(page));
         assert_eq!(region.open.len(), 1);
         assert!(region.brought.iter().any(|range| range.len() > 100), "{:?}", region.brought);
-    }
-
-    #[test]
-    fn where_huge_pages_come_unasked_everything_is_opened() {
-        let mut region = Region::new(OPENING.opening(Opening::AtOnce));
-        [5, 600].into_iter().for_each(|page| region.touch(page));
-        assert_eq!((region.brought.len(), region.open.len()), (0, 1));
     }
 }

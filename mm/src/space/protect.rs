@@ -75,9 +75,7 @@ impl Space {
     ) -> Result<()> {
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Err(Error::OutOfRange) };
-        // Claims that passed their re-check before the counts turned odd are about to map pages in the old way.
-        Self::mark_then_look();
-        map.wait_for_claims(range);
+        Self::settle(map, range);
         let change = |(run, open): (PageRange, bool)| {
             let (addr, len) = (geometry.base + run.start * PAGE, run.len() * PAGE);
             let mapped = if open {

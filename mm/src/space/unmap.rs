@@ -29,6 +29,13 @@ impl Space {
         primitive::fence(Fence::MarkThenLook, Ordering::SeqCst);
     }
 
+    /// Waits until no fault is about to change a page of `range`, whose counts the caller has marked: claims that passed
+    /// their re-check before are done, later ones fail it.
+    pub(super) fn settle(map: &PageMap, range: PageRange) {
+        Self::mark_then_look();
+        map.wait_for_claims(range);
+    }
+
     /// Makes all pages of `range` absent, each closed stripe in a write section of its own.
     ///
     /// On failure, pages of the stripes that are done are absent, and the others keep their contents.
@@ -78,8 +85,7 @@ impl Space {
         how: Unmap,
         pager: &dyn Pager,
     ) -> Result<()> {
-        Self::mark_then_look();
-        map.wait_for_claims(piece);
+        Self::settle(map, piece);
         let whole = !matches!(how, Unmap::Zap) || self.doubtful.load(Ordering::Relaxed);
         let part = if whole { piece } else { map.resident_hull(piece) };
         if part.is_empty() {

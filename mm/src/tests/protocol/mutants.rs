@@ -2,7 +2,7 @@
 
 use super::primitive::{Fence, Mutant, Step};
 use super::scenarios::{
-    discard_image, first_grow, is_caught, rebirth, reuse, reuse_of_a_vma, split,
+    discard_image, first_grow, is_caught, open, rebirth, reuse, reuse_of_a_vma, split,
 };
 
 #[test]
@@ -38,6 +38,16 @@ fn checking_before_publishing_is_needed() {
 #[test]
 fn waiting_for_claims_is_needed() {
     assert!(is_caught(Mutant::Skips(Step::WaitForClaims), || discard_image(1, None)));
+}
+
+#[test]
+fn waiting_for_claims_before_a_window_is_opened_is_needed() {
+    assert!(is_caught(Mutant::Skips(Step::WaitForClaims), || open(1, None)));
+}
+
+#[test]
+fn checking_before_publishing_into_what_may_be_open_is_needed() {
+    assert!(is_caught(Mutant::Skips(Step::Recheck), || open(1, None)));
 }
 
 #[test]

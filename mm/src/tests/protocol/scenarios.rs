@@ -115,11 +115,12 @@ pub(super) fn discard(faulters: usize, preemptions: Option<usize>) {
     });
 }
 
-/// One fault brings a page, and another opens the VMA in which it is, or the one fault opens what the other is about to
-/// bring. Pages are either counted or open.
+/// One fault continues a sequence and brings a page, and another, which does not, opens the VMA. Pages are either counted
+/// or open.
 pub(super) fn open(faulters: usize, preemptions: Option<usize>) {
     explore(preemptions, move || {
         let shared = Shared::opening(4);
+        shared.touch(0, Access::Write);
         let threads: Vec<_> = (0..faulters)
             .map(|at| spawn(&shared, move |shared| shared.touch(at + 1, Access::Write)))
             .collect();
