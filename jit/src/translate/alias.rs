@@ -11,7 +11,8 @@ use cranelift_codegen::ir::{self, AliasRegionData, Endianness, Function, MemFlag
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum AliasRegion {
-    /// Contexts, imports, builtins, type ids, function references: written before code runs.
+    /// Contexts, imports, builtins, type ids: written before code runs. Function references, which are written before
+    /// code reads from them.
     Context,
     /// The store's context.
     Store,
@@ -40,10 +41,12 @@ pub(super) enum AliasRegion {
     Spill,
     /// Locals that live in the frame.
     Local,
+    /// Which function references are made.
+    Made,
 }
 
 /// All regions, in the order of their numbers.
-const REGIONS: [(AliasRegion, &str); 14] = [
+const REGIONS: [(AliasRegion, &str); 15] = [
     (AliasRegion::Context, "context"),
     (AliasRegion::Store, "store context"),
     (AliasRegion::Slot, "slot"),
@@ -58,6 +61,7 @@ const REGIONS: [(AliasRegion, &str); 14] = [
     (AliasRegion::Allocation, "allocation"),
     (AliasRegion::Spill, "spilled reference"),
     (AliasRegion::Local, "local"),
+    (AliasRegion::Made, "made reference"),
 ];
 
 impl AliasRegion {

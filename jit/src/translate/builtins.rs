@@ -4,6 +4,7 @@
 //! ([`Bits32`], [`Bits64`]), which must be that of the list.
 
 use super::Result;
+use super::alias::AliasRegion;
 use super::function::FuncTranslator;
 use crate::abi;
 use crate::vm::{VMBuiltins, VMContext, VMTag, ValRaw};
@@ -100,6 +101,9 @@ struct Builtin {
 /// The builtins that return, to be called here.
 pub(super) struct Returning<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
 
+/// The builtins that keep all registers, to be called here.
+pub(super) struct Keeping<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
+
 /// The builtins that throw, to be called here.
 pub(super) struct Throwing<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
 
@@ -111,6 +115,7 @@ macro_rules! define_calls {
         returning {
             $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
         }
+        keeping { $($(#[$doc4:meta])* fn $keep:ident($($arg4:ident: $ty4:ty),* $(,)?);)* }
         throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
         failing { $($(#[$doc3:meta])* fn $fail:ident($($arg3:ident: $ty3:ty),* $(,)?);)* }
     ) => {
@@ -128,6 +133,19 @@ macro_rules! define_calls {
                 let args = [$($arg.value(self.0)),*];
                 let _call = self.0.call_builtin(&BUILTIN, &args);
                 $(<$result as Passed>::Value::of(self.0.builder.inst_results(_call)[0]))?
+            })*
+        }
+
+        impl Keeping<'_, '_, '_> {
+            $($(#[$doc4])*
+            pub(super) fn $keep(self, $($arg4: impl Argument<$ty4>),*) {
+                const BUILTIN: Builtin = Builtin {
+                    offset: offset_of!(VMBuiltins, $keep),
+                    params: &[$(<<$ty4 as Passed>::Value as Named>::TYPE),*],
+                    result: None,
+                };
+                let args = [$($arg4.value(self.0)),*];
+                self.0.call_keeping(&BUILTIN, &args);
             })*
         }
 
@@ -169,6 +187,11 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         Returning(self)
     }
 
+    /// A builtin that keeps all registers, to be called here, off the path.
+    pub(super) fn keeping_builtin(&mut self) -> Keeping<'_, 'a, 'f> {
+        Keeping(self)
+    }
+
     /// A builtin that throws, to be called here.
     pub(super) fn throwing_builtin(&mut self) -> Throwing<'_, 'a, 'f> {
         Throwing(self)
@@ -182,10 +205,26 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
     fn call_builtin(&mut self, builtin: &Builtin, args: &[Value]) -> Inst {
         self.count_call();
         let (code, args) = self.prepare_builtin(builtin, args);
-        let signature = self.builtin_signature(builtin);
+        let signature = self.builtin_signature(builtin, self.env.isa.default_call_conv());
         let call = self.builder.ins().call_indirect(signature, code, &args);
         self.map_locals(call);
         call
+    }
+
+    /// Calls a builtin that keeps all registers. It does not collect, so no frame needs to tell its references.
+    fn call_keeping(&mut self, builtin: &Builtin, args: &[Value]) {
+        self.count_call();
+        // The address is loaded here and nowhere else: in a register on the path it would be in the way.
+        let flags = AliasRegion::Context.trusted(self.builder.func).with_readonly();
+        let load = |this: &mut Self, base: Value, offset: usize| {
+            this.builder.ins().load(abi::POINTER, flags, base, offset as i32)
+        };
+        let table = load(self, self.env.vmctx, offset_of!(VMContext, builtins));
+        let code = load(self, table, builtin.offset);
+        let signature = self.builtin_signature(builtin, CallConv::PreserveAll);
+        let args: SmallVec<[Value; 8]> =
+            std::iter::once(self.env.vmctx).chain(args.iter().copied()).collect();
+        self.builder.ins().call_indirect(signature, code, &args);
     }
 
     /// Calls a builtin that throws, in the convention of wasm functions: it returns as they do when
@@ -210,7 +249,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
     /// Calls a builtin that does not return; nothing is alive across that.
     fn call_failing(&mut self, builtin: &Builtin, args: &[Value]) {
         let (code, args) = self.prepare_builtin(builtin, args);
-        let signature = self.builtin_signature(builtin);
+        let signature = self.builtin_signature(builtin, self.env.isa.default_call_conv());
         self.builder.ins().call_indirect(signature, code, &args);
         self.go_nowhere();
     }
@@ -231,10 +270,10 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         (code, std::iter::once(self.env.vmctx).chain(args.iter().copied()).collect())
     }
 
-    fn builtin_signature(&mut self, builtin: &Builtin) -> SigRef {
+    fn builtin_signature(&mut self, builtin: &Builtin, convention: CallConv) -> SigRef {
         let known = &mut self.env.builtins[builtin.offset / size_of::<fn()>()];
         *known.get_or_insert_with(|| {
-            let signature = builtin.signature(self.env.isa.default_call_conv());
+            let signature = builtin.signature(convention);
             self.builder.import_signature(signature)
         })
     }

@@ -11,8 +11,10 @@
 
 use super::Result;
 use super::alias::AliasRegion;
+use super::builtins::Bits64;
 use super::dispatch::Call;
 use super::function::FuncTranslator;
+use super::table::Element;
 use crate::abi;
 use crate::trap::TrapCode;
 use crate::types::FuncType;
@@ -91,8 +93,8 @@ impl<'a> FuncTranslator<'a, '_> {
     /// The function that an element of a table refers to; the index is the newest operand.
     fn indirect_callee(&mut self, type_index: u32, table: u32) -> Callee<'a> {
         let index = self.stack.pop();
-        let func_ref = self.load_element(table, index, TrapCode::UndefinedElement);
-        self.check_type(func_ref, type_index);
+        let element = self.load_element(table, index, TrapCode::UndefinedElement);
+        let func_ref = self.check_type(&element, table, index, type_index);
         self.reference_callee(func_ref, type_index)
     }
 
@@ -144,26 +146,44 @@ impl<'a> FuncTranslator<'a, '_> {
         Callee { code, vmctx, signature: self.signature(type_index), ty }
     }
 
-    /// Traps unless `func_ref` has the type `type_index`. A null reference faults, as a trap of its
-    /// own kind.
-    fn check_type(&mut self, func_ref: Value, type_index: u32) {
-        self.check_null(func_ref, TrapCode::IndirectCallToNull);
+    /// The function of the element at `index`, if it has the type `type_index`; otherwise a trap. A null reference
+    /// faults, as a trap of its own kind.
+    ///
+    /// The only test is the one for the type. A reference that is not made fails it, as one of another type does: off
+    /// the path the runtime tells them apart.
+    fn check_type(
+        &mut self,
+        element: &Element,
+        table: u32,
+        index: Value,
+        type_index: u32,
+    ) -> Value {
+        let loaded = element.value;
+        self.check_null(loaded, TrapCode::IndirectCallToNull);
         let code = self.on_fault(TrapCode::IndirectCallToNull);
         let flags = AliasRegion::Context.trapping(self.builder.func, code);
         let offset = offset_of!(VMFuncRef, type_id) as i32;
-        let found = self.builder.ins().load(types::I32, flags.with_readonly(), func_ref, offset);
-        if !self.env.module.types[type_index].is_final {
-            let [yes, no] = [(); 2].map(|()| self.builder.create_block());
-            self.builder.set_cold_block(no);
-            self.branch_on_subtype(found, type_index, yes, no);
-            self.enter_sealed(no);
-            self.trap(TrapCode::BadSignature);
-            self.enter_sealed(yes);
-            return;
+        let found = self.builder.ins().load(types::I32, flags.with_readonly(), loaded, offset);
+        let [same, other] = [(); 2].map(|()| self.builder.create_block());
+        self.builder.set_cold_block(other);
+        let func_ref = self.builder.append_block_param(same, abi::POINTER);
+        if self.env.module.types[type_index].is_final {
+            let wanted = self.type_id(type_index);
+            let fits = self.builder.ins().icmp(IntCC::Equal, found, wanted);
+            self.builder.ins().brif(fits, same, &[loaded.into()], other, &[]);
+        } else {
+            let refines = self.builder.create_block();
+            self.branch_on_subtype(found, type_index, refines, other);
+            self.enter_sealed(refines);
+            self.builder.ins().jump(same, &[loaded.into()]);
         }
-        let wanted = self.type_id(type_index);
-        let same = self.builder.ins().icmp(IntCC::Equal, found, wanted);
-        self.trapz(same, TrapCode::BadSignature);
+        self.enter_sealed(other);
+        let index = Bits64(self.widen(index));
+        self.keeping_builtin().make_callee(table, index, type_index);
+        let made = self.reload(element);
+        self.builder.ins().jump(same, &[made.into()]);
+        self.enter_sealed(same);
+        func_ref
     }
 
     /// Loads an address of code. It may be another one after the next call.

@@ -93,7 +93,12 @@ impl FuncTranslator<'_, '_> {
         let (len, from_index, to_index) = (self.pop_index(), self.stack.pop(), self.stack.pop());
         let (source_base, source) = self.end_in_table(from, from_index);
         let (target_base, target) = self.end_in_table(to, to_index);
-        let is_slow = self.exceeds(&[target, source], len, ROUTINE_LIMIT / size_of::<u64>());
+        let mut is_slow = self.exceeds(&[target, source], len, ROUTINE_LIMIT / size_of::<u64>());
+        if to != from && !self.env.module.tables[from as usize].ty.element.is_gc() {
+            // Functions that are not made do not leave their table.
+            let unmade = self.table_is_unmade(from);
+            is_slow = self.builder.ins().bor(is_slow, unmade);
+        }
         self.fast_or_slow(
             is_slow,
             |this| {

@@ -17,7 +17,8 @@ use std::ptr::NonNull;
 
 /// Calls a macro with the list of builtins, without the context that comes first.
 ///
-/// *Returning* builtins may also trap. *Throwing* ones never return: they are called in the `tail`
+/// *Returning* builtins may also trap. So may *keeping* ones, which return no value and leave all
+/// registers as they were: being called off the path, they cost the path none. *Throwing* ones never return: they are called in the `tail`
 /// convention, so that handlers of the caller are found. *Failing* ones never return either: code
 /// that raises no signals calls them to trap.
 #[macro_export]
@@ -81,6 +82,15 @@ macro_rules! foreach_builtin {
                 /// The epoch has reached the store's deadline.
                 fn new_epoch();
             }
+            keeping {
+                /// Makes the reference of a function of the module.
+                fn make_function(func: u32);
+                /// Makes the function of an element, and stores it there.
+                fn make_element(table: u32, index: u64);
+                /// `call_indirect` has found that the function of an element does not have the module's
+                /// type `ty`: makes it, and stores it in the element. Traps if it was made.
+                fn make_callee(table: u32, index: u64, ty: u32);
+            }
             throwing {
                 /// `throw`: as many values as the tag says.
                 fn throw(tag: NonNull<VMTag>, values: *const ValRaw);
@@ -104,6 +114,7 @@ macro_rules! define_table {
         returning {
             $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
         }
+        keeping { $($(#[$doc4:meta])* fn $keep:ident($($arg4:ident: $ty4:ty),* $(,)?);)* }
         throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
         failing { $($(#[$doc3:meta])* fn $fail:ident($($arg3:ident: $ty3:ty),* $(,)?);)* }
     ) => {
@@ -129,6 +140,7 @@ macro_rules! define_table {
         pub struct VMBuiltins {
             $($(#[$doc])*
             pub $name: unsafe extern "C" fn(*mut VMContext, $($ty),*) $(-> $result)?,)*
+            $($(#[$doc4])* pub $keep: unsafe extern "C" fn(*mut VMContext, $($ty4),*),)*
             $($(#[$doc2])* pub $throw: unsafe extern "C" fn(*mut VMContext, $($ty2),*) -> !,)*
             $($(#[$doc3])* pub $fail: unsafe extern "C" fn(*mut VMContext, $($ty3),*) -> !,)*
             /// A host function has failed and left its error in the store: unwinds. It is not in

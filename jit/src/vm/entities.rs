@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize};
 pub struct VMSlot(pub AtomicPtr<u8>);
 
 /// A function as a value: what `funcref` points to.
+///
+/// Those of an instance's own functions are made when they are first needed, and then never change.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct VMFuncRef {
@@ -21,7 +23,8 @@ pub struct VMFuncRef {
     pub slot: *const VMSlot,
     /// Its first argument: its instance's context (or a host function's own).
     pub vmctx: *mut VMContext,
-    /// The engine's id of its type, compared by `call_indirect`.
+    /// The engine's id of its type, compared by `call_indirect`; [`UNMADE`](super::UNMADE) in what
+    /// stands for a reference in an element that has not been read.
     pub type_id: u32,
 }
 
@@ -58,6 +61,9 @@ pub struct VMMemoryRef {
 }
 
 /// A table. Elements are 8 bytes: a `*const VMFuncRef` or a zero-extended 32-bit reference of the heap.
+///
+/// In a table that an instance defines, elements may refer to functions of that instance which have not been made. They
+/// are made, in place, before they are used or go elsewhere.
 #[derive(Debug)]
 #[repr(C)]
 pub struct VMTable {
@@ -65,6 +71,8 @@ pub struct VMTable {
     pub base: *mut u64,
     /// Elements in it now.
     pub len: usize,
+    /// Whether elements may refer to functions that are not made. It may become false.
+    pub unmade: bool,
 }
 
 /// A global: 16 bytes, the value in the first ones.

@@ -17,6 +17,7 @@
 //!          ├ [*const VMTag; tags]          ─────────────► VMTag
 //!          ├ [*mut VMGlobal; imported globals]
 //!          ├ [VMGlobal; defined globals]
+//!          ├ [u8; functions that escape]: which of their references are made
 //!          └ [VMFuncRef; functions that escape]
 //! ```
 
@@ -42,5 +43,5 @@ pub use reach::{MemoryReach, NULL_OBJECT, NULL_PAGE};
 pub use routines::{ROUTINE_LIMIT, VMCopyBytes, VMFillBytes, VMVerdict};
 pub use types::{
     FORWARDED, HOST_OBJECT, MIN_DISPLAY, POISON, POISON_PLACE, TYPE_KIND_BITS, TYPE_KIND_MASK,
-    VMType, VMTypeKind, VMTypes,
+    UNMADE, VMType, VMTypeKind, VMTypes,
 };

@@ -12,6 +12,7 @@ pub struct VMOffsets {
     tags: u32,
     imported_globals: u32,
     defined_globals: u32,
+    made: u32,
     func_refs: u32,
     size: u32,
     num_imported_globals: u32,
@@ -36,6 +37,7 @@ impl VMOffsets {
         let imported_globals = array(module.num_imported_globals, size_of::<*mut VMGlobal>(), 8);
         let defined_globals =
             array(module.globals.len() - module.num_imported_globals, size_of::<VMGlobal>(), 16);
+        let made = array(module.num_escaped_functions(), 1, 1);
         let func_refs = array(module.num_escaped_functions(), size_of::<VMFuncRef>(), 8);
         let size = array(0, 0, align_of::<VMContext>());
         VMOffsets {
@@ -45,6 +47,7 @@ impl VMOffsets {
             tags,
             imported_globals,
             defined_globals,
+            made,
             func_refs,
             size,
             num_imported_globals: module.num_imported_globals as u32,
@@ -54,6 +57,12 @@ impl VMOffsets {
     /// Bytes of the whole context.
     pub fn size(&self) -> usize {
         self.size as usize
+    }
+
+    /// Bytes from the start on that are zero before they are set. Function references, which are behind
+    /// them, are not read before they are made.
+    pub fn zeroed(&self) -> usize {
+        self.func_refs as usize
     }
 
     /// The [`VMFunctionImport`] of an imported function.
@@ -86,6 +95,16 @@ impl VMOffsets {
     pub fn defined_global(&self, global: u32) -> u32 {
         let defined = global - self.num_imported_globals;
         self.defined_globals + defined * size_of::<VMGlobal>() as u32
+    }
+
+    /// The first of the defined globals.
+    pub fn first_defined_global(&self) -> u32 {
+        self.defined_globals
+    }
+
+    /// The byte that says whether the reference of an escaping function is made.
+    pub fn made(&self, escaped: u32) -> u32 {
+        self.made + escaped
     }
 
     /// The [`VMFuncRef`] of an escaping function, by its index in

@@ -31,6 +31,10 @@ pub const TYPE_KIND_MASK: u32 = (1 << TYPE_KIND_BITS) - 1;
 /// is never used.
 pub const HOST_OBJECT: u32 = VMTypeKind::Other as u32;
 
+/// What stands for the type in a function reference that has not been made: the first reader of a table's element finds
+/// a number that no type has, because its place in the table of types is never used.
+pub const UNMADE: u32 = VMTypeKind::Func as u32;
+
 /// The number in the header of an object that has moved. No type has it.
 pub const FORWARDED: u32 = u32::MAX;
 

@@ -13,7 +13,7 @@ pub(crate) use memory::{INTERRUPTED, MemoryData, allocate_memory, wake_waiter};
 pub use memory::{Memory, MemoryAccessError, SharedMemory, WaitResult};
 pub use table::Table;
 pub(crate) use table::builtins as table_builtins;
-pub(crate) use table::{TableData, allocate_table, checked_range};
+pub(crate) use table::{Contents, TableData, allocate_table, checked_range};
 pub use tag::Tag;
 pub(crate) use tag::{TagCell, references_of};
 pub use val::Val;

@@ -4,13 +4,15 @@ pub(crate) mod builtins;
 
 use super::Val;
 use crate::error::{Error, Result};
-use crate::fallible;
+use crate::fallible::{self, NoMemory};
+use crate::instance::InstanceData;
 use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::TableType;
 use crate::vm::Shared;
-use seqfault_jit::vm::VMTable;
+use seqfault_jit::vm::{UNMADE, VMFuncRef, VMTable};
 use std::ops::Range;
+use std::ptr::{self, NonNull};
 
 /// The most elements that a table can have, as in browsers.
 ///
@@ -24,7 +26,36 @@ pub struct Table {
     index: usize,
 }
 
+/// What a new table holds.
+pub(crate) struct Contents<'a> {
+    /// The first elements.
+    pub(crate) template: &'a [u64],
+    /// The instance of whose functions there may be some in the template that are not made.
+    pub(crate) owner: Option<NonNull<InstanceData>>,
+    /// The other elements.
+    pub(crate) init: u64,
+}
+
+impl Contents<'_> {
+    /// The same in all elements.
+    pub(crate) fn all(init: u64) -> Contents<'static> {
+        Contents { template: &[], owner: None, init }
+    }
+}
+
+/// The instance that defines a table.
+#[derive(Clone, Copy, Debug)]
+struct Owner(NonNull<InstanceData>);
+
+// SAFETY: the pointer is used only together with the store that owns both.
+unsafe impl Send for Owner {}
+// SAFETY: as above.
+unsafe impl Sync for Owner {}
+
 /// A store's data for a table.
+///
+/// In the template of a table, functions are not made. What stands for one is replaced by the reference itself before it
+/// is used or goes elsewhere. So it always stands for a function of the instance that defines the table.
 #[derive(Debug)]
 pub(crate) struct TableData {
     /// The part that compiled code reads; it describes `elements`. Compiled code also writes the elements, through the
@@ -33,20 +64,34 @@ pub(crate) struct TableData {
     vm: Shared<VMTable>,
     elements: Vec<u64>,
     ty: TableType,
+    /// See [`Contents::owner`].
+    owner: Option<Owner>,
+}
+
+impl Contents<'_> {
+    fn elements(&self, len: usize) -> Result<Vec<u64>, NoMemory> {
+        if self.template.is_empty() {
+            return match self.init {
+                // If there are many, they take no memory before they are written.
+                0 => fallible::zeroes(len),
+                init => fallible::repeated(init, len),
+            };
+        }
+        let mut elements = fallible::with_capacity(len)?;
+        elements.extend_from_slice(self.template);
+        elements.resize(len, self.init);
+        Ok(elements)
+    }
 }
 
 impl TableData {
-    fn new(ty: TableType, init: u64) -> Result<TableData> {
+    fn new(ty: TableType, contents: &Contents<'_>) -> Result<TableData> {
         let len = ty.minimum as usize;
-        // For a table of nulls the system's zero pages are used.
-        let elements = match init {
-            0 => fallible::zeroes(len),
-            init => fallible::repeated(init, len),
-        };
         let no_memory = |error| Error::from(error).context(format!("a table of {len} elements"));
-        let mut elements = elements.map_err(no_memory)?;
-        let vm = Shared::new(VMTable { base: elements.as_mut_ptr(), len });
-        Ok(TableData { vm, elements, ty })
+        let mut elements = contents.elements(len).map_err(no_memory)?;
+        let unmade = contents.owner.is_some();
+        let vm = Shared::new(VMTable { base: elements.as_mut_ptr(), len, unmade });
+        Ok(TableData { vm, elements, ty, owner: contents.owner.map(Owner) })
     }
 
     pub(crate) fn vm(&self) -> *mut VMTable {
@@ -72,10 +117,14 @@ impl TableData {
             return false;
         }
         self.elements.resize(self.elements.len() + delta, init);
-        let vm = VMTable { base: self.elements.as_mut_ptr(), len: self.elements.len() };
-        // SAFETY: the table is borrowed mutably, so no compiled code of its store runs.
-        unsafe { self.vm.get().write(vm) };
+        self.update_vm();
         true
+    }
+
+    fn update_vm(&mut self) {
+        let (base, len) = (self.elements.as_mut_ptr(), self.elements.len());
+        // SAFETY: the table is borrowed mutably, so no compiled code of its store runs.
+        unsafe { self.vm.get().write(VMTable { base, len, unmade: self.owner.is_some() }) };
     }
 
     /// `len` elements from `start`, or the trap that the specification asks for.
@@ -88,8 +137,45 @@ impl TableData {
         self.ty.element.is_gc()
     }
 
-    pub(crate) fn elements(&self) -> &[u64] {
-        &self.elements
+    /// All elements, with all functions made. The first call takes time in proportion to the table, later ones do not.
+    pub(crate) fn made_elements(&mut self) -> &mut [u64] {
+        if self.owner.is_some() {
+            for index in 0..self.elements.len() {
+                self.elements[index] = self.made(self.elements[index]);
+            }
+            self.owner = None;
+            self.update_vm();
+        }
+        &mut self.elements
+    }
+
+    /// The function reference at `index`, which is not null; made, if it was not.
+    pub(crate) fn make_func_ref(&mut self, index: u64) -> *const VMFuncRef {
+        let made = self.made(self.elements[index as usize]);
+        self.elements[index as usize] = made;
+        ptr::with_exposed_provenance(made as usize)
+    }
+
+    /// The element at `index`, with the function made, if there is one.
+    pub(crate) fn get(&self, index: u64) -> Option<u64> {
+        let index = usize::try_from(index).ok()?;
+        self.elements.get(index).map(|&element| self.made(element))
+    }
+
+    /// An element, with the function made.
+    fn made(&self, element: u64) -> u64 {
+        let func_ref: *const VMFuncRef = ptr::with_exposed_provenance(element as usize);
+        match self.owner {
+            // SAFETY: such tables hold function references of the store, or what stands for one in the owner's module; the
+            // owner lives as long as its elements.
+            Some(Owner(owner)) if element != 0 => unsafe {
+                match (*func_ref).type_id {
+                    UNMADE => owner.as_ref().made_func_ref(func_ref).expose_provenance() as u64,
+                    _ => element,
+                }
+            },
+            _ => element,
+        }
     }
 
     pub(crate) fn elements_mut(&mut self) -> &mut [u64] {
@@ -113,11 +199,12 @@ pub(crate) fn checked_range(
 ///
 /// # Safety
 ///
-/// `store` must be a live store that nothing else borrows; `init` one of its references.
+/// `store` must be a live store that nothing else borrows; the elements must be its references, or
+/// stand for functions of the owner, which must live as long as the table or until it is emptied.
 pub(crate) unsafe fn allocate_table(
     store: *mut StoreOpaque,
     ty: TableType,
-    init: u64,
+    contents: &Contents<'_>,
 ) -> Result<usize> {
     if ty.minimum > MAX_TABLE_ELEMENTS {
         return Err(Error::msg(format!(
@@ -137,7 +224,7 @@ pub(crate) unsafe fn allocate_table(
                 "the store's limiter refuses a table of {len} elements"
             )));
         }
-        let made = TableData::new(ty, init).and_then(|table| Ok((*store).add_table(table)?));
+        let made = TableData::new(ty, contents).and_then(|table| Ok((*store).add_table(table)?));
         match made {
             Ok(index) => Ok(index),
             Err(error) => {
@@ -199,7 +286,7 @@ impl Table {
         init.check_reference(store, &ty.element)?;
         let init = init.to_reference(store);
         // SAFETY: the store is borrowed mutably; `to_reference` has checked that `init` belongs to it.
-        let index = unsafe { allocate_table(store, ty, init)? };
+        let index = unsafe { allocate_table(store, ty, &Contents::all(init))? };
         Ok(Table { store: store.id(), index })
     }
 
@@ -223,7 +310,7 @@ impl Table {
         let store = store.opaque();
         store.check(self.store);
         let table = store.table(self.index);
-        let &bits = table.elements().get(usize::try_from(index).ok()?)?;
+        let bits = table.get(index)?;
         let element = table.ty.element.clone();
         // SAFETY: an element of a table of this store.
         Some(unsafe { Val::from_reference(store, bits, &element) })

@@ -1,4 +1,4 @@
-//! The builtins for segments.
+//! The builtins for segments, and for functions as values.
 //!
 //! # Safety
 //!
@@ -9,6 +9,16 @@ use super::context::InstanceData;
 use super::init;
 use crate::error::Result;
 use crate::store::StoreOpaque;
+
+pub(crate) unsafe fn make_function(
+    _: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    func: u32,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    unsafe { &*instance }.func_ref(func);
+    Ok(())
+}
 
 pub(crate) unsafe fn memory_init(
     store: *mut StoreOpaque,

@@ -10,18 +10,19 @@ use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::trap::MemoryFault;
 use crate::vm::{self, Shared};
-use seqfault_jit::module::{DataMode, DataSegment, ElementItems, EntityIndex};
+use seqfault_jit::module::{DataMode, DataSegment, ElementItems, ElementMode, EntityIndex};
 use seqfault_jit::vm::{
     VMContext, VMFuncRef, VMFunctionImport, VMGlobal, VMMemoryRef, VMOffsets, VMTable, VMTag,
     ValRaw,
 };
-use std::ptr::NonNull;
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
 
 /// A store's data for an instance. Boxed by the store: the context points back to it.
 pub(crate) struct InstanceData {
     module: Module,
     /// The context: a `VMContext` and the arrays behind it.
-    context: Shared<[ValRaw]>,
+    context: Shared<[MaybeUninit<ValRaw>]>,
     /// The store's index of each memory.
     memories: Vec<usize>,
     /// The store's index of each table.
@@ -33,8 +34,6 @@ pub(crate) struct InstanceData {
     pub(super) elements: Vec<Option<Box<[u64]>>>,
     dropped_elements: Dropped,
     dropped_data: Dropped,
-    /// Whether the segments that are certain to be applied have been, and so are dropped.
-    certain_data_dropped: bool,
 }
 
 const _: () = assert!(align_of::<ValRaw>() >= align_of::<VMContext>());
@@ -54,14 +53,13 @@ impl InstanceData {
         let info = module.info();
         let instance = fallible::boxed(InstanceData {
             module: module.clone(),
-            context: Shared::array(ValRaw { v128: 0 }, size)?,
+            context: Shared::partly_zeroed(module.offsets().zeroed(), size)?,
             memories: fallible::with_capacity(info.memories.len())?,
             tables: fallible::with_capacity(info.tables.len())?,
             imported_globals: fallible::with_capacity(info.num_imported_globals)?,
             elements: fallible::with_capacity(info.elements.len())?,
             dropped_elements: Dropped::none(info.elements.len())?,
             dropped_data: Dropped::none(info.data.len())?,
-            certain_data_dropped: false,
         })?;
         // SAFETY: the store is alive; the context is large enough for its head, and aligned.
         unsafe {
@@ -74,8 +72,12 @@ impl InstanceData {
                 types: engine.types().vm(),
                 epoch: engine.epoch(),
                 // Set when the instance is added to the store.
-                instance: std::ptr::null_mut(),
+                instance: ptr::null_mut(),
             });
+            let globals = module.template().globals();
+            let offset = module.offsets().first_defined_global();
+            let target = instance.vmctx().byte_add(offset as usize).cast::<u128>();
+            ptr::copy_nonoverlapping(globals.as_ptr(), target, globals.len());
         }
         Ok(instance)
     }
@@ -178,12 +180,13 @@ impl InstanceData {
         self.imported_globals.push(global);
     }
 
-    /// Sets the references of all functions that can become values; imports come first.
-    pub(super) fn fill_func_refs(&mut self) {
-        for (escaped, &func) in self.module.info().escaped_functions.iter().enumerate() {
-            let offset = self.offsets().func_ref(escaped as u32);
-            // SAFETY: as in `push_memory`.
-            unsafe { self.field::<VMFuncRef>(offset).write(self.make_func_ref(func)) };
+    /// Makes the references of all imported functions that can become values. Those of its own functions are made
+    /// when they are needed.
+    pub(super) fn fill_imported_func_refs(&mut self) {
+        let info = self.module.info();
+        let escaped = (0..).zip(&info.escaped_functions);
+        for (escaped, _) in escaped.take_while(|&(_, &func)| info.is_imported_function(func)) {
+            self.func_ref_at(escaped);
         }
     }
 
@@ -205,10 +208,31 @@ impl InstanceData {
         }
     }
 
-    /// The reference of a function that can become a value.
+    /// The reference of a function that can become a value; made, if it was not.
     pub(crate) fn func_ref(&self, func: u32) -> *mut VMFuncRef {
         let escaped = self.module.info().escaped_index(func);
-        self.field(self.offsets().func_ref(escaped.expect("the function escapes")))
+        self.func_ref_at(escaped.expect("the function escapes"))
+    }
+
+    /// The same, by the function's index among those that can become values.
+    fn func_ref_at(&self, escaped: u32) -> *mut VMFuncRef {
+        let func_ref: *mut VMFuncRef = self.field(self.offsets().func_ref(escaped));
+        let made: *mut u8 = self.field(self.offsets().made(escaped));
+        // SAFETY: the context has fields of these types there, which nothing else uses now. The bytes were zero at first,
+        // and code reads the reference only when it is made.
+        unsafe {
+            if *made == 0 {
+                let func = self.module.info().escaped_functions[escaped as usize];
+                func_ref.write(self.make_func_ref(func));
+                *made = 1;
+            }
+        }
+        func_ref
+    }
+
+    /// The reference of the function that `unmade` stands for.
+    pub(crate) fn made_func_ref(&self, unmade: *const VMFuncRef) -> *mut VMFuncRef {
+        self.func_ref_at(self.module.template().elements().escaped(unmade))
     }
 
     pub(crate) fn global(&self, global: u32) -> *mut VMGlobal {
@@ -259,17 +283,28 @@ impl InstanceData {
         }
     }
 
-    /// Drops all active data segments that are certain to be applied.
+    /// Drops the active data segments that are certain to be applied.
     pub(super) fn drop_certain_data(&mut self) {
-        self.certain_data_dropped = true;
+        self.dropped_data.add_applied(self.module.template().data().certain());
+    }
+
+    /// Drops the element segments, except passive ones, that are certain to be applied.
+    pub(super) fn drop_certain_elements(&mut self) {
+        let certain = self.module.template().elements().certain();
+        self.dropped_elements.add_applied(certain);
+        for (values, segment) in
+            self.elements.iter_mut().zip(&self.module.info().elements[..certain])
+        {
+            if !matches!(segment.mode, ElementMode::Passive) {
+                *values = None;
+            }
+        }
     }
 
     /// The contents of a data segment; empty once it is dropped.
     pub(crate) fn data_segment(&self, segment: u32) -> &[u8] {
         let DataSegment { mode, range } = &self.module.info().data[segment as usize];
-        let certain = (segment as usize) < self.module.template().data().certain()
-            && matches!(mode, DataMode::Active { .. });
-        match self.dropped_data.contains(segment) || self.certain_data_dropped && certain {
+        match self.dropped_data.contains(segment, matches!(mode, DataMode::Passive)) {
             true => &[],
             false => &self.module.bytes()[range.clone()],
         }
@@ -335,6 +370,7 @@ impl InstanceData {
     }
 
     pub(super) fn elements_dropped(&self, segment: u32) -> bool {
-        self.dropped_elements.contains(segment)
+        let mode = &self.module.info().elements[segment as usize].mode;
+        self.dropped_elements.contains(segment, matches!(mode, ElementMode::Passive))
     }
 }

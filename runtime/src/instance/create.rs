@@ -8,7 +8,7 @@ use super::context::InstanceData;
 use super::externs::Extern;
 use super::{Instance, const_expr, init};
 use crate::engine::TypeId;
-use crate::entities::{TagCell, allocate_memory, allocate_table, write_global};
+use crate::entities::{Contents, TagCell, allocate_memory, allocate_table, write_global};
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::store::{Counted, StoreOpaque};
@@ -40,7 +40,7 @@ pub(super) unsafe fn instantiate(
         }
         let mut instance = InstanceData::new(store, module)?;
         take_imports(&mut *store, &mut instance, imports)?;
-        instance.fill_func_refs();
+        instance.fill_imported_func_refs();
         create_tags(&mut *store, &mut instance)?;
         create_memories(store, &mut instance).map_err(without_frames)?;
         // From here on, the store's roots include its references.
@@ -156,7 +156,8 @@ unsafe fn create_tables(store: *mut StoreOpaque, instance: *mut InstanceData) ->
     // SAFETY: the caller's promise.
     let module = unsafe { (*instance).module().clone() };
     let info = module.info();
-    for table in &info.tables[info.num_imported_tables..] {
+    let templates = module.template().elements();
+    for (defined, table) in info.tables[info.num_imported_tables..].iter().enumerate() {
         let ty = TableType::from_canonical(&table.ty, &module.resolver());
         // SAFETY: the caller's promise; constant expressions evaluate to the store's references,
         // and making a table allocates no object.
@@ -166,7 +167,10 @@ unsafe fn create_tables(store: *mut StoreOpaque, instance: *mut InstanceData) ->
                 Some(init) => const_expr::evaluate_reference(store, instance, init)?,
                 None => 0,
             };
-            let index = allocate_table(store, ty, init)?;
+            let template = templates.template(defined);
+            let owner =
+                (!template.is_empty() && !table.ty.element.is_gc()).then(|| (*instance).place());
+            let index = allocate_table(store, ty, &Contents { template, owner, init })?;
             (*instance).push_table(&*store, index);
         }
     }
@@ -180,12 +184,14 @@ unsafe fn create_globals(store: *mut StoreOpaque, instance: *mut InstanceData) -
     // SAFETY: the caller's promise.
     let module = unsafe { (*instance).module().clone() };
     let info = module.info();
-    for (init, global) in info.global_inits.iter().zip(info.num_imported_globals..) {
+    // The others are there already.
+    for &global in module.template().open_globals() {
+        let init = &info.global_inits[global as usize - info.num_imported_globals];
         // SAFETY: the instance's own global, and validation says that the types agree.
         unsafe {
             StoreOpaque::check_interrupt(store)?;
             let value = const_expr::evaluate(store, instance, init)?;
-            write_global((*instance).global(global as u32), value);
+            write_global((*instance).global(global), value);
         }
     }
     Ok(())

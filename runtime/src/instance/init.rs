@@ -23,11 +23,15 @@ pub(super) unsafe fn evaluate_segments(
     // collect, which rewrites the values in the segments.
     unsafe {
         let module = (*instance).module().clone();
-        for segment in &module.info().elements {
+        for (segment, index) in module.info().elements.iter().zip(0..) {
             let ElementItems::Expressions(items) = &segment.items else {
                 (*instance).elements.push(None);
                 continue;
             };
+            if module.template().elements().has(index) {
+                (*instance).elements.push(None);
+                continue;
+            }
             let zeroes = fallible::zeroes(items.len())?.into_boxed_slice();
             (*instance).elements.push(Some(zeroes));
             for (index, item) in items.iter().enumerate() {
@@ -44,12 +48,13 @@ pub(super) unsafe fn evaluate_segments(
 /// An error unless all active segments fit.
 pub(super) fn check_active(store: &mut StoreOpaque, instance: &InstanceData) -> Result<()> {
     let info = instance.module().info();
-    for segment in &info.elements {
+    let certain = instance.module().template();
+    for segment in &info.elements[certain.elements().certain()..] {
         let ElementMode::Active { table, offset } = &segment.mode else { continue };
         let at = evaluate_offset(store, instance, offset)?;
         store.table(instance.table(*table)).range(at, segment.items.len() as u64)?;
     }
-    for segment in &info.data[instance.module().template().data().certain()..] {
+    for segment in &info.data[certain.data().certain()..] {
         let DataMode::Active { memory, offset } = &segment.mode else { continue };
         let at = evaluate_offset(store, instance, offset)?;
         let data = store.memory(instance.memory(*memory));
@@ -58,10 +63,18 @@ pub(super) fn check_active(store: &mut StoreOpaque, instance: &InstanceData) -> 
     Ok(())
 }
 
-/// Copies active element segments into their tables and drops them, and the declarative ones.
+/// Copies those active element segments into their tables that the tables were not made with. Drops all active ones, and
+/// the declarative ones.
 pub(super) fn active_elements(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
     let module = instance.module().clone();
-    for (index, segment) in module.info().elements.iter().enumerate() {
+    let (info, initial) = (module.info(), module.template().elements());
+    for (segment, defined, at) in initial.copied() {
+        let table = info.num_imported_tables as u32 + defined;
+        let len = info.elements[segment as usize].items.len() as u32;
+        table_init(store, instance, table, segment, at, 0, len)?;
+    }
+    instance.drop_certain_elements();
+    for (index, segment) in info.elements.iter().enumerate().skip(initial.certain()) {
         let index = index as u32;
         match &segment.mode {
             ElementMode::Passive => continue,

@@ -6,7 +6,7 @@
 //! instance, then the arguments of the list. They may use both freely, because nothing borrows them while compiled code
 //! runs.
 
-use super::arch::builtin_shim;
+use super::arch::{builtin_shim, keeping_shim};
 use super::{exceptions, unwind};
 use crate::error::Result;
 use crate::instance::InstanceData;
@@ -36,6 +36,7 @@ macro_rules! define_builtins {
         returning {
             $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
         }
+        keeping { $($(#[$doc4:meta])* fn $keep:ident($($arg4:ident: $ty4:ty),* $(,)?);)* }
         throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
         failing { $($(#[$doc3:meta])* fn $fail:ident($($arg3:ident: $ty3:ty),* $(,)?);)* }
     ) => {
@@ -49,6 +50,11 @@ macro_rules! define_builtins {
                 // SAFETY: called by compiled code, through its shim. The translator passes indices of the instance's
                 // own parts, and references of the store.
                 unsafe { run(vmctx, |store, instance| bodies::$name(store, instance, $($arg),*)) }
+            })*
+
+            $(pub(super) unsafe extern "C" fn $keep(vmctx: *mut VMContext, $($arg4: $ty4),*) {
+                // SAFETY: as above.
+                unsafe { run(vmctx, |store, instance| bodies::$keep(store, instance, $($arg4),*)) }
             })*
 
             $(pub(super) unsafe extern "C" fn $throw(
@@ -73,12 +79,14 @@ macro_rules! define_builtins {
             use super::*;
 
             $(builtin_shim!(fn $name($($arg: $ty),*) $(-> $result)? => entries::$name);)*
+            $(keeping_shim!(fn $keep($($arg4: $ty4),*) => entries::$keep);)*
             $(builtin_shim!(fn $throw($($arg2: $ty2),*) -> ! => entries::$throw);)*
             $(builtin_shim!(fn $fail($($arg3: $ty3),*) -> ! => entries::$fail);)*
         }
 
         static BUILTINS: VMBuiltins = VMBuiltins {
             $($name: shims::$name,)*
+            $($keep: shims::$keep,)*
             $($throw: shims::$throw,)*
             $($fail: shims::$fail,)*
             raise,

@@ -2,6 +2,7 @@
 
 use crate::fallible::{self, NoMemory};
 use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 /// An owned value that compiled code reads or writes through pointers which it keeps.
@@ -19,16 +20,23 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: Clone> Shared<[T]> {
-    /// An array of `len` times the same value.
+impl<T> Shared<[MaybeUninit<T>]> {
+    /// An array of `len` values of which the first `zeroed` bytes are zero. The others are for who writes them first.
     ///
     /// # Errors
     ///
     /// When the system has no memory for it.
-    pub(crate) fn array(value: T, len: usize) -> Result<Shared<[T]>, NoMemory> {
-        let values: *mut [T] = Box::into_raw(fallible::repeated(value, len)?.into_boxed_slice());
+    pub(crate) fn partly_zeroed(zeroed: usize, len: usize) -> Result<Self, NoMemory> {
+        assert!(zeroed <= len * size_of::<T>(), "no more than there is");
+        let mut values: Vec<MaybeUninit<T>> = fallible::with_capacity(len)?;
+        // SAFETY: there is room for so many, which need not be initialised, and so for the bytes.
+        unsafe {
+            values.set_len(len);
+            values.as_mut_ptr().cast::<u8>().write_bytes(0, zeroed);
+        }
+        let values: *mut [MaybeUninit<T>] = Box::into_raw(values.into_boxed_slice());
         // A cell has the layout of its contents.
-        let cells = values as *mut UnsafeCell<[T]>;
+        let cells = values as *mut UnsafeCell<[MaybeUninit<T>]>;
         // SAFETY: a box is not null.
         Ok(Shared(unsafe { NonNull::new_unchecked(cells) }))
     }
@@ -63,16 +71,17 @@ unsafe impl<T: ?Sized> Sync for Shared<T> {}
 #[cfg(test)]
 mod tests {
     use super::Shared;
+    use std::mem::MaybeUninit;
     use std::rc::Rc;
 
     /// As in a store: used by pointer while its owner is borrowed, and moved.
     #[test]
     fn pointers_stay_good_while_the_owner_is_borrowed_and_moved() {
         struct Owner {
-            shared: Shared<[u64]>,
+            shared: Shared<[MaybeUninit<u64>]>,
             other: u64,
         }
-        let mut owner = Owner { shared: Shared::array(1, 4).unwrap(), other: 0 };
+        let mut owner = Owner { shared: Shared::partly_zeroed(24, 4).unwrap(), other: 0 };
         let compiled: *mut u64 = owner.shared.get().cast();
         let borrowed = &mut owner;
         // SAFETY: it points into the array, which `borrowed` does not reach into.
@@ -81,9 +90,10 @@ mod tests {
         let moved = Box::new(owner);
         // SAFETY: as above.
         unsafe { compiled.write(5) };
-        let values = moved.shared.get();
-        // SAFETY: nothing else uses it.
-        assert_eq!(unsafe { &*values }, [5, 1, 1, 7]);
+        assert_eq!(moved.shared.get().len(), 4);
+        let values: *const [u64; 4] = moved.shared.get().cast();
+        // SAFETY: nothing else uses it, and all of it has been written.
+        assert_eq!(unsafe { *values }, [5, 0, 0, 7]);
         assert_eq!(moved.other, 1);
     }
 
@@ -91,7 +101,7 @@ mod tests {
     fn what_is_shared_goes_with_its_owner() {
         let value = Rc::new(());
         let one = Shared::new(Rc::clone(&value));
-        let many = Shared::array(Rc::clone(&value), 3).unwrap();
+        let many = Shared::new([(); 3].map(|()| Rc::clone(&value)));
         assert_eq!(Rc::strong_count(&value), 5);
         drop((one, many));
         assert_eq!(Rc::strong_count(&value), 1);

@@ -6,9 +6,42 @@
 //! the one that the code runs in, and values are references of the store.
 
 use super::grow_table;
+use crate::engine::TypeId;
 use crate::error::Result;
 use crate::instance::InstanceData;
 use crate::store::StoreOpaque;
+use crate::trap::{TrapCode, TrapReason};
+
+pub(crate) unsafe fn make_element(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    table: u32,
+    index: u64,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    let (store, table) = unsafe { (&mut *store, (*instance).table(table)) };
+    store.table_mut(table).make_func_ref(index);
+    Ok(())
+}
+
+pub(crate) unsafe fn make_callee(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    table: u32,
+    index: u64,
+    ty: u32,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    let (store, instance) = unsafe { (&mut *store, &*instance) };
+    let func_ref = store.table_mut(instance.table(table)).make_func_ref(index);
+    // SAFETY: a function of the store.
+    let found = TypeId(unsafe { (*func_ref).type_id });
+    let wanted = instance.module().registered_type(ty);
+    if found != wanted.id() && !store.engine().types().get(found).is_subtype_of(wanted) {
+        return Err(TrapReason(TrapCode::BadSignature).into());
+    }
+    Ok(())
+}
 
 pub(crate) unsafe fn table_grow(
     store: *mut StoreOpaque,
@@ -54,7 +87,7 @@ pub(crate) unsafe fn table_copy(
         Ok([to, from]) => {
             let source = from.range(from_index, len)?;
             let target = to.range(to_index, len)?;
-            to.elements_mut()[target].copy_from_slice(&from.elements()[source]);
+            to.elements_mut()[target].copy_from_slice(&from.made_elements()[source]);
         }
         Err(one) => {
             let source = one.range(from_index, len)?;

@@ -35,6 +35,11 @@ impl Constants {
         stack.pop()
     }
 
+    /// The values of the defined globals, in order.
+    pub(super) fn globals(&self) -> &[Option<u128>] {
+        &self.globals
+    }
+
     fn global(&self, global: u32) -> Option<u128> {
         let defined = (global as usize).checked_sub(self.num_imported)?;
         self.globals.get(defined).copied().flatten()

@@ -1,13 +1,11 @@
 //! [`InitialData`]: the contents that the memories of a module start with, as an image that all
 //! instances share.
 //!
-//! Segments are applied in order until one does not fit, so the image consists of the segments before
-//! the first that may not fit, or whose place depends on an import. Such segments are *certain*. They
-//! are laid out in a few runs a memory. What holds little data in much space has no runs: its certain
-//! segments are copied, as all others are.
+//! The segments that are [certain](super::placed) are laid out in a few runs a memory. What holds little
+//! data in much space has no runs: its certain segments are copied, as all others are.
 
 use super::constants::Constants;
-use crate::types::MemoryType;
+use super::placed::{Active, Placed, place};
 use seqfault_jit::module::{DataMode, DataSegment, ModuleInfo};
 use seqfault_mm::{Image, PAGE_SIZE, Region};
 use std::ops::Range;
@@ -34,15 +32,6 @@ pub(crate) struct InitialData {
     image: OnceLock<Image>,
 }
 
-/// An active segment whose place is known.
-#[derive(Clone, Copy)]
-pub(crate) struct Placed {
-    pub(crate) segment: u32,
-    /// The number of the memory among the defined ones.
-    defined: u32,
-    start: usize,
-}
-
 /// A part of the image, whole host pages.
 struct Run {
     /// Where in the memory.
@@ -53,7 +42,13 @@ struct Run {
 
 impl InitialData {
     pub(super) fn new(info: &ModuleInfo, constants: &Constants) -> InitialData {
-        let (certain, placed) = place(info, constants);
+        let (certain, placed) = place(&info.data, constants, |segment| {
+            let DataMode::Active { memory, offset } = &segment.mode else { return None };
+            let defined = memory.checked_sub(info.num_imported_memories as u32);
+            let ty = info.memories[*memory as usize];
+            let room = u128::from(ty.minimum) << ty.page_size_log2;
+            Some(Active { defined, offset, len: segment.range.len(), room })
+        });
         let mut len = 0;
         let runs = info.memories[info.num_imported_memories..]
             .iter()
@@ -125,31 +120,6 @@ impl InitialData {
     }
 }
 
-/// How many segments are certain, and the places of the active ones.
-fn place(info: &ModuleInfo, constants: &Constants) -> (usize, Vec<Placed>) {
-    let mut placed = Vec::new();
-    for (segment, data) in info.data.iter().enumerate() {
-        let DataMode::Active { memory, offset } = &data.mode else { continue };
-        let start = match (*memory as usize).checked_sub(info.num_imported_memories) {
-            Some(_) => constants.value(offset),
-            None => None,
-        };
-        let fits = |&start: &usize| fits(info.memories[*memory as usize], start, data.range.len());
-        let Some(start) = start.and_then(|start| usize::try_from(start).ok()).filter(fits) else {
-            return (segment, placed);
-        };
-        let defined = *memory - info.num_imported_memories as u32;
-        placed.push(Placed { segment: segment as u32, defined, start });
-    }
-    (info.data.len(), placed)
-}
-
-/// Whether `len` bytes at `start` are inside of a memory as it is made.
-fn fits(ty: MemoryType, start: usize, len: usize) -> bool {
-    let minimum = u128::from(ty.minimum) << ty.page_size_log2;
-    start as u128 + len as u128 <= minimum
-}
-
 /// The runs for the ranges that segments fill; none if they would be too many, or hold too little.
 fn lay_out(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_by_key(|range| range.start);
@@ -211,12 +181,5 @@ mod tests {
         assert_eq!(lay_out(every(1 << 20, MAX_RUNS + 1)).len(), 0);
         assert_eq!(lay_out(every(NEAR, 2)).len(), 1);
         assert_eq!(lay_out(every(NEAR, 3)).len(), 0, "a byte in 64 KiB");
-    }
-
-    #[test]
-    fn data_at_the_ends_of_the_address_space_overflows_nothing() {
-        let small = MemoryType::new(1, None);
-        assert!(fits(small, 65_536, 0) && fits(small, 65_535, 1));
-        assert!(!fits(small, 65_536, 1) && !fits(small, usize::MAX, usize::MAX));
     }
 }

@@ -7,7 +7,7 @@
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod x86_64;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub(super) use x86_64::{builtin_shim, continue_at, continue_in_handler};
+pub(super) use x86_64::{builtin_shim, continue_at, continue_in_handler, keeping_shim};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use x86_64::{lazy_exit_stub, lazy_function_stub, restarts_are_unsafe};
 

@@ -190,3 +190,80 @@ macro_rules! builtin_shim {
     };
 }
 pub(in crate::vm) use builtin_shim;
+
+/// Defines the same for a builtin that leaves all registers as they were, as far as compiled code uses them: of vector
+/// registers, that is the low 128 bits.
+macro_rules! keeping_shim {
+    (fn $name:ident($($arg:ident: $ty:ty),*) => $entry:path) => {
+        #[unsafe(naked)]
+        pub(super) unsafe extern "C" fn $name(vmctx: *mut VMContext, $($arg: $ty),*) {
+            const _: unsafe extern "C" fn(*mut VMContext, $($ty),*) = $entry;
+            std::arch::naked_asm!(
+                "push rax",
+                "push r10",
+                "push r11",
+                "mov rax, [rdi + {store}]",
+                "mov [rax + {exit_fp}], rbp",
+                "mov r10, [rsp + 24]",
+                "mov [rax + {exit_pc}], r10",
+                "push rdi",
+                "push rsi",
+                "push rdx",
+                "push rcx",
+                "push r8",
+                "push r9",
+                // Nine registers and the return address: aligned to 16 bytes again.
+                "sub rsp, 256",
+                "movups [rsp], xmm0",
+                "movups [rsp + 16], xmm1",
+                "movups [rsp + 32], xmm2",
+                "movups [rsp + 48], xmm3",
+                "movups [rsp + 64], xmm4",
+                "movups [rsp + 80], xmm5",
+                "movups [rsp + 96], xmm6",
+                "movups [rsp + 112], xmm7",
+                "movups [rsp + 128], xmm8",
+                "movups [rsp + 144], xmm9",
+                "movups [rsp + 160], xmm10",
+                "movups [rsp + 176], xmm11",
+                "movups [rsp + 192], xmm12",
+                "movups [rsp + 208], xmm13",
+                "movups [rsp + 224], xmm14",
+                "movups [rsp + 240], xmm15",
+                "call {entry}",
+                "movups xmm0, [rsp]",
+                "movups xmm1, [rsp + 16]",
+                "movups xmm2, [rsp + 32]",
+                "movups xmm3, [rsp + 48]",
+                "movups xmm4, [rsp + 64]",
+                "movups xmm5, [rsp + 80]",
+                "movups xmm6, [rsp + 96]",
+                "movups xmm7, [rsp + 112]",
+                "movups xmm8, [rsp + 128]",
+                "movups xmm9, [rsp + 144]",
+                "movups xmm10, [rsp + 160]",
+                "movups xmm11, [rsp + 176]",
+                "movups xmm12, [rsp + 192]",
+                "movups xmm13, [rsp + 208]",
+                "movups xmm14, [rsp + 224]",
+                "movups xmm15, [rsp + 240]",
+                "add rsp, 256",
+                "pop r9",
+                "pop r8",
+                "pop rcx",
+                "pop rdx",
+                "pop rsi",
+                "pop rdi",
+                "pop r11",
+                "pop r10",
+                "pop rax",
+                "ret",
+                store = const std::mem::offset_of!(seqfault_jit::vm::VMContext, store_context),
+                exit_fp = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_fp),
+                exit_pc = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_pc),
+                entry = sym $entry,
+            )
+        }
+    };
+}
+pub(in crate::vm) use keeping_shim;
