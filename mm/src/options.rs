@@ -158,8 +158,9 @@ impl RegionOptions {
         );
         registry::insert(base, total, record);
         // From here on, dropping the region cleans up.
-        let region = Region::adopt(record, base, maximum, total);
+        let mut region = Region::adopt(record, base, maximum, total, self.speculation);
         region.grow(self.accessible)?;
+        region.set_pristine();
         Ok(region)
     }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use crate::error::Result;
 use crate::record::{Record, Records};
 use crate::space::Pool;
-use crate::sys::{self, Parked, Userfault};
+use crate::sys::{self, PageTables, Parked, Userfault};
 use crate::{PAGE_SIZE, registry};
 
 /// What a process has for its regions. Made once in each process, never freed.
@@ -26,6 +26,8 @@ pub(crate) struct Process {
     pub(crate) records: Records,
     /// The descriptor of the `Uffd` pager.
     pub(crate) userfault: Userfault,
+    /// The kernel's page tables, for reading.
+    pub(crate) page_tables: PageTables,
     /// Reservations that are still to be given back.
     pub(crate) parked: Parked,
 }
@@ -78,6 +80,7 @@ fn make() -> Result<&'static Process> {
         pool: Pool::new(),
         records: Records::new(),
         userfault: Userfault::new(),
+        page_tables: PageTables::new(),
         parked: Parked::new(),
     }));
     // Release pairs with the Acquire in `get`.

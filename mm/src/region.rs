@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::error::{Error, Fault, FaultKind, Result};
 use crate::record::{self, Record};
-use crate::space::{Counters, PAGE, PageRange, Pool};
+use crate::space::{Counters, PAGE, PageRange, Pool, Pristine};
 use crate::sys::LINUX;
 use crate::{Access, Image, PagerKind, Protection, copy, registry, stack};
 
@@ -29,9 +29,23 @@ pub struct Region {
     /// What the record had counted for earlier regions.
     before: Counters,
     /// The images that the address space refers to. Only added to, until a reset or the end.
-    images: ManuallyDrop<Mutex<Vec<Image>>>,
+    images: ManuallyDrop<Mutex<Vec<Attached>>>,
+    /// What a rewind brings back: as built, unless told otherwise.
+    pristine: Pristine,
+    /// The images of that.
+    first_images: Vec<Attached>,
+    speculation: bool,
     /// Shared by the host's accesses that rely on unchanged protections: see `admit`.
     pub(crate) admitting: RwLock<()>,
+}
+
+/// An image and where it was attached.
+#[derive(Clone, Debug)]
+struct Attached {
+    image: Image,
+    pages: PageRange,
+    /// See [`Backing::Image`](crate::space::Backing).
+    delta: usize,
 }
 
 impl std::fmt::Debug for Record {
@@ -59,6 +73,7 @@ impl Region {
         base: usize,
         maximum: usize,
         total: usize,
+        speculation: bool,
     ) -> Self {
         Self {
             record,
@@ -68,6 +83,9 @@ impl Region {
             total,
             before: record.space.counters(),
             images: ManuallyDrop::default(),
+            pristine: Pristine::default(),
+            first_images: Vec::new(),
+            speculation,
             admitting: RwLock::default(),
         }
     }
@@ -173,13 +191,42 @@ impl Region {
         let pages = whole_pages(&(offset..offset.saturating_add(image.len())))?;
         let (record, pool) = self.own()?;
         let mut images = self.images();
-        images.push(image.clone());
         let delta = image.view().wrapping_sub(self.base + offset);
+        images.push(Attached { image: image.clone(), pages, delta });
         let attached = record.space.attach_image(pages, image.whole(), delta, pool, record.pager);
         if attached.is_err() {
             images.pop();
         }
         attached
+    }
+
+    /// Makes what the region is now what [`rewind`](Self::rewind) brings back: its accessible length, its images and its
+    /// protections. Nothing may have been written to it yet. At first a rewind brings back what was built.
+    pub fn set_pristine(&mut self) {
+        let images = self.images().clone();
+        let parts = images.iter().map(|at| (at.pages, at.image.whole(), at.delta)).collect();
+        self.pristine = self.record.space.pristine(parts);
+        self.first_images = images;
+    }
+
+    /// Makes the region ready for its next user: as it was when [`set_pristine`](Self::set_pristine) was called, with its
+    /// first contents. Costs time in proportion to what was touched.
+    ///
+    /// Pages that were written stay in memory, up to `keep` bytes, with their first contents; all others are given back
+    /// to the system. So does a part of an image that was discarded come back. Ranges that were left to the kernel stay
+    /// left to it. With a resident limit nothing is kept: what a user has not touched must not count for him.
+    ///
+    /// Returns how many bytes were kept.
+    ///
+    /// # Errors
+    /// When the system refuses. The region is of no further use then.
+    pub fn rewind(&mut self, keep: usize) -> Result<usize> {
+        let (record, pool) = self.own()?;
+        let kept = record.space.rewind(&self.pristine, keep / PAGE, pool, record.pager)?;
+        self.images().clone_from(&self.first_images);
+        record.space.set_speculation(self.speculation);
+        self.before = record.space.counters();
+        Ok(kept * PAGE)
     }
 
     /// The parts that an operation works on, if this is the process that made the region.
@@ -190,7 +237,7 @@ impl Region {
         Ok((self.record, &self.record.process.pool))
     }
 
-    fn images(&self) -> MutexGuard<'_, Vec<Image>> {
+    fn images(&self) -> MutexGuard<'_, Vec<Attached>> {
         // Nothing panics while the list is half changed.
         self.images.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -99,6 +99,11 @@ pub(crate) trait Pager: Sync {
         false
     }
 
+    /// Whether a page that is present is in memory. If not, the kernel brings it when it is touched.
+    fn brings_pages(&self) -> bool {
+        false
+    }
+
     /// Whether a grow commits its pages at once.
     fn commits_at_grow(&self) -> bool {
         false

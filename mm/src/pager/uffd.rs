@@ -54,6 +54,10 @@ impl<S: Sys> Pager for Uffd<S> {
         true
     }
 
+    fn brings_pages(&self) -> bool {
+        true
+    }
+
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<Mapped, SysError> {
         self.sys.protect(addr, len, to).map(|()| Mapped::Exactly)
     }

@@ -98,7 +98,7 @@ impl Space {
     }
 
     /// Closes the VMAs of `range` that are open and `closes` says; no image is in it.
-    fn close(
+    pub(super) fn close(
         &self,
         held: &LockGuard<'_>,
         range: PageRange,
@@ -198,7 +198,12 @@ impl Space {
     }
 
     /// Whether a VMA in `range` has attributes that match `like`.
-    fn any(&self, held: &LockGuard<'_>, range: PageRange, like: impl Fn(Attrs) -> bool) -> bool {
+    pub(super) fn any(
+        &self,
+        held: &LockGuard<'_>,
+        range: PageRange,
+        like: impl Fn(Attrs) -> bool,
+    ) -> bool {
         self.table
             .held(held)
             .iter()

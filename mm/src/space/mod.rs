@@ -30,6 +30,7 @@ mod plan;
 mod policy;
 mod pool;
 mod protect;
+mod rewind;
 mod seqcount;
 mod shards;
 mod speculate;
@@ -52,6 +53,7 @@ pub(crate) use geometry::Geometry;
 pub(crate) use life::Blueprint;
 pub(crate) use pagemap::PageMap;
 pub(crate) use pool::Pool;
+pub(crate) use rewind::Pristine;
 pub(crate) use seqcount::{Seen, SeqCount};
 #[cfg(test)]
 #[allow(unused_imports, reason = "only one of the two builds of this folder needs it")]

@@ -58,6 +58,43 @@ pub(crate) struct Claim<'a> {
     prior: Prior,
 }
 
+/// The pages of one granule with contents, inside some range; at least one.
+pub(crate) struct Contents {
+    /// The first page of the granule.
+    first: usize,
+    resident: u64,
+    mapped: bool,
+}
+
+impl Contents {
+    /// How many.
+    pub(crate) fn count(&self) -> usize {
+        self.resident.count_ones() as usize
+    }
+
+    /// Whether all of them are mapped.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.mapped
+    }
+
+    /// The smallest range that holds them.
+    pub(crate) fn hull(&self) -> PageRange {
+        let start = self.first + self.resident.trailing_zeros() as usize;
+        PageRange::new(start, self.first + 64 - self.resident.leading_zeros() as usize)
+    }
+
+    /// They, in runs.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = PageRange> + use<> {
+        let (first, mut rest) = (self.first, self.resident);
+        std::iter::from_fn(move || {
+            let at = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+            let run = run_around(rest, at);
+            rest &= !run;
+            Some(PageRange::new(first + at, first + at + run.count_ones() as usize))
+        })
+    }
+}
+
 /// Bits of the pages of `range` inside granule `granule`.
 fn mask_in(granule: usize, range: PageRange) -> u64 {
     let first = granule * GRANULE_PAGES;
@@ -236,6 +273,18 @@ impl PageMap {
             }
         }
         if hull.is_empty() { PageRange::new(range.start, range.start) } else { hull }
+    }
+
+    /// The pages of `range` with contents, granule by granule.
+    pub(crate) fn contents(&self, range: PageRange) -> impl Iterator<Item = Contents> {
+        self.sweep(range).filter_map(move |granule| {
+            // Acquire pairs with the Release in `publish`, as for `are_present`.
+            let word = self.words[granule].load(Ordering::Acquire);
+            let resident = word & mask_in(granule, range);
+            let mapped = word >> MAPPED & resident == resident;
+            let first = granule * GRANULE_PAGES;
+            (resident != 0).then_some(Contents { first, resident, mapped })
+        })
     }
 
     /// Whether `page` holds contents and is mapped.

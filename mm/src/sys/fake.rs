@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use super::{ImagePart, Sys, SysError};
+use super::{ImagePart, Run, Sys, SysError};
 use crate::space::PAGE;
 use crate::{Access, Protection};
 
@@ -166,5 +166,43 @@ impl Sys for Fake {
             }
         })?;
         Ok(len)
+    }
+
+    fn changed(
+        &self,
+        addr: usize,
+        len: usize,
+        _private: bool,
+        most: usize,
+        runs: &mut [Run],
+    ) -> Option<(usize, usize)> {
+        let state = self.state();
+        let (first, end) = ((addr - self.base) / PAGE, (addr - self.base + len) / PAGE);
+        let (mut found, mut pages) = (0, 0);
+        for page in first..end {
+            let at = self.base + page * PAGE;
+            if pages == most || found == runs.len() {
+                return Some((found, at));
+            }
+            if state.pages[page].present {
+                runs[found] = Run { start: at, end: at + PAGE };
+                (found, pages) = (found + 1, pages + 1);
+            }
+        }
+        Some((found, addr + len))
+    }
+
+    fn restore(&self, addr: usize, len: usize, source: Option<usize>) -> bool {
+        let first = source.map(|source| IMAGE_VALUE + ((source - IMAGE_VIEW) / PAGE) as u64);
+        let mut state = self.state();
+        let start = (addr - self.base) / PAGE;
+        let mut changed = false;
+        for (index, pte) in state.pages[start..start + len / PAGE].iter_mut().enumerate() {
+            assert!(pte.allowed == Protection::ReadWrite && pte.present, "page {}", start + index);
+            let right = first.map_or(0, |first| first + index as u64);
+            changed |= pte.value != right;
+            pte.value = right;
+        }
+        changed
     }
 }

@@ -9,7 +9,7 @@ use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-use super::{ImagePart, Sys, SysError, fork, may, uffd};
+use super::{ImagePart, Run, Sys, SysError, fork, may, pagemap, uffd};
 use crate::space::PAGE;
 use crate::{Protection, process};
 
@@ -125,6 +125,21 @@ impl Sys for Linux {
 
     fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {
         uffd::copy(addr, len, source)
+    }
+
+    fn changed(
+        &self,
+        addr: usize,
+        len: usize,
+        private: bool,
+        most: usize,
+        runs: &mut [Run],
+    ) -> Option<(usize, usize)> {
+        process::get()?.page_tables.changed(addr, len, private, most, runs)
+    }
+
+    fn restore(&self, addr: usize, len: usize, source: Option<usize>) -> bool {
+        pagemap::restore(addr, len, source)
     }
 }
 

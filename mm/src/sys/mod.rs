@@ -11,6 +11,7 @@ mod fork;
 pub(crate) mod inject;
 mod linux;
 mod memfd;
+mod pagemap;
 mod uffd;
 
 pub(crate) use action::{KernelAction, SA_RESTORER};
@@ -19,6 +20,7 @@ pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
 pub(crate) use fork::{at_fork, close_hole, empty_in_children};
 pub(crate) use linux::{LINUX, Linux, Parked};
 pub(crate) use memfd::MemFile;
+pub(crate) use pagemap::PageTables;
 pub(crate) use uffd::Userfault;
 
 use crate::Protection;
@@ -50,6 +52,15 @@ pub(crate) struct ImagePart {
     pub(crate) offset: usize,
 }
 
+/// A run of pages, by its addresses; as the kernel's `struct page_region` begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The first byte.
+    pub(crate) start: usize,
+    /// The first byte behind.
+    pub(crate) end: usize,
+}
+
 /// Calls on ranges of an address space. Addresses and lengths are multiples of the page size, inside one reservation.
 pub(crate) trait Sys: Sync {
     /// `mprotect`.
@@ -73,6 +84,21 @@ pub(crate) trait Sys: Sync {
     /// `UFFDIO_COPY`: missing pages get the bytes at `source`, or zeroes. Returns how many bytes are present now,
     /// counted from the start; pages that were already present keep their contents.
     fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError>;
+    /// `PAGEMAP_SCAN`: the pages of a range that the kernel pages, lowest first, that may not hold what they held at
+    /// first. With `private`, the range is a private mapping of a file. Returns how many of `runs` it has filled, and the
+    /// address up to which all are told; it looks no further when it has found `most` pages. `None` if the kernel does
+    /// not tell.
+    fn changed(
+        &self,
+        addr: usize,
+        len: usize,
+        private: bool,
+        most: usize,
+        runs: &mut [Run],
+    ) -> Option<(usize, usize)>;
+    /// No call: makes a range that may be written hold the bytes at `source`, or zeroes. Returns whether it held anything
+    /// else. Pages that hold the right bytes are not written. Nobody else accesses the range.
+    fn restore(&self, addr: usize, len: usize, source: Option<usize>) -> bool;
 }
 
 #[cfg(test)]
@@ -109,5 +135,20 @@ impl<T: Sys> Sys for &T {
 
     fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {
         (**self).copy(addr, len, source)
+    }
+
+    fn changed(
+        &self,
+        addr: usize,
+        len: usize,
+        private: bool,
+        most: usize,
+        runs: &mut [Run],
+    ) -> Option<(usize, usize)> {
+        (**self).changed(addr, len, private, most, runs)
+    }
+
+    fn restore(&self, addr: usize, len: usize, source: Option<usize>) -> bool {
+        (**self).restore(addr, len, source)
     }
 }

@@ -25,7 +25,7 @@ fn furnished<'a>(sys: &'a crate::sys::Fake, kind: PagerKind) -> World<'a> {
 type Operation = fn(&mut World<'_>) -> bool;
 
 /// Each returns whether it succeeded.
-const OPERATIONS: [(&str, Operation); 8] = [
+const OPERATIONS: [(&str, Operation); 9] = [
     ("grow", |world| world.grow(1000).is_ok()),
     ("discard", |world| world.discard(PageRange::new(10, 680)).is_ok()),
     ("discard a part of an image", |world| world.discard(PageRange::new(110, 140)).is_ok()),
@@ -33,6 +33,7 @@ const OPERATIONS: [(&str, Operation); 8] = [
     ("protect", |world| world.protect(PageRange::new(90, 305), Protection::ReadOnly).is_ok()),
     ("unprotect", |world| world.protect(PageRange::new(90, 305), Protection::ReadWrite).is_ok()),
     ("reset", |world| world.reset(300).is_ok()),
+    ("rewind", |world| world.rewind(50).is_ok()),
     ("touch", |world| {
         world.protect(PageRange::new(0, 700), Protection::ReadWrite).is_ok()
             && (0..700)

@@ -61,13 +61,17 @@ pub(super) fn step(world: &mut World<'_>, random: &mut Random, refusals: bool) {
             }
             Ok(())
         }
-        _ => {
-            if random.below(8) != 0 {
-                return;
+        _ => match random.below(16) {
+            0 => world.reset(random.below(MAXIMUM / 2)),
+            1 => {
+                let pages = random.below(MAXIMUM / 2);
+                let (image, protected) = (range(random, pages), range(random, pages));
+                let to = protections[random.below(4)];
+                world.found(pages, (image, random.below(50)), (protected, to))
             }
-            let pages = random.below(MAXIMUM / 2);
-            world.reset(pages)
-        }
+            2..6 => world.rewind([0, 20, 100, usize::MAX / 2][random.below(4)]),
+            _ => return,
+        },
     };
     if !refusals {
         result.unwrap();

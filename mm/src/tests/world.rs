@@ -5,7 +5,9 @@
 
 use crate::error::{Error, Result};
 use crate::pager::{Demand, Eager, Pager, Protect, Uffd};
-use crate::space::{Blueprint, Opening, Outcome, PAGE, PageRange, Pool, Space};
+use crate::space::{
+    Blueprint, GRANULE_PAGES, Opening, Outcome, PAGE, PageRange, Pool, Pristine, Space,
+};
 use crate::sys::{Fake, IMAGE_VALUE, IMAGE_VIEW, ImagePart};
 use crate::{Access, FaultKind, PagerKind, Protection};
 
@@ -34,6 +36,8 @@ pub(super) struct World<'a> {
     pub(super) model: Vec<Page>,
     limit: usize,
     next_value: u64,
+    /// What a rewind brings back, and what the model was then.
+    pristine: (Pristine, Vec<Page>),
 }
 
 /// The system that a world needs.
@@ -77,7 +81,8 @@ impl<'a> World<'a> {
             },
             &pool,
         );
-        Self { space, sys, pager, pool, model: Vec::new(), limit, next_value: 1 }
+        let pristine = (space.pristine(Vec::new()), Vec::new());
+        Self { space, sys, pager, pool, model: Vec::new(), limit, next_value: 1, pristine }
     }
 
     /// Loads or stores as a thread would, faults included: the value, or why not.
@@ -205,6 +210,42 @@ impl<'a> World<'a> {
         }
         assert_eq!(self.space.accessible(), self.model.len());
         result
+    }
+
+    /// Makes a fresh space of `pages` pages with an image and a protected range what a rewind brings back.
+    pub(super) fn found(
+        &mut self,
+        pages: usize,
+        image: (PageRange, usize),
+        protected: (PageRange, Protection),
+    ) -> Result<()> {
+        self.reset(pages)?;
+        let (range, first) = image;
+        self.attach_image(range, first)?;
+        self.protect(protected.0, protected.1)?;
+        let part = ImagePart { fd: 0, offset: first * PAGE };
+        let delta = (IMAGE_VIEW + first * PAGE).wrapping_sub(BASE + range.start * PAGE);
+        self.pristine = (self.space.pristine(vec![(range, part, delta)]), self.model.clone());
+        Ok(())
+    }
+
+    /// Brings back what was founded last; after a failure, a fresh space of the same length.
+    pub(super) fn rewind(&mut self, keep: usize) -> Result<()> {
+        let (pristine, model) = self.pristine.clone();
+        match self.space.rewind(&pristine, keep, &self.pool, &*self.pager) {
+            Ok(kept) => {
+                assert!(kept <= keep + GRANULE_PAGES, "{kept} pages stay, {keep} should at most");
+                let charged = self.space.resident();
+                assert!(!self.pager.brings_pages() || charged <= kept, "{charged} of {kept}");
+                self.model = model;
+                Ok(())
+            }
+            Err(error) => {
+                self.sys.stop_failing();
+                self.reset(model.len()).unwrap();
+                Err(error)
+            }
+        }
     }
 
     /// Brings the model up to date after an operation on contents. Where it failed, each page must be as before or as

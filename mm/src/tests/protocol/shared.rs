@@ -6,7 +6,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 
 use super::space::{Blueprint, Opening, Outcome, PAGE, PageRange, Policy, Pool, Space};
 use crate::pager::{Commit, Mapped, Pager};
-use crate::sys::{ImagePart, Sys, SysError};
+use crate::sys::{ImagePart, Run, Sys, SysError};
 use crate::{Access, FaultKind, Protection};
 
 pub(super) const BASE: usize = 1 << 30;
@@ -152,6 +152,21 @@ impl Sys for Truth {
 
     fn copy(&self, _: usize, _: usize, _: Option<usize>) -> Result<usize, SysError> {
         unreachable!("the pager has a call of its own")
+    }
+
+    fn changed(
+        &self,
+        _: usize,
+        _: usize,
+        _: bool,
+        _: usize,
+        _: &mut [Run],
+    ) -> Option<(usize, usize)> {
+        unreachable!("only a rewind asks, and nobody else uses the space then")
+    }
+
+    fn restore(&self, _: usize, _: usize, _: Option<usize>) -> bool {
+        unreachable!("only a rewind restores, and nobody else uses the space then")
     }
 }
 
