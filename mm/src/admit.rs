@@ -61,7 +61,7 @@ impl Region {
             return Ok(());
         }
         let pages = PageRange::new(offset / PAGE, (offset + len).div_ceil(PAGE));
-        let admitted = self.record.space.admits(pages, access);
+        let admitted = self.record.space.admits(pages, access, &self.reading());
         admitted.map_err(|(kind, page)| self.fault(kind, offset.max(page * PAGE)))
     }
 }

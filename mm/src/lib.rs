@@ -89,7 +89,8 @@ pub fn counters() -> Counters {
 
 /// Whether the host address `addr` lies in the reservation of a region. Two loads; async-signal-safe.
 pub fn is_managed(addr: usize) -> bool {
-    registry::find(addr).is_some()
+    process::get()
+        .is_some_and(|process| registry::find(addr, &process.pool.readers().enter()).is_some())
 }
 
 /// Whether the crate was built with speculation.

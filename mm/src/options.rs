@@ -143,8 +143,12 @@ impl RegionOptions {
             }
             placed => (kind, placed?),
         };
-        let record = record::take(process, kind);
-        record.space.create(
+        let release = |error| {
+            LINUX.release_or_park(base, total);
+            error
+        };
+        let record = record::take(process, kind).map_err(release)?;
+        let created = record.space.create(
             &Blueprint {
                 base,
                 maximum: maximum / PAGE,
@@ -156,6 +160,10 @@ impl RegionOptions {
             },
             &process.pool,
         );
+        created.map_err(|error| {
+            record::give(record);
+            release(error.into())
+        })?;
         registry::insert(base, total, record);
         // From here on, dropping the region cleans up.
         let mut region = Region::adopt(record, base, maximum, total, self.speculation);

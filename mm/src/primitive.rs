@@ -15,6 +15,7 @@ pub(crate) use std::sync::atomic::{
 };
 
 pub(crate) use crate::lock_order::{self, Level};
+pub(crate) use crate::sys::{Arena, Words, decommit};
 
 /// Sequence counts for page states in one space, at most.
 pub(crate) const MAX_SHARDS: usize = 256;
@@ -22,6 +23,14 @@ pub(crate) const MAX_SHARDS: usize = 256;
 pub(crate) const LANES: usize = 4;
 /// VMAs that fit the table inside a space; larger tables come from the pool.
 pub(crate) const INLINE_VMAS: usize = 8;
+/// Lanes in which readers announce themselves.
+pub(crate) const READER_LANES: usize = 64;
+/// Words of a page map that are in the map itself: those of 4 MiB, enough for a small program.
+pub(crate) const FIRST_WORDS: usize = 64;
+/// How many blocks of storage that nobody uses are kept, for each kind of storage.
+pub(crate) const KEPT_BLOCKS: usize = 1;
+/// How many page maps that nobody uses keep pages.
+pub(crate) const KEPT_MAPS: usize = 16;
 /// VMAs that a space keeps for windows that are opened in a signal handler.
 pub(crate) const SPARES: usize = 6;
 
@@ -37,6 +46,10 @@ pub(crate) enum Fence {
     ClaimThenCheck,
     /// A writer's: after its counts turned odd, before it looks for claims.
     MarkThenLook,
+    /// A reader's: after it has announced itself, before it looks for storage.
+    EnterThenLook,
+    /// After storage was taken out of every table, before readers are looked for.
+    RetireThenLook,
 }
 
 /// A memory fence of the protocol.
@@ -72,24 +85,33 @@ pub(crate) fn wait_until_clear(word: &AtomicU64, mask: u64) {
     }
 }
 
-/// Zeroed words; the system allocates their pages when they are touched.
-pub(crate) fn zeroed_words(count: usize) -> Box<[AtomicU64]> {
-    // SAFETY: an `AtomicU64` of zero bits is a valid one.
-    unsafe { Box::<[AtomicU64]>::new_zeroed_slice(count).assume_init() }
+/// Whether all counts are zero, each at some time during the call. The caller then sees everything that was done before.
+pub(crate) fn are_zero<'a>(mut counts: impl Iterator<Item = &'a AtomicU64>) -> bool {
+    counts.all(|count| count.load(Ordering::Acquire) == 0)
 }
 
-/// The calling thread's lane, in a thread-local word without destructor: safe in a signal handler.
+/// The calling thread's lane.
 pub(crate) fn lane() -> usize {
+    thread_number() % LANES
+}
+
+/// The calling thread's lane as a reader.
+pub(crate) fn reader_lane() -> usize {
+    thread_number() % READER_LANES
+}
+
+/// Threads count from zero. In a thread-local word without destructor: safe in a signal handler.
+fn thread_number() -> usize {
     use std::cell::Cell;
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
+        static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
     }
-    LANE.with(|lane| {
-        if lane.get() == usize::MAX {
-            lane.set(NEXT.fetch_add(1, Ordering::Relaxed) % LANES);
+    NUMBER.with(|number| {
+        if number.get() == usize::MAX {
+            number.set(NEXT.fetch_add(1, Ordering::Relaxed));
         }
-        lane.get()
+        number.get()
     })
 }
 

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::error::Result;
 use crate::record::{Record, Records};
+use crate::registry::Removals;
 use crate::space::Pool;
 use crate::sys::{self, PageTables, Parked, Userfault};
 use crate::{PAGE_SIZE, registry};
@@ -28,6 +29,8 @@ pub(crate) struct Process {
     pub(crate) userfault: Userfault,
     /// The kernel's page tables, for reading.
     pub(crate) page_tables: PageTables,
+    /// What is removed from the registry.
+    pub(crate) removals: Removals,
     /// Reservations that are still to be given back.
     pub(crate) parked: Parked,
 }
@@ -81,6 +84,7 @@ fn make() -> Result<&'static Process> {
         records: Records::new(),
         userfault: Userfault::new(),
         page_tables: PageTables::new(),
+        removals: Removals::new(),
         parked: Parked::new(),
     }));
     // Release pairs with the Acquire in `get`.

@@ -1,22 +1,23 @@
-//! Records: a space and its pager, made once, used by one region after another, never freed.
+//! Records: a space and its pager, made once, used by one region after another.
 //!
-//! A record keeps its pager for ever. So a fault that holds a stale record can be wrong only about things that the
-//! space's counts cover. It also keeps its process: see `process`.
+//! A record keeps its pager as long as anybody may have found it. So a fault that holds a stale record can be wrong only
+//! about things that the space's counts cover. It also keeps its process: see `process`.
 
+use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::error::Result;
 use crate::pager::{Pager, PagerKind};
 use crate::process::{self, Process};
-use crate::space::{Counters, Space};
+use crate::space::{Counters, Shelf, Space};
 
 /// All records of a process.
 pub(crate) struct Records {
-    lists: Mutex<Lists>,
-}
-
-struct Lists {
-    all: Vec<&'static Record>,
-    free: Vec<&'static Record>,
+    /// By kind.
+    shelves: [Shelf<Record>; PagerKind::COUNT],
+    /// What those have counted that are no longer there. Locked while records come and go, so that none is counted
+    /// twice or not at all.
+    past: Mutex<Counters>,
 }
 
 /// What the registry points to.
@@ -40,36 +41,43 @@ impl Record {
 
 impl Records {
     /// An empty list.
-    pub(crate) const fn new() -> Self {
-        Self { lists: Mutex::new(Lists { all: Vec::new(), free: Vec::new() }) }
+    pub(crate) fn new() -> Self {
+        let shelves = [const { Shelf::new() }; PagerKind::COUNT];
+        Self { shelves, past: Mutex::default() }
     }
 
-    fn lists(&self) -> MutexGuard<'_, Lists> {
-        // Nothing in here panics half-way through a change, so a poisoned list is consistent.
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    fn past(&self) -> MutexGuard<'_, Counters> {
+        // Nothing in here panics half-way through a change, so poisoned counters are consistent.
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An unused record of `process` for a resolved pager kind.
-pub(crate) fn take(process: &'static Process, kind: PagerKind) -> &'static Record {
-    let mut lists = process.records.lists();
-    if let Some(at) = lists.free.iter().rposition(|record| record.kind == kind) {
-        return lists.free.swap_remove(at);
-    }
-    let record: &'static Record =
-        Box::leak(Box::new(Record { space: Space::new(), pager: kind.pager(), kind, process }));
-    lists.all.push(record);
-    record
+/// An unused record of `process` for a resolved pager kind. It is there until it is given back.
+pub(crate) fn take(process: &'static Process, kind: PagerKind) -> Result<&'static Record> {
+    let new = || Ok(Record { space: Space::new(), pager: kind.pager(), kind, process });
+    let record = process.records.shelves[kind as usize].take(process.pool.arena(), new)?;
+    // SAFETY: it stays as it is until the caller gives it back and all readers have left.
+    Ok(unsafe { record.as_ref() })
 }
 
-/// Takes back a record whose space was destroyed.
+/// Takes back a record whose space was destroyed, and which is not in the registry any more.
 pub(crate) fn give(record: &'static Record) {
-    record.process.records.lists().free.push(record);
+    let Record { kind, process, .. } = *record;
+    let mut past = process.records.past();
+    process.records.shelves[kind as usize].give(
+        [NonNull::from(record)],
+        process.pool.readers(),
+        |gone| *past = past.plus(&gone.space.counters()),
+    );
 }
 
 /// The sum of the counters of all regions that this process ever had.
 pub(crate) fn counters() -> Counters {
     let Some(process) = process::get() else { return Counters::default() };
-    let sum = |sum: Counters, record: &&Record| sum.plus(&record.space.counters());
-    process.records.lists().all.iter().fold(Counters::default(), sum)
+    let past = process.records.past();
+    let mut sum = *past;
+    for shelf in &process.records.shelves {
+        shelf.each(|record| sum = sum.plus(&record.space.counters()));
+    }
+    sum
 }

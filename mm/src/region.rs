@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::error::{Error, Fault, FaultKind, Result};
 use crate::record::{self, Record};
-use crate::space::{Counters, PAGE, PageRange, Pool, Pristine};
+use crate::space::{Counters, PAGE, PageRange, Pool, Pristine, Reading};
 use crate::sys::LINUX;
 use crate::{Access, Image, PagerKind, Protection, copy, registry, stack};
 
@@ -237,6 +237,11 @@ impl Region {
         Ok((self.record, &self.record.process.pool))
     }
 
+    /// Keeps what look-ups without a lock find.
+    pub(crate) fn reading(&self) -> Reading<'_> {
+        self.record.process.pool.readers().enter()
+    }
+
     fn images(&self) -> MutexGuard<'_, Vec<Attached>> {
         // Nothing panics while the list is half changed.
         self.images.lock().unwrap_or_else(PoisonError::into_inner)
@@ -266,7 +271,7 @@ impl Region {
         let pages = PageRange::new(range.start / PAGE, range.end.div_ceil(PAGE));
         self.record
             .space
-            .fault_in(pages, access, self.record.pager)
+            .fault_in(pages, access, self.record.pager, &self.reading())
             .map_err(|(kind, page)| self.fault(kind, range.start.max(page * PAGE)))
     }
 
@@ -389,7 +394,7 @@ impl Drop for Region {
     fn drop(&mut self) {
         let inherited = self.record.is_inherited();
         if !inherited {
-            registry::remove(self.base, self.total);
+            registry::remove(self.base, self.total, self.record);
             let pool = &self.record.process.pool;
             self.record.space.destroy(pool, |base, len| LINUX.release_or_park(base, len));
             record::give(self.record);

@@ -1,14 +1,18 @@
 //! The registry: finds the region that contains an address, in two loads, also in a signal handler.
 //!
 //! User addresses have 47 bits. One pointer for each 64 MiB of them makes a table of 2^21 entries, 16 MiB of `.bss`,
-//! which uses memory only where regions are. Regions begin at a slot and consist of whole slots, so an entry has at
-//! most one owner. Entries point to records that are never freed (`record`), so a stale entry is harmless. In a child
+//! which uses memory only where regions are: pages of it that have become empty are given back, some at a time. Regions begin at a slot and consist of whole slots, so an entry has at
+//! most one owner. A record stays as long as a reader may have found it, so a stale entry is harmless. In a child
 //! the table still has its parent's entries. Look-ups skip them, and they keep the child's own regions away from those
 //! addresses.
 
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::record::Record;
+use crate::space::{PAGE, Reading};
+use crate::sys;
 
 /// log2 of the bytes that one entry covers.
 const SLOT_SHIFT: u32 = 26;
@@ -18,7 +22,49 @@ pub(crate) const SLOT: usize = 1 << SLOT_SHIFT;
 const ADDRESS_BITS: u32 = 47;
 const SLOTS: usize = 1 << (ADDRESS_BITS - SLOT_SHIFT);
 
-static TABLE: [AtomicPtr<Record>; SLOTS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS];
+/// Entries in a page of the table.
+const PAGE_SLOTS: usize = PAGE / size_of::<AtomicPtr<Record>>();
+const PAGES: usize = SLOTS / PAGE_SLOTS;
+
+/// In whole pages.
+#[repr(align(4096))]
+struct Table([AtomicPtr<Record>; SLOTS]);
+
+static TABLE: Table = Table([const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS]);
+
+/// Pages of the table of which entries were removed, one bit each. Held by those who change the table, so that no page is
+/// given back which another thread is writing to.
+pub(crate) struct Removals {
+    pages: Mutex<[u64; PAGES / 64]>,
+}
+
+/// How many pages are looked at together.
+const BATCH: u32 = 64;
+
+impl Removals {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        Self { pages: Mutex::new([0; PAGES / 64]) }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, [u64; PAGES / 64]> {
+        // Nothing panics while it is half changed.
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the pages back that have no entry any more.
+fn give_back_empty(pages: &mut [u64; PAGES / 64]) {
+    for page in (0..PAGES).filter(|page| pages[page / 64] >> (page % 64) & 1 != 0) {
+        let slots = &TABLE.0[page * PAGE_SLOTS..(page + 1) * PAGE_SLOTS];
+        if slots.iter().all(|slot| slot.load(Ordering::Relaxed).is_null()) {
+            // SAFETY: a page of a static that is zero before and after; its writers are kept out. It is anonymous
+            // memory, since it lies behind the part of the file that has data.
+            unsafe { sys::decommit(NonNull::from(slots).cast(), PAGE) };
+        }
+    }
+    *pages = [0; PAGES / 64];
+}
 
 /// All entries that were ever made are between these two slots. Relaxed: read by the thread that made them, or after a
 /// fork.
@@ -26,14 +72,14 @@ static LOWEST: AtomicUsize = AtomicUsize::new(SLOTS);
 static BEYOND: AtomicUsize = AtomicUsize::new(0);
 
 /// The record of the region of this process that contains `addr`, or contained it a moment ago.
-pub(crate) fn find(addr: usize) -> Option<&'static Record> {
+pub(crate) fn find<'a>(addr: usize, _reading: &'a Reading<'_>) -> Option<&'a Record> {
     entry(addr >> SLOT_SHIFT).filter(|record| !record.is_inherited())
 }
 
 fn entry(slot: usize) -> Option<&'static Record> {
     // Acquire pairs with the Release in `insert`: the record is seen as it was registered.
-    let record = TABLE.get(slot)?.load(Ordering::Acquire);
-    // SAFETY: null or a record, and records are never freed.
+    let record = TABLE.0.get(slot)?.load(Ordering::Acquire);
+    // SAFETY: null or a record, which stays until its entries are gone and all readers have left who may have found it.
     unsafe { record.as_ref() }
 }
 
@@ -59,16 +105,24 @@ pub(crate) fn covers(base: usize, len: usize) -> bool {
 pub(crate) fn insert(base: usize, len: usize, record: &'static Record) {
     LOWEST.fetch_min(base >> SLOT_SHIFT, Ordering::Relaxed);
     BEYOND.fetch_max((base + len) >> SLOT_SHIFT, Ordering::Relaxed);
+    let _pages = record.process.removals.pages();
     set(base, len, std::ptr::from_ref(record).cast_mut());
 }
 
-/// Unregisters the range.
-pub(crate) fn remove(base: usize, len: usize) {
+/// Unregisters the range of `record`.
+pub(crate) fn remove(base: usize, len: usize, record: &Record) {
+    let mut pages = record.process.removals.pages();
     set(base, len, std::ptr::null_mut());
+    for page in (base >> SLOT_SHIFT) / PAGE_SLOTS..=((base + len - 1) >> SLOT_SHIFT) / PAGE_SLOTS {
+        pages[page / 64] |= 1 << (page % 64);
+    }
+    if pages.iter().map(|word| word.count_ones()).sum::<u32>() >= BATCH {
+        give_back_empty(&mut pages);
+    }
 }
 
 fn set(base: usize, len: usize, record: *mut Record) {
-    for slot in &TABLE[base >> SLOT_SHIFT..(base + len) >> SLOT_SHIFT] {
+    for slot in &TABLE.0[base >> SLOT_SHIFT..(base + len) >> SLOT_SHIFT] {
         // Release pairs with the Acquire in `find`.
         slot.store(record, Ordering::Release);
     }

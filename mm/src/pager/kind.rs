@@ -33,6 +33,9 @@ static EAGER: Eager<Linux> = Eager::new(Linux);
 static DEMAND: Demand<Linux> = Demand::new(Linux);
 
 impl PagerKind {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::Demand as usize + 1;
+
     /// The kind that `Auto` stands for on this host; other kinds stand for themselves.
     pub(crate) fn resolve(self, process: &Process) -> Result<Self> {
         // The other kinds must not even ask: a filter may kill a process that does.

@@ -23,7 +23,7 @@ pub use install::{DisplacedHandlers, check, install, was_bypassed};
 
 use crate::arch::{self, Cause};
 use crate::space::Outcome;
-use crate::{Fault, FaultKind, copy, registry, stack};
+use crate::{Fault, FaultKind, copy, process, registry, stack};
 
 /// The signals that an access, an instruction or a division can raise.
 pub(crate) const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
@@ -167,22 +167,27 @@ fn resolve(signal: &mut Signal<'_>) -> bool {
         return false;
     }
     let addr = signal.addr();
-    let Some(record) = registry::find(addr) else { return false };
+    // Without a process there are no regions.
+    let Some(process) = process::get() else { return false };
+    let reading = process.pool.readers().enter();
+    let Some(record) = registry::find(addr, &reading) else { return false };
     let kind = match arch::cause(signal.context) {
         Cause::Fetch => FaultKind::Protection,
-        Cause::Data(access) => match record.space.handle_fault(addr, access, record.pager) {
-            Outcome::Resolved => {
-                progress::made();
-                return true;
+        Cause::Data(access) => {
+            match record.space.handle_fault(addr, access, record.pager, &reading) {
+                Outcome::Resolved => {
+                    progress::made();
+                    return true;
+                }
+                Outcome::Claimed => {
+                    progress::wait(signal.pc(), addr);
+                    return true;
+                }
+                Outcome::Present => return progress::is_likely(signal.pc(), addr),
+                Outcome::NotOurs => return false,
+                Outcome::Denied(kind) => kind,
             }
-            Outcome::Claimed => {
-                progress::wait(signal.pc(), addr);
-                return true;
-            }
-            Outcome::Present => return progress::is_likely(signal.pc(), addr),
-            Outcome::NotOurs => return false,
-            Outcome::Denied(kind) => kind,
-        },
+        }
     };
     let fault = Fault { kind, offset: addr.wrapping_sub(record.space.base()), addr };
     signal.fault = Some(fault);

@@ -1,9 +1,9 @@
 //! Making claimed pages present: charge, populate, publish. The last step of both paths.
 
-use super::Space;
 use super::pagemap::{Claim, PageMap, Prior};
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, Backing, PAGE, PageRange};
+use super::{Reading, Space};
 use crate::pager::{Commit, Pager};
 use crate::sys::SysError;
 use crate::{Access, FaultKind, Protection};
@@ -105,8 +105,9 @@ impl Space {
         range: PageRange,
         access: Access,
         pager: &dyn Pager,
+        reading: &Reading<'_>,
     ) -> Result<(), (FaultKind, usize)> {
-        if self.is_ready(range, access) {
+        if self.is_ready(range, access, reading) {
             return Ok(());
         }
         let held = self.lock.lock();
@@ -127,14 +128,14 @@ impl Space {
 
     /// Whether all of `range` is present or open, and allows the access, found without the lock. "No" means "ask again under the
     /// lock".
-    fn is_ready(&self, range: PageRange, access: Access) -> bool {
+    fn is_ready(&self, range: PageRange, access: Access, reading: &Reading<'_>) -> bool {
         if !cfg!(feature = "speculation") {
             return false;
         }
         // The caller owns the region, so the space has not moved. A discard from now on could take the pages away after
         // a look under the lock as well.
         self.geometry().map().is_some_and(|map| {
-            self.admits_for_sure(range, access, |part| {
+            self.admits_for_sure(range, access, reading, |part| {
                 part.attrs.is_open() || map.are_present(part.range)
             })
         })

@@ -1,9 +1,12 @@
 //! A space's lives: `create` puts an unused space to use, `destroy` ends that use.
 
+use std::ptr::NonNull;
+
 use super::primitive::Ordering;
 use super::storage::{Storage, Vmas};
 use super::types::{Attrs, Extent, PAGE, PageRange};
 use super::{Policy, Pool, Space};
+use crate::sys::SysError;
 
 /// What a space is to be like.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +29,19 @@ pub(crate) struct Blueprint {
 
 impl Space {
     /// Puts an unused space to use: nothing accessible, everything reserved.
-    pub(crate) fn create(&self, blueprint: &Blueprint, pool: &Pool) {
+    ///
+    /// # Errors
+    /// When the system has no memory for its storage; the space is unused then.
+    pub(crate) fn create(
+        &self,
+        blueprint: &Blueprint,
+        pool: &Pool,
+    ) -> std::result::Result<(), SysError> {
         let held = self.lock.lock();
-        let map = pool.take_map(blueprint.maximum);
-        let vmas = pool.take_vmas(1);
+        let vmas = pool.take_vmas(1)?;
+        let map = pool
+            .take_map(blueprint.maximum)
+            .inspect_err(|_| pool.give_vmas(vmas.iter().copied()))?;
         if blueprint.policy.opens() {
             pool.level(&self.spares.held(&held));
         }
@@ -39,7 +51,7 @@ impl Space {
         self.shards.set_count(blueprint.shards);
         self.lanes.iter().for_each(|lane| lane.pattern.reset());
         // Release pairs with the Acquire in `geometry`.
-        self.pages.store(map, Ordering::Release);
+        self.pages.store(map.as_ptr(), Ordering::Release);
         self.accessible.store(0, Ordering::Relaxed);
         self.limit.store(blueprint.limit, Ordering::Relaxed);
         self.policy.store(blueprint.policy.to_bits(), Ordering::Relaxed);
@@ -55,6 +67,7 @@ impl Space {
         }
         self.table.held(&held).splice(0, 0, &vmas);
         self.shards.all().for_each(|count| count.raw_write_end());
+        Ok(())
     }
 
     /// Ends the space's use. `release` gives the address range back, inside the write sections: no claim on it is left
@@ -74,16 +87,15 @@ impl Space {
         Self::settle(map, all);
         release(geometry.base, total * PAGE);
         self.uncharge(map.set_absent(all));
-        map.forget_touched();
         self.base.store(0, Ordering::Relaxed);
         self.accessible.store(0, Ordering::Release);
-        let map = self.pages.swap(std::ptr::null_mut(), Ordering::Release);
+        self.pages.store(std::ptr::null_mut(), Ordering::Release);
         vmas.iter().for_each(|vma| vma.clear());
         table.clear(pool);
         self.shards.all().for_each(|count| count.raw_write_end());
         vmas.iter().for_each(|vma| vma.bounds.raw_write_end());
 
-        pool.give_map(map, maximum);
+        pool.give_map(NonNull::from(map), maximum);
         pool.give_vmas(vmas);
         self.spares.held(&held).empty(pool);
     }

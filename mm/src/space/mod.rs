@@ -30,9 +30,11 @@ mod plan;
 mod policy;
 mod pool;
 mod protect;
+mod readers;
 mod rewind;
 mod seqcount;
 mod shards;
+mod shelf;
 mod speculate;
 mod storage;
 mod table;
@@ -53,8 +55,13 @@ pub(crate) use geometry::Geometry;
 pub(crate) use life::Blueprint;
 pub(crate) use pagemap::PageMap;
 pub(crate) use pool::Pool;
+#[cfg(test)]
+#[allow(unused_imports, reason = "only one of the two builds of this folder needs it")]
+pub(crate) use readers::Readers;
+pub(crate) use readers::Reading;
 pub(crate) use rewind::Pristine;
 pub(crate) use seqcount::{Seen, SeqCount};
+pub(crate) use shelf::Shelf;
 #[cfg(test)]
 #[allow(unused_imports, reason = "only one of the two builds of this folder needs it")]
 pub(crate) use types::Attrs;
@@ -70,7 +77,7 @@ use table::Table;
 
 /// One address space: a reservation's VMAs, page states and counts.
 ///
-/// Type-stable: a space is never freed. When it is used again, all its counts keep rising. So a stale reference (of a
+/// Type-stable: when a space is used again, all its counts keep rising. So a stale reference (of a
 /// fault that raced a teardown) is harmless, and the counts reveal it.
 pub(crate) struct Space {
     /// Serialises writers and the classic path.
@@ -159,15 +166,17 @@ impl Space {
 
     /// Resolves a fault at host address `addr`, such as a first touch.
     ///
-    /// Async-signal-safe; must not be called by a thread that holds the writer lock.
+    /// Async-signal-safe; must not be called by a thread that holds the writer lock. The space, and all that it finds in
+    /// it, stays as long as the caller is a reader.
     pub(crate) fn handle_fault(
         &self,
         addr: usize,
         access: crate::Access,
         pager: &dyn Pager,
+        reading: &Reading<'_>,
     ) -> Outcome {
         if cfg!(feature = "speculation") && self.speculation.load(Ordering::Relaxed) {
-            match self.handle_speculative_fault(addr, access, pager) {
+            match self.handle_speculative_fault(addr, access, pager, reading) {
                 Ok(outcome) => return outcome,
                 Err(Abort::NeedsLock) => {}
                 Err(reason) => self.lane().counters.abort(reason),

@@ -10,7 +10,7 @@
 use super::pagemap::PageMap;
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, Extent, PAGE, PageRange, Paging};
-use super::{Outcome, Space, plan};
+use super::{Outcome, Reading, Space, plan};
 use crate::error::Result;
 use crate::pager::Pager;
 use crate::sys::SysError;
@@ -85,8 +85,9 @@ impl Space {
         &self,
         range: PageRange,
         access: Access,
+        reading: &Reading<'_>,
     ) -> std::result::Result<(), (FaultKind, usize)> {
-        if cfg!(feature = "speculation") && self.admits_for_sure(range, access, |_| true) {
+        if cfg!(feature = "speculation") && self.admits_for_sure(range, access, reading, |_| true) {
             return Ok(());
         }
         let held = self.lock.lock();
@@ -99,11 +100,12 @@ impl Space {
         &self,
         range: PageRange,
         access: Access,
+        reading: &Reading<'_>,
         wanted: impl Fn(Extent) -> bool,
     ) -> bool {
         let mut page = range.start;
         while page < range.end {
-            let Ok((vma, bounds, extent)) = self.find_vma(page) else { return false };
+            let Ok((vma, bounds, extent)) = self.find_vma(page, reading) else { return false };
             let fits = wanted(Extent { range: extent.range.intersect(range), ..extent });
             if !fits || extent.denies(access).is_some() || vma.bounds.retry(bounds) {
                 return false;

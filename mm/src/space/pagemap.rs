@@ -15,8 +15,9 @@
 //! empties the page cannot undo each other's work. The granule is the unit of the words and of the policy; VMAs, claims
 //! and discards may begin and end at any page.
 
-use super::primitive::{self, AtomicU64, Ordering};
+use super::primitive::{self, Arena, AtomicU64, FIRST_WORDS, Ordering, Words};
 use super::types::{GRANULE_PAGES, PageRange};
+use crate::sys::SysError;
 
 const MAPPED: u32 = 16;
 const CLAIMED: u32 = 32;
@@ -26,8 +27,13 @@ const CHUNK: usize = 512;
 
 /// The states of all pages of a space. Type-stable: pooled by size, reused with all words zero.
 pub(crate) struct PageMap {
-    words: Box<[AtomicU64]>,
-    /// One bit per chunk in which a page was ever claimed, so that sweeps skip chunks that were never used.
+    /// The words of the first granules, in the map itself: a small program needs no others.
+    first: [AtomicU64; FIRST_WORDS],
+    /// The words of all granules, if there are more. Those that are in `first` are not used.
+    rest: Words,
+    /// How many there are.
+    granules: usize,
+    /// One bit per chunk of `rest` in which a page was ever claimed, so that sweeps skip chunks that were never used.
     touched: Box<[AtomicU64]>,
 }
 
@@ -136,17 +142,30 @@ fn in_state(word: u64, prior: Prior) -> u64 {
 
 impl PageMap {
     /// All pages absent, for at least `pages` pages.
-    pub(crate) fn new(pages: usize) -> Self {
-        let words = pages.div_ceil(GRANULE_PAGES);
-        Self {
-            words: primitive::zeroed_words(words),
-            touched: primitive::zeroed_words(words.div_ceil(CHUNK).div_ceil(64)),
-        }
+    pub(crate) fn new(pages: usize, arena: &Arena) -> Result<Self, SysError> {
+        let granules = pages.div_ceil(GRANULE_PAGES);
+        let rest = if granules > FIRST_WORDS { granules } else { 0 };
+        let zero = || AtomicU64::new(0);
+        Ok(Self {
+            first: std::array::from_fn(|_| zero()),
+            rest: if rest == 0 { Words::none() } else { Words::new(rest, arena)? },
+            granules,
+            touched: (0..rest.div_ceil(CHUNK).div_ceil(64)).map(|_| zero()).collect(),
+        })
+    }
+
+    /// Ends its life; nobody refers to it.
+    pub(crate) fn dismantle(self, arena: &Arena) {
+        self.rest.give_back(arena);
     }
 
     /// Pages it has room for.
     pub(crate) fn capacity(&self) -> usize {
-        self.words.len() * GRANULE_PAGES
+        self.granules * GRANULE_PAGES
+    }
+
+    fn word(&self, granule: usize) -> &AtomicU64 {
+        self.first.get(granule).unwrap_or_else(|| &self.rest[granule])
     }
 
     /// Claims a run of pages around `page`, all in `page`'s state, none outside `window`.
@@ -157,7 +176,7 @@ impl PageMap {
         let granule = page / GRANULE_PAGES;
         let bit = page % GRANULE_PAGES;
         self.touch(granule);
-        let mut word = self.words[granule].load(Ordering::Relaxed);
+        let mut word = self.word(granule).load(Ordering::Relaxed);
         let (prior, run) = loop {
             let prior = if word & (1 << bit) == 0 { Prior::Absent } else { Prior::Parked };
             let free = in_state(word, prior) & mask_in(granule, window);
@@ -183,13 +202,16 @@ impl PageMap {
     fn try_claim(&self, granule: usize, word: u64, run: u64) -> Result<(), u64> {
         // Acquire pairs with the Release of the thread that put the page into this state, so that its work on the page
         // comes before ours. The caller's fence orders the claim before our look at the counts.
-        self.words[granule]
+        self.word(granule)
             .compare_exchange(word, word | run << CLAIMED, Ordering::Acquire, Ordering::Relaxed)
             .map(drop)
     }
 
     /// Makes sweeps visit the granule. Set before a claim; the caller's fence after the claim covers it, too.
     fn touch(&self, granule: usize) {
+        if granule < self.first.len() {
+            return;
+        }
         let chunk = granule / CHUNK;
         let (word, bit) = (&self.touched[chunk / 64], 1 << (chunk % 64));
         if word.load(Ordering::Relaxed) & bit == 0 {
@@ -198,7 +220,10 @@ impl PageMap {
     }
 
     fn is_touched(&self, granule: usize) -> bool {
-        let chunk = granule / CHUNK;
+        granule < self.first.len() || self.is_chunk_touched(granule / CHUNK)
+    }
+
+    fn is_chunk_touched(&self, chunk: usize) -> bool {
         self.touched[chunk / 64].load(Ordering::Relaxed) & (1 << (chunk % 64)) != 0
     }
 
@@ -223,7 +248,7 @@ impl PageMap {
     pub(crate) fn wait_for_claims(&self, range: PageRange) {
         for granule in self.sweep(range) {
             // Its Acquire pairs with the Release in `publish`: what the committer did to the page is done.
-            primitive::wait_until_clear(&self.words[granule], mask_in(granule, range) << CLAIMED);
+            primitive::wait_until_clear(self.word(granule), mask_in(granule, range) << CLAIMED);
         }
     }
 
@@ -244,11 +269,11 @@ impl PageMap {
             let gone = bits(mask);
             // Nobody sets these bits meanwhile: claims that will pass their re-check have settled, and later ones will
             // fail it.
-            if self.words[granule].load(Ordering::Relaxed) & gone == 0 {
+            if self.word(granule).load(Ordering::Relaxed) & gone == 0 {
                 continue;
             }
             // Release pairs with the Acquire of the next claim: our system calls on the page come before it.
-            let old = self.words[granule].fetch_and(!gone, Ordering::Release);
+            let old = self.word(granule).fetch_and(!gone, Ordering::Release);
             resident += (old & mask).count_ones() as usize;
         }
         resident
@@ -257,7 +282,7 @@ impl PageMap {
     fn flip(&self, range: PageRange, bits: impl Fn(u64) -> u64) {
         for granule in granules(range) {
             // Release pairs with the Acquire in `wait_for_claims` and in the next claim.
-            self.words[granule].fetch_xor(bits(mask_in(granule, range)), Ordering::Release);
+            self.word(granule).fetch_xor(bits(mask_in(granule, range)), Ordering::Release);
         }
     }
 
@@ -265,7 +290,7 @@ impl PageMap {
     pub(crate) fn resident_hull(&self, range: PageRange) -> PageRange {
         let mut hull = PageRange::new(range.end, range.start);
         for granule in self.sweep(range) {
-            let bits = self.words[granule].load(Ordering::Relaxed) & mask_in(granule, range);
+            let bits = self.word(granule).load(Ordering::Relaxed) & mask_in(granule, range);
             if bits != 0 {
                 let first = granule * GRANULE_PAGES;
                 hull.start = hull.start.min(first + bits.trailing_zeros() as usize);
@@ -279,7 +304,7 @@ impl PageMap {
     pub(crate) fn contents(&self, range: PageRange) -> impl Iterator<Item = Contents> {
         self.sweep(range).filter_map(move |granule| {
             // Acquire pairs with the Release in `publish`, as for `are_present`.
-            let word = self.words[granule].load(Ordering::Acquire);
+            let word = self.word(granule).load(Ordering::Acquire);
             let resident = word & mask_in(granule, range);
             let mapped = word >> MAPPED & resident == resident;
             let first = granule * GRANULE_PAGES;
@@ -299,13 +324,16 @@ impl PageMap {
                 let mask = mask_in(granule, range);
                 let both = mask | mask << MAPPED;
                 // Acquire pairs with the Release in `publish`: the pages are as they were published.
-                self.words[granule].load(Ordering::Acquire) & both == both
+                self.word(granule).load(Ordering::Acquire) & both == both
             })
     }
 
     /// Why `page` cannot be claimed now, if so.
     pub(crate) fn lost(&self, page: usize) -> Option<Lost> {
-        let Some(word) = self.words.get(page / GRANULE_PAGES) else { return Some(Lost::Stale) };
+        if page >= self.capacity() {
+            return Some(Lost::Stale);
+        }
+        let word = self.word(page / GRANULE_PAGES);
         // Acquire pairs with the Release in `publish`, as for `are_present`.
         let word = word.load(Ordering::Acquire) >> (page % GRANULE_PAGES);
         if word >> CLAIMED & 1 != 0 {
@@ -317,27 +345,41 @@ impl PageMap {
     /// Pages of `range` with contents.
     pub(crate) fn count_resident(&self, range: PageRange) -> usize {
         let count =
-            |granule: usize| self.words[granule].load(Ordering::Relaxed) & mask_in(granule, range);
+            |granule: usize| self.word(granule).load(Ordering::Relaxed) & mask_in(granule, range);
         self.sweep(range).map(|granule| count(granule).count_ones() as usize).sum()
     }
 
     /// Pages with contents in the granule that holds `page`; a hint, unless all writers are excluded.
     pub(crate) fn density(&self, page: usize) -> usize {
-        let word = self.words.get(page / GRANULE_PAGES);
-        word.map_or(0, |word| (word.load(Ordering::Relaxed) & FIELD).count_ones() as usize)
+        if page >= self.capacity() {
+            return 0;
+        }
+        (self.word(page / GRANULE_PAGES).load(Ordering::Relaxed) & FIELD).count_ones() as usize
     }
 
     /// Whether any page is claimed; for test oracles.
     #[cfg(test)]
     pub(crate) fn any_claimed(&self, range: PageRange) -> bool {
-        self.sweep(range).any(|granule| self.words[granule].load(Ordering::Relaxed) >> CLAIMED != 0)
+        self.sweep(range).any(|granule| self.word(granule).load(Ordering::Relaxed) >> CLAIMED != 0)
     }
 
-    /// Forgets which chunks were touched, when all pages are absent and the space goes out of use.
-    pub(crate) fn forget_touched(&self) {
-        for word in &self.touched {
-            word.store(0, Ordering::Relaxed);
+    /// How many host pages of words may be resident.
+    pub(crate) fn chunks(&self) -> usize {
+        let chunks = self.touched.iter().map(|word| word.load(Ordering::Relaxed).count_ones());
+        chunks.sum::<u32>() as usize
+    }
+
+    /// Gives the memory of the words back. All pages are absent, and no reader is left that could claim one.
+    pub(crate) fn decommit(&self) {
+        if self.rest.is_empty() {
+            return;
         }
+        let mut chunks = (0..self.granules.div_ceil(CHUNK)).filter(|&at| self.is_chunk_touched(at));
+        if let Some(first) = chunks.next() {
+            let last = chunks.next_back().unwrap_or(first);
+            self.rest.decommit(first * CHUNK..(last + 1) * CHUNK);
+        }
+        self.touched.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }
 }
 
@@ -356,7 +398,7 @@ impl Claim<'_> {
         while self.range.end < window.end && self.range.end.is_multiple_of(GRANULE_PAGES) {
             let granule = self.range.end / GRANULE_PAGES;
             self.map.touch(granule);
-            let word = self.map.words[granule].load(Ordering::Relaxed);
+            let word = self.map.word(granule).load(Ordering::Relaxed);
             let free = in_state(word, self.prior) & mask_in(granule, window);
             let run = if free & 1 == 0 { 0 } else { run_around(free, 0) };
             if run == 0 || self.map.try_claim(granule, word, run).is_err() {
@@ -371,7 +413,7 @@ impl Claim<'_> {
         while self.range.start > window.start && self.range.start.is_multiple_of(GRANULE_PAGES) {
             let granule = self.range.start / GRANULE_PAGES - 1;
             self.map.touch(granule);
-            let word = self.map.words[granule].load(Ordering::Relaxed);
+            let word = self.map.word(granule).load(Ordering::Relaxed);
             let free = in_state(word, self.prior) & mask_in(granule, window);
             let run = if free >> LAST == 0 { 0 } else { run_around(free, LAST) };
             if run == 0 || self.map.try_claim(granule, word, run).is_err() {

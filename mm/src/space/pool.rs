@@ -1,135 +1,178 @@
-//! Type-stable storage: VMAs, VMA tables and page maps. They are handed out again and again, and freed only with the
-//! pool.
+//! Type-stable storage: VMAs, VMA tables and page maps. They are handed out again and again.
 //!
 //! A speculative fault may hold a reference to any of these after its owner has returned it. That is harmless because
-//! the memory keeps its type: a count keeps rising, a page map keeps its length. Only writers come here, never a signal
-//! handler, so a plain mutex is right.
+//! the memory keeps its type: a count keeps rising, a page map keeps its length. What is not used any more gives its
+//! pages back when no such fault is left (see [`Readers`]). Only writers come here, never a signal handler.
 
-use std::collections::BTreeMap;
+use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::pagemap::PageMap;
+use super::primitive::{Arena, KEPT_MAPS};
+use super::readers::Readers;
+use super::shelf::Shelf;
 use super::storage::Vmas;
 use super::table::Spill;
 use super::vma::Vma;
+use crate::sys::SysError;
+
+/// How many host pages a page map may keep while nobody uses it.
+const KEPT_CHUNKS: usize = 4;
+/// Sizes are powers of two.
+const SIZES: usize = usize::BITS as usize;
 
 /// The storage. Must outlive every space that takes from it.
 pub(crate) struct Pool {
-    inner: Mutex<Inner>,
-}
-
-struct Inner {
     vmas: Shelf<Vma>,
     /// By capacity.
-    spills: BTreeMap<usize, Shelf<Spill>>,
+    spills: [Shelf<Spill>; SIZES],
     /// By pages.
-    maps: BTreeMap<usize, Shelf<PageMap>>,
+    maps: [Shelf<PageMap>; SIZES],
+    /// Maps that nobody uses and that hold memory, by age, with their pages.
+    worn: Mutex<Vec<(usize, NonNull<PageMap>)>>,
+    /// Those who may look at what nobody uses any more.
+    readers: Readers,
+    /// Where all of it is. Dropped last.
+    arena: Arena,
 }
 
-/// All items of one kind that were ever made, and those of them that are free.
-struct Shelf<T> {
-    all: Vec<*mut T>,
-    free: Vec<*mut T>,
-}
+// SAFETY: the pointers in `worn` are to maps of the shelves, which are `Sync`.
+unsafe impl Send for Pool {}
+// SAFETY: as above.
+unsafe impl Sync for Pool {}
 
-// SAFETY: the pointers own what they point to, and all of it is `Sync` (atomics only).
-unsafe impl<T: Send + Sync> Send for Shelf<T> {}
-
-impl<T> Shelf<T> {
-    const fn new() -> Self {
-        Self { all: Vec::new(), free: Vec::new() }
-    }
-
-    fn take(&mut self, make: impl FnOnce() -> T) -> *mut T {
-        self.free.pop().unwrap_or_else(|| {
-            let fresh = Box::into_raw(Box::new(make()));
-            self.all.push(fresh);
-            fresh
-        })
-    }
-}
-
-impl<T> Default for Shelf<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<T> Drop for Shelf<T> {
-    fn drop(&mut self) {
-        for &item in &self.all {
-            // SAFETY: made by `Box::into_raw` in `take` and freed nowhere else; the pool outlives its users.
-            drop(unsafe { Box::from_raw(item) });
-        }
-    }
+/// The place of a size, which is rounded up to a power of two, and that power.
+fn size(count: usize) -> (usize, usize) {
+    let count = count.next_power_of_two();
+    (count.ilog2() as usize, count)
 }
 
 impl Pool {
     /// An empty pool.
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            inner: Mutex::new(Inner {
-                vmas: Shelf::new(),
-                spills: BTreeMap::new(),
-                maps: BTreeMap::new(),
-            }),
+            vmas: Shelf::new(),
+            spills: [const { Shelf::new() }; SIZES],
+            maps: [const { Shelf::new() }; SIZES],
+            worn: Mutex::new(Vec::new()),
+            readers: Readers::new(),
+            arena: Arena::new(),
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Nothing in here panics half-way through a change, so a poisoned pool is consistent.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Those who look at spaces and their storage without a lock.
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    /// Address space for storage of other kinds.
+    pub(crate) fn arena(&self) -> &Arena {
+        &self.arena
     }
 
     /// `count` VMAs that belong to nobody.
-    pub(crate) fn take_vmas(&self, count: usize) -> Vmas<'_> {
-        if count == 0 {
-            return Vmas::new();
+    pub(crate) fn take_vmas(&self, count: usize) -> Result<Vmas<'_>, SysError> {
+        let mut vmas = Vmas::new();
+        let taken = (0..count).try_for_each(|_| {
+            let vma = self.vmas.take(&self.arena, || Ok(Vma::new()))?;
+            // SAFETY: an item that was taken is there until it is given back.
+            vmas.push(unsafe { vma.as_ref() });
+            Ok(())
+        });
+        if let Err(error) = taken {
+            self.give_vmas(vmas);
+            return Err(error);
         }
-        let mut inner = self.inner();
-        // SAFETY: storage of the pool lives as long as the pool.
-        (0..count).map(|_| unsafe { &*inner.vmas.take(Vma::new) }).collect()
+        Ok(vmas)
     }
 
     /// Takes back VMAs that are cleared and out of every table.
     pub(crate) fn give_vmas<'a>(&self, vmas: impl IntoIterator<Item = &'a Vma>) {
-        let mut vmas = vmas.into_iter().peekable();
+        let mut vmas = vmas.into_iter().map(NonNull::from).peekable();
         if vmas.peek().is_some() {
-            self.inner().vmas.free.extend(vmas.map(|vma| std::ptr::from_ref(vma).cast_mut()));
+            self.vmas.give(vmas, &self.readers, drop);
         }
     }
 
-    /// A table for at least `capacity` VMAs.
-    pub(crate) fn take_spill(&self, capacity: usize) -> *mut Spill {
-        let capacity = capacity.next_power_of_two();
-        self.inner().spills.entry(capacity).or_default().take(|| Spill::new(capacity))
+    /// A table for at least `capacity` VMAs, all of whose slots are empty.
+    pub(crate) fn take_spill(&self, capacity: usize) -> Result<NonNull<Spill>, SysError> {
+        let (place, capacity) = size(capacity);
+        self.spills[place].take(&self.arena, || Ok(Spill::new(capacity)))
     }
 
-    /// Takes a table back.
-    pub(crate) fn give_spill(&self, spill: *mut Spill, capacity: usize) {
-        self.inner().spills.entry(capacity).or_default().free.push(spill);
+    /// Takes a table back, all of whose slots are empty again.
+    pub(crate) fn give_spill(&self, spill: NonNull<Spill>, capacity: usize) {
+        self.spills[size(capacity).0].give([spill], &self.readers, drop);
+    }
+
+    fn worn(&self) -> MutexGuard<'_, Vec<(usize, NonNull<PageMap>)>> {
+        // Nothing panics while it is half changed.
+        self.worn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A page map for at least `pages` pages, all absent.
-    pub(crate) fn take_map(&self, pages: usize) -> *mut PageMap {
-        let pages = pages.next_power_of_two();
-        self.inner().maps.entry(pages).or_default().take(|| PageMap::new(pages))
+    pub(crate) fn take_map(&self, pages: usize) -> Result<NonNull<PageMap>, SysError> {
+        let (place, pages) = size(pages);
+        let mut worn = self.worn();
+        if let Some(at) = worn.iter().rposition(|(other, _)| *other == pages) {
+            return Ok(worn.remove(at).1);
+        }
+        drop(worn);
+        self.maps[place].take(&self.arena, || PageMap::new(pages, &self.arena))
     }
 
-    /// Takes a map back, all of whose pages are absent again.
-    pub(crate) fn give_map(&self, map: *mut PageMap, pages: usize) {
-        self.inner().maps.entry(pages.next_power_of_two()).or_default().free.push(map);
+    /// Takes a map back, all of whose pages are absent again, and which is out of every space.
+    pub(crate) fn give_map(&self, map: NonNull<PageMap>, pages: usize) {
+        let (_, pages) = size(pages);
+        match chunks(map) {
+            0 => self.shelve(map, pages),
+            _ => self.worn().push((pages, map)),
+        }
+        self.decommit_surplus();
+    }
+
+    fn shelve(&self, map: NonNull<PageMap>, pages: usize) {
+        let dismantle = |map: PageMap| map.dismantle(&self.arena);
+        self.maps[size(pages).0].give([map], &self.readers, dismantle);
+    }
+
+    /// Gives the memory of unused maps back, except that of a few small ones.
+    fn decommit_surplus(&self) {
+        let mut worn = self.worn();
+        let count = worn.len();
+        if count <= KEPT_MAPS && worn.iter().all(|(_, map)| chunks(*map) <= KEPT_CHUNKS) {
+            return;
+        }
+        let mut index = 0;
+        let is_surplus = |(_, map): &mut (usize, NonNull<PageMap>)| {
+            index += 1;
+            index + KEPT_MAPS <= count || chunks(*map) > KEPT_CHUNKS
+        };
+        let surplus: Vec<_> = worn.extract_if(.., is_surplus).collect();
+        drop(worn);
+        // Whoever had found one of them has left, or they are kept until the next map is given back.
+        if !self.readers.have_left() {
+            self.worn().splice(0..0, surplus);
+            return;
+        }
+        for (pages, map) in surplus {
+            // SAFETY: a map that was taken is there until it is given back.
+            unsafe { map.as_ref() }.decommit();
+            self.shelve(map, pages);
+        }
     }
 
     /// How many items are in use.
     #[cfg(test)]
     pub(crate) fn in_use(&self) -> usize {
-        fn out<T>(shelf: &Shelf<T>) -> usize {
-            shelf.all.len() - shelf.free.len()
-        }
-        let inner = self.inner();
-        out(&inner.vmas)
-            + inner.spills.values().map(out).sum::<usize>()
-            + inner.maps.values().map(out).sum::<usize>()
+        let spills = self.spills.iter().map(Shelf::in_use).sum::<usize>();
+        let maps = self.maps.iter().map(Shelf::in_use).sum::<usize>();
+        self.vmas.in_use() + spills + maps - self.worn().len()
     }
+}
+
+/// How many host pages the map may hold.
+fn chunks(map: NonNull<PageMap>) -> usize {
+    // SAFETY: the callers have a map of a shelf that was not given back.
+    unsafe { map.as_ref() }.chunks()
 }

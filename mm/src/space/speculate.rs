@@ -10,7 +10,7 @@ use super::primitive::{self, Fence, Ordering};
 use super::seqcount::Seen;
 use super::types::Extent;
 use super::vma::Vma;
-use super::{Outcome, Space, checks, commit::Refusal};
+use super::{Outcome, Reading, Space, checks, commit::Refusal};
 use crate::pager::Pager;
 use crate::{Access, FaultKind, Protection};
 
@@ -37,11 +37,12 @@ impl Space {
         addr: usize,
         access: Access,
         pager: &dyn Pager,
+        reading: &Reading<'_>,
     ) -> Result<Outcome, Abort> {
         let geometry = self.geometry();
         let page = geometry.page_of(addr).ok_or(Abort::StructureChanged)?;
         // 2, 3: the VMA, and a snapshot of it.
-        let (vma, bounds, extent) = self.find_vma(page)?;
+        let (vma, bounds, extent) = self.find_vma(page, reading)?;
         // 4: a denial counts only if the snapshot that it comes from is valid.
         if let Some(kind) = extent.denies(access) {
             if !checks::is_whole(vma, bounds) {
@@ -126,7 +127,11 @@ impl Space {
     }
 
     /// The VMA that holds `page`, with a snapshot that is not validated yet; its count is returned for that.
-    pub(super) fn find_vma(&self, page: usize) -> Result<(&Vma, Seen, Extent), Abort> {
+    pub(super) fn find_vma<'a>(
+        &'a self,
+        page: usize,
+        _reading: &'a Reading<'_>,
+    ) -> Result<(&'a Vma, Seen, Extent), Abort> {
         let mut reason = Abort::StructureChanged;
         for _ in 0..LOOKUPS {
             let vma = match self.table.find_speculatively(page) {

@@ -26,7 +26,10 @@ pub(super) trait Storage {
 
 impl Storage for Pool {
     fn take<'a>(&'a self, table: &Held<'_>, added: usize, _removed: usize) -> Option<Vmas<'a>> {
-        table.reserve(table.len() + added, self).then(|| self.take_vmas(added))
+        if !table.reserve(table.len() + added, self) {
+            return None;
+        }
+        self.take_vmas(added).ok()
     }
 
     fn give(&self, vmas: &[&Vma]) {
@@ -36,7 +39,9 @@ impl Storage for Pool {
     fn level(&self, spares: &HeldSpares<'_>) {
         let count = spares.count(false);
         if count < SPARES {
-            Storage::give(spares, &self.take_vmas(SPARES - count));
+            if let Ok(vmas) = self.take_vmas(SPARES - count) {
+                Storage::give(spares, &vmas);
+            }
         } else {
             self.give_vmas((SPARES..count).filter_map(|_| spares.pop()));
         }
@@ -77,7 +82,7 @@ impl HeldSpares<'_> {
 
     fn pop(&self) -> Option<&Vma> {
         self.0.slots.iter().find_map(|slot| {
-            // SAFETY: null or a VMA of the pool, which is never freed while spaces are in use.
+            // SAFETY: null or a VMA of the pool, which stays until it is given back.
             unsafe { slot.swap(std::ptr::null_mut(), Ordering::Relaxed).as_ref() }
         })
     }

@@ -4,6 +4,8 @@
 //! boundary between neighbours changes two `bounds` counts and nothing here. A search that races such a move may end at
 //! the neighbour, whose extent then does not hold the page: the caller looks again.
 
+use std::ptr::NonNull;
+
 use super::counters::Abort;
 use super::pool::Pool;
 use super::primitive::{AtomicPtr, AtomicUsize, INLINE_VMAS, Level, LockGuard, Ordering};
@@ -43,7 +45,7 @@ impl Spill {
 fn vma_at(slot: &AtomicPtr<Vma>) -> Option<&Vma> {
     // Acquire pairs with the Release in `splice` so that a VMA that was just made is seen as made.
     let vma = slot.load(Ordering::Acquire);
-    // SAFETY: slots hold null or a VMA of the pool, which is never freed while spaces are in use.
+    // SAFETY: slots hold null or a VMA of the pool. Who looks without the lock is a reader, for whom it stays.
     unsafe { vma.as_ref() }
 }
 
@@ -133,15 +135,16 @@ impl<'a> Held<'a> {
         if len > MAX_VMAS {
             return false;
         }
-        let spill = pool.take_spill(len);
-        // SAFETY: storage of the pool lives as long as the pool, which outlives the space.
-        let new = unsafe { &(*spill).slots };
+        let Ok(spill) = pool.take_spill(len) else { return false };
+        // SAFETY: storage of the pool is there until it is given back.
+        let new = unsafe { &spill.as_ref().slots };
         for (to, from) in new.iter().zip(old) {
             to.store(from.load(Ordering::Relaxed), Ordering::Release);
         }
         let section = self.table.structure.write_begin(Level::Structure);
-        let before = self.table.spill.swap(spill, Ordering::Release);
+        let before = self.table.spill.swap(spill.as_ptr(), Ordering::Release);
         drop(section);
+        empty(old);
         give_back(before, pool);
         true
     }
@@ -165,23 +168,32 @@ impl<'a> Held<'a> {
             // Release pairs with the Acquire in `vma_at`.
             slot.store(std::ptr::from_ref(*vma).cast_mut(), Ordering::Release);
         }
+        // Nobody finds a VMA that has left the table.
+        empty(&slots[new_len..len.max(new_len)]);
         self.table.len.store(new_len, Ordering::Relaxed);
     }
 
     /// Back to an empty inline table.
     pub(crate) fn clear(&self, pool: &Pool) {
         let section = self.table.structure.write_begin(Level::Structure);
-        self.table.len.store(0, Ordering::Relaxed);
+        let len = self.table.len.swap(0, Ordering::Relaxed);
+        empty(&self.table.slots()[..len]);
         let before = self.table.spill.swap(std::ptr::null_mut(), Ordering::Release);
         drop(section);
         give_back(before, pool);
     }
 }
 
+/// A reader that finds an empty slot will see that the table has changed.
+fn empty(slots: &[AtomicPtr<Vma>]) {
+    slots.iter().for_each(|slot| slot.store(std::ptr::null_mut(), Ordering::Relaxed));
+}
+
 fn give_back(spill: *mut Spill, pool: &Pool) {
-    // SAFETY: null or storage of the pool.
-    if let Some(old) = unsafe { spill.as_ref() } {
-        pool.give_spill(spill, old.slots.len());
+    if let Some(spill) = NonNull::new(spill) {
+        // SAFETY: storage of the pool, not given back yet.
+        let capacity = unsafe { spill.as_ref() }.slots.len();
+        pool.give_spill(spill, capacity);
     }
 }
 

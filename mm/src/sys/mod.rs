@@ -4,6 +4,7 @@
 //! fail its n-th call. Everything in the trait is async-signal-safe.
 
 mod action;
+mod arena;
 #[cfg(test)]
 mod fake;
 mod fork;
@@ -15,6 +16,7 @@ mod pagemap;
 mod uffd;
 
 pub(crate) use action::{KernelAction, SA_RESTORER};
+pub(crate) use arena::{Arena, Words, decommit};
 #[cfg(test)]
 pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
 pub(crate) use fork::{at_fork, close_hole, empty_in_children};

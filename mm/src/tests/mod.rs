@@ -12,5 +12,6 @@ mod protocol;
 pub(crate) mod random;
 mod reasons;
 mod refusals;
+mod shelf;
 mod userfault;
 mod world;

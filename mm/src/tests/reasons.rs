@@ -17,11 +17,16 @@ thread_local! {
 }
 
 /// Faults on page 1 of a space whenever the space asks for something, which is in the middle of its section.
-struct Meddler<'a>(&'a Space);
+struct Meddler<'a>(&'a Space, &'a Pool);
 
 impl Meddler<'_> {
     fn meddle(&self) {
-        let outcome = self.0.handle_speculative_fault(BASE + PAGE, Access::Write, &Refuser);
+        let outcome = self.0.handle_speculative_fault(
+            BASE + PAGE,
+            Access::Write,
+            &Refuser,
+            &self.1.readers().enter(),
+        );
         SEEN.with_borrow_mut(|seen| seen.push(outcome));
     }
 }
@@ -95,19 +100,21 @@ impl Pager for Refuser {
 
 fn with_space(limit: usize, body: impl FnOnce(&Space, &Pool)) {
     let (space, pool) = (Box::new(Space::new()), Pool::new());
-    space.create(
-        &Blueprint {
-            base: BASE,
-            maximum: 64,
-            total: 64,
-            limit,
-            shards: 64,
-            policy: Policy::COARSE,
-            speculation: true,
-        },
-        &pool,
-    );
-    let meddler = Meddler(&space);
+    space
+        .create(
+            &Blueprint {
+                base: BASE,
+                maximum: 64,
+                total: 64,
+                limit,
+                shards: 64,
+                policy: Policy::COARSE,
+                speculation: true,
+            },
+            &pool,
+        )
+        .unwrap();
+    let meddler = Meddler(&space, &pool);
     space.grow(32, &pool, &meddler).unwrap();
     body(&space, &pool);
     space.validate();
@@ -120,8 +127,11 @@ fn seen() -> Vec<Result<Outcome, Abort>> {
 #[test]
 fn a_fault_inside_a_discard_finds_the_pages_odd() {
     with_space(usize::MAX, |space, pool| {
-        assert_eq!(space.handle_fault(BASE, Access::Write, &Meddler(space)), Outcome::Resolved);
-        space.discard(PageRange::new(0, 32), pool, &Meddler(space)).unwrap();
+        assert_eq!(
+            space.handle_fault(BASE, Access::Write, &Meddler(space, pool), &pool.readers().enter()),
+            Outcome::Resolved
+        );
+        space.discard(PageRange::new(0, 32), pool, &Meddler(space, pool)).unwrap();
         assert_eq!(seen(), [Err(Abort::PagesOdd)]);
     });
 }
@@ -129,7 +139,9 @@ fn a_fault_inside_a_discard_finds_the_pages_odd() {
 #[test]
 fn a_fault_inside_a_change_of_protection_finds_the_bounds_odd() {
     with_space(usize::MAX, |space, pool| {
-        space.protect(PageRange::new(0, 4), Protection::ReadOnly, pool, &Meddler(space)).unwrap();
+        space
+            .protect(PageRange::new(0, 4), Protection::ReadOnly, pool, &Meddler(space, pool))
+            .unwrap();
         assert_eq!(seen(), [Err(Abort::BoundsOdd)]);
     });
 }
@@ -139,18 +151,26 @@ fn a_fault_after_a_teardown_finds_the_structure_changed() {
     with_space(usize::MAX, |space, pool| {
         space.destroy(pool, |_, _| {});
         assert_eq!(
-            space.handle_speculative_fault(BASE, Access::Read, &Meddler(space)),
+            space.handle_speculative_fault(
+                BASE,
+                Access::Read,
+                &Meddler(space, pool),
+                &pool.readers().enter()
+            ),
             Err(Abort::StructureChanged)
         );
-        assert_eq!(space.handle_fault(BASE, Access::Read, &Meddler(space)), Outcome::NotOurs);
+        assert_eq!(
+            space.handle_fault(BASE, Access::Read, &Meddler(space, pool), &pool.readers().enter()),
+            Outcome::NotOurs
+        );
         assert_eq!((space.counters().structure_changed, space.counters().not_ours), (1, 1));
     });
 }
 
 #[test]
 fn a_refusal_is_counted_and_becomes_a_denial() {
-    with_space(usize::MAX, |space, _| {
-        let outcome = space.handle_fault(BASE, Access::Read, &Refuser);
+    with_space(usize::MAX, |space, pool| {
+        let outcome = space.handle_fault(BASE, Access::Read, &Refuser, &pool.readers().enter());
         assert_eq!(outcome, Outcome::Denied(FaultKind::OutOfMemory));
         let counters = space.counters();
         assert_eq!((counters.pager_refused, counters.classic, counters.denied), (1, 1, 1));
@@ -160,8 +180,9 @@ fn a_refusal_is_counted_and_becomes_a_denial() {
 
 #[test]
 fn the_limit_is_counted_and_becomes_a_denial() {
-    with_space(0, |space, _| {
-        let outcome = space.handle_fault(BASE, Access::Read, &Meddler(space));
+    with_space(0, |space, pool| {
+        let outcome =
+            space.handle_fault(BASE, Access::Read, &Meddler(space, pool), &pool.readers().enter());
         assert_eq!(outcome, Outcome::Denied(FaultKind::ResidentLimit));
         assert_eq!((space.counters().resident_limit, space.counters().attempts), (1, 1));
     });
@@ -169,9 +190,17 @@ fn the_limit_is_counted_and_becomes_a_denial() {
 
 #[test]
 fn a_page_that_is_there_already_is_a_lost_claim() {
-    with_space(usize::MAX, |space, _| {
+    with_space(usize::MAX, |space, pool| {
         for expected in [Outcome::Resolved, Outcome::Present] {
-            assert_eq!(space.handle_fault(BASE, Access::Read, &Meddler(space)), expected);
+            assert_eq!(
+                space.handle_fault(
+                    BASE,
+                    Access::Read,
+                    &Meddler(space, pool),
+                    &pool.readers().enter()
+                ),
+                expected
+            );
         }
         let counters = space.counters();
         assert_eq!((counters.claim_lost, counters.speculative, counters.aborts()), (1, 2, 0));

@@ -69,18 +69,20 @@ impl<'a> World<'a> {
         let space = Box::new(Space::new());
         let pool = Pool::new();
         pager.attach(BASE, MAXIMUM * PAGE).unwrap();
-        space.create(
-            &Blueprint {
-                base: BASE,
-                maximum: MAXIMUM,
-                total: TOTAL,
-                limit,
-                shards,
-                policy: kind.policy(opening),
-                speculation: true,
-            },
-            &pool,
-        );
+        space
+            .create(
+                &Blueprint {
+                    base: BASE,
+                    maximum: MAXIMUM,
+                    total: TOTAL,
+                    limit,
+                    shards,
+                    policy: kind.policy(opening),
+                    speculation: true,
+                },
+                &pool,
+            )
+            .unwrap();
         let pristine = (space.pristine(Vec::new()), Vec::new());
         Self { space, sys, pager, pool, model: Vec::new(), limit, next_value: 1, pristine }
     }
@@ -95,7 +97,12 @@ impl<'a> World<'a> {
             match self.sys.touch(page, store) {
                 Ok(value) => return Ok(value),
                 Err(access) => {
-                    match self.space.handle_fault(BASE + page * PAGE + 8, access, &*self.pager) {
+                    match self.space.handle_fault(
+                        BASE + page * PAGE + 8,
+                        access,
+                        &*self.pager,
+                        &self.pool.readers().enter(),
+                    ) {
                         Outcome::Resolved | Outcome::Present => {}
                         Outcome::Claimed => panic!("page {page} is claimed by nobody"),
                         Outcome::Denied(kind) => return Err(kind),
@@ -128,7 +135,11 @@ impl<'a> World<'a> {
         self.next_value += 1;
         if !self.pager.faults() {
             let access = if write { Access::Write } else { Access::Read };
-            let admitted = self.space.admits(PageRange::new(page, page + 1), access);
+            let admitted = self.space.admits(
+                PageRange::new(page, page + 1),
+                access,
+                &self.pool.readers().enter(),
+            );
             let denial = self.denial(page, write);
             assert_eq!(admitted.err().map(|(kind, _)| kind), denial, "page {page}");
             let faulted = self.sys.touch(page, None).is_err();
@@ -311,7 +322,7 @@ impl<'a> World<'a> {
         let resident = self.space.resident();
         let expected = (range.start..range.end)
             .find_map(|page| self.denial(page, write).map(|kind| (kind, page)));
-        let result = self.space.fault_in(range, access, &*self.pager);
+        let result = self.space.fault_in(range, access, &*self.pager, &self.pool.readers().enter());
         match (expected, result) {
             (Some(expected), result) => {
                 assert_eq!(result, Err(expected));

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use super::primitive::{self, Fence};
-use super::scenarios::{explore, write};
-use super::space::{Attrs, Extent, PageMap, PageRange, Pool, SeqCount, Space, Vma};
+use super::primitive::{self, Arena, Fence, Mutant, Step};
+use super::scenarios::{explore, is_caught, write};
+use super::space::{Attrs, Extent, PageMap, PageRange, Pool, Readers, SeqCount, Space, Vma};
 use crate::Protection;
 
 const PAGE: PageRange = PageRange::new(0, 1);
@@ -38,7 +38,12 @@ struct Page {
 impl Page {
     fn new() -> Arc<Self> {
         let (truth, owned) = (AtomicUsize::new(0), AtomicUsize::new(1));
-        Arc::new(Self { count: SeqCount::new(), map: PageMap::new(1), truth, owned })
+        Arc::new(Self {
+            count: SeqCount::new(),
+            map: PageMap::new(1, &Arena::new()).unwrap(),
+            truth,
+            owned,
+        })
     }
 
     /// Steps 5 to 9 of a fault.
@@ -132,6 +137,74 @@ fn checking_after_publishing_is_too_late() {
     assert!(std::panic::catch_unwind(late).is_err());
 }
 
+/// A page map that goes out of use, and gives its memory back, and goes to another use.
+struct Retired {
+    readers: Readers,
+    map: PageMap,
+    /// Whether the map is still found.
+    found: AtomicUsize,
+}
+
+impl Retired {
+    fn new() -> Arc<Self> {
+        let map = PageMap::new(1, &Arena::new()).unwrap();
+        Arc::new(Self { readers: Readers::new(), map, found: AtomicUsize::new(1) })
+    }
+
+    /// A fault that finds the map, and fails its re-check.
+    fn fault(&self) {
+        let _reading = self.readers.enter();
+        if self.found.load(Ordering::Relaxed) == 1 {
+            drop(self.map.claim(0, PAGE));
+        }
+    }
+
+    /// A teardown, and the next life.
+    fn retire(&self) {
+        self.found.store(0, Ordering::Relaxed);
+        if self.readers.have_left() {
+            self.map.decommit();
+        }
+        if let Ok(claim) = self.map.claim(0, PAGE) {
+            claim.publish(1);
+        }
+    }
+}
+
+/// A map loses its memory during faults that found it in its former life.
+fn retire(faulters: usize, preemptions: Option<usize>) {
+    explore(preemptions, move || {
+        let shared = Retired::new();
+        let faults: Vec<_> = (0..faulters)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.fault())
+            })
+            .collect();
+        shared.retire();
+        faults.into_iter().for_each(|fault| fault.join().unwrap());
+        assert!(!shared.map.any_claimed(PAGE), "a page is claimed by nobody");
+    });
+}
+
+#[test]
+fn no_claim_is_lost_with_the_memory_of_a_map() {
+    retire(1, None);
+    retire(2, Some(2));
+}
+
+#[test]
+fn looking_for_readers_before_memory_is_given_back_is_needed() {
+    let mutants = [
+        Mutant::Skips(Step::LookForReaders),
+        Mutant::Without(Fence::EnterThenLook),
+        Mutant::Without(Fence::RetireThenLook),
+    ];
+    for mutant in mutants {
+        assert!(is_caught(mutant, || retire(1, None)), "{mutant:?}");
+    }
+}
+
 const BEFORE: (usize, Extent) = (1, Extent { range: PageRange::new(0, 4), attrs: Attrs::FRESH });
 const AFTER: (usize, Extent) = (1, Extent { range: PageRange::new(0, 1), attrs: CLOSED });
 const CLOSED: Attrs = Attrs { protection: Some(Protection::NoAccess), ..Attrs::FRESH };
@@ -164,7 +237,7 @@ fn snapshots_of_a_vma_that_is_adjusted() {
 fn snapshots_of_a_vma_that_is_reused() {
     explore(Some(2), || {
         let pool = Arc::new(Pool::new());
-        let vma: &Vma = pool.take_vmas(1)[0];
+        let vma: &Vma = pool.take_vmas(1).unwrap()[0];
         write(vma, |vma| vma.set(BEFORE.0, BEFORE.1));
         let stale = Stale { pool: Arc::clone(&pool), vma: std::ptr::from_ref(vma) };
         let other = (2, BEFORE.1);
@@ -175,7 +248,7 @@ fn snapshots_of_a_vma_that_is_reused() {
             |stale| {
                 write(stale.vma(), Vma::clear);
                 stale.pool.give_vmas([stale.vma()]);
-                let again: &Vma = stale.pool.take_vmas(1)[0];
+                let again: &Vma = stale.pool.take_vmas(1).unwrap()[0];
                 write(again, |vma| vma.set(other.0, other.1));
             },
         );

@@ -221,7 +221,7 @@ pub(super) fn reuse_of_a_vma(preemptions: Option<usize>) {
     explore(preemptions, move || {
         let pool = Arc::new(Pool::new());
         let (before, after) = (1, 2);
-        let vma: &Vma = pool.take_vmas(1)[0];
+        let vma: &Vma = pool.take_vmas(1).unwrap()[0];
         write(vma, |vma| vma.set(before, EXTENT));
         let reused = Arc::new(AtomicUsize::new(0));
         let reader = {
@@ -240,7 +240,7 @@ pub(super) fn reuse_of_a_vma(preemptions: Option<usize>) {
         };
         write(vma, Vma::clear);
         pool.give_vmas([vma]);
-        let again: &Vma = pool.take_vmas(1)[0];
+        let again: &Vma = pool.take_vmas(1).unwrap()[0];
         assert!(std::ptr::eq(vma, again));
         if is(Mutant::Skips(Step::KeepCount)) {
             again.bounds.reset();

@@ -190,7 +190,7 @@ impl Shared {
 
     fn with(accessible: usize, policy: Policy) -> Arc<Self> {
         let shared = Arc::new(Self { space: Space::new(), truth: Truth::new(), pool: Pool::new() });
-        shared.space.create(&Blueprint { policy, ..BLUEPRINT }, &shared.pool);
+        shared.space.create(&Blueprint { policy, ..BLUEPRINT }, &shared.pool).unwrap();
         shared.space.grow(accessible, &shared.pool, &shared.truth).unwrap();
         shared
     }
@@ -202,7 +202,7 @@ impl Shared {
 
     /// Puts any space to use at any place, with what the pool has.
     pub(super) fn put_to_use(&self, space: &Space, base: usize, accessible: usize) {
-        space.create(&Blueprint { base, ..BLUEPRINT }, &self.pool);
+        space.create(&Blueprint { base, ..BLUEPRINT }, &self.pool).unwrap();
         space.grow(accessible, &self.pool, &self.truth).unwrap();
     }
 
@@ -223,7 +223,12 @@ impl Shared {
 
     /// A fault of the calling thread.
     pub(super) fn fault(&self, page: usize, access: Access) -> Outcome {
-        self.space.handle_fault(BASE + page * PAGE, access, &self.truth)
+        self.space.handle_fault(
+            BASE + page * PAGE,
+            access,
+            &self.truth,
+            &self.pool.readers().enter(),
+        )
     }
 
     /// A fault that must be resolved.

@@ -1,0 +1,204 @@
+//! `Shelf`: type-stable items of one kind, made once and used again and again.
+//!
+//! Items live in blocks of 64. A block of which no item is in use is kept for the next user, but only one of them: the
+//! others are emptied when all [`Readers`] have left who may hold references to their items. Their addresses stay. The
+//! first free item by address is taken first, so that blocks become idle.
+
+use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::primitive::{self, Arena};
+use super::readers::Readers;
+use super::types::PAGE;
+use crate::sys::SysError;
+
+/// Items in a block.
+const ITEMS: usize = u64::BITS as usize;
+/// How many idle blocks are kept.
+const KEPT: usize = primitive::KEPT_BLOCKS;
+
+/// The items. Only writers come here, never a signal handler, so a plain mutex is right.
+pub(crate) struct Shelf<T> {
+    stock: Mutex<Stock<T>>,
+}
+
+struct Stock<T> {
+    /// By address.
+    blocks: Vec<Block<T>>,
+    /// No block before this one has a free item.
+    first_free: usize,
+    /// How many blocks are idle.
+    idle: usize,
+}
+
+/// Room for 64 items.
+struct Block<T> {
+    start: NonNull<T>,
+    /// One bit for each item that is not in use.
+    free: u64,
+    /// One bit for each item that was made.
+    made: u64,
+}
+
+// SAFETY: the pointers own what they point to.
+unsafe impl<T: Send> Send for Stock<T> {}
+
+impl<T> Block<T> {
+    const BYTES: usize = (size_of::<T>() * ITEMS).next_multiple_of(PAGE);
+
+    fn item(&self, index: u32) -> *mut T {
+        // SAFETY: a block has room for all its items.
+        unsafe { self.start.as_ptr().add(index as usize) }
+    }
+
+    /// Items were made in it, and none is in use.
+    fn is_idle(&self) -> bool {
+        self.free == u64::MAX && self.made != 0
+    }
+
+    /// Drops all items, and gives the pages back.
+    ///
+    /// # Safety
+    /// Nobody has a reference to an item.
+    unsafe fn empty(&mut self, mut dismantle: impl FnMut(T)) {
+        for index in (0..u64::BITS).filter(|index| self.made >> index & 1 != 0) {
+            // SAFETY: it was made, and is forgotten below.
+            dismantle(unsafe { self.item(index).read() });
+        }
+        self.made = 0;
+        // SAFETY: a piece of the arena, whose items are gone.
+        unsafe { primitive::decommit(self.start.cast(), Self::BYTES) };
+    }
+}
+
+impl<T> Shelf<T> {
+    /// Empty.
+    pub(crate) const fn new() -> Self {
+        Self { stock: Mutex::new(Stock { blocks: Vec::new(), first_free: 0, idle: 0 }) }
+    }
+
+    fn stock(&self) -> MutexGuard<'_, Stock<T>> {
+        // Nothing panics while it is half changed.
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An item that nobody uses: one that was given back, or one that `make` makes.
+    pub(crate) fn take(
+        &self,
+        arena: &Arena,
+        make: impl FnOnce() -> Result<T, SysError>,
+    ) -> Result<NonNull<T>, SysError> {
+        self.stock().take(arena, make)
+    }
+
+    /// Takes back items that nobody finds any more. `dismantle` gets those that are made no longer.
+    pub(crate) fn give(
+        &self,
+        items: impl IntoIterator<Item = NonNull<T>>,
+        readers: &Readers,
+        mut dismantle: impl FnMut(T),
+    ) {
+        let mut stock = self.stock();
+        items.into_iter().for_each(|item| stock.give(item));
+        while let Some(mut idle) = stock.surplus() {
+            // The readers of items that were given back before are asked for, and nothing is waited for meanwhile.
+            drop(stock);
+            let left = readers.have_left();
+            if left {
+                // SAFETY: nobody uses them, nobody finds them, and who had found them has left.
+                unsafe { idle.empty(&mut dismantle) };
+            }
+            stock = self.stock();
+            stock.restore(idle);
+            if !left {
+                return;
+            }
+        }
+    }
+
+    /// Calls `f` with each item that was ever made and is still there.
+    pub(crate) fn each(&self, mut f: impl FnMut(&T)) {
+        for block in &self.stock().blocks {
+            for index in (0..u64::BITS).filter(|index| block.made >> index & 1 != 0) {
+                // SAFETY: it was made, and the lock keeps it from being dropped.
+                f(unsafe { &*block.item(index) });
+            }
+        }
+    }
+
+    /// How many items are in use.
+    #[cfg(test)]
+    pub(crate) fn in_use(&self) -> usize {
+        self.stock().blocks.iter().map(|block| block.free.count_zeros() as usize).sum()
+    }
+}
+
+impl<T> Stock<T> {
+    fn take(
+        &mut self,
+        arena: &Arena,
+        make: impl FnOnce() -> Result<T, SysError>,
+    ) -> Result<NonNull<T>, SysError> {
+        let from = self.first_free;
+        let free = self.blocks[from..].iter().position(|block| block.free != 0);
+        let at = free.map_or_else(|| self.add_block(arena), |at| Ok(from + at))?;
+        let block = &mut self.blocks[at];
+        let index = block.free.trailing_zeros();
+        let item = block.item(index);
+        let was_idle = block.is_idle();
+        if block.made >> index & 1 == 0 {
+            // SAFETY: room of the block, which nobody uses.
+            unsafe { item.write(make()?) };
+            block.made |= 1 << index;
+        }
+        block.free &= !(1 << index);
+        self.first_free = at;
+        self.idle -= usize::from(was_idle);
+        // SAFETY: an item of a block is not at zero.
+        Ok(unsafe { NonNull::new_unchecked(item) })
+    }
+
+    fn add_block(&mut self, arena: &Arena) -> Result<usize, SysError> {
+        const { assert!(align_of::<T>() <= PAGE) };
+        let start = arena.take(Block::<T>::BYTES)?.cast();
+        let at = self.blocks.partition_point(|block| block.start < start);
+        self.blocks.insert(at, Block { start, free: u64::MAX, made: 0 });
+        Ok(at)
+    }
+
+    fn give(&mut self, item: NonNull<T>) {
+        let at = self.blocks.partition_point(|block| block.start <= item) - 1;
+        let block = &mut self.blocks[at];
+        let index = (item.addr().get() - block.start.addr().get()) / size_of::<T>();
+        block.free |= 1 << index;
+        self.idle += usize::from(block.is_idle());
+        self.first_free = self.first_free.min(at);
+    }
+
+    /// An idle block that is not to be kept, out of use until it is restored.
+    fn surplus(&mut self) -> Option<Block<T>> {
+        if self.idle <= KEPT {
+            return None;
+        }
+        let block = self.blocks.iter_mut().rfind(|block| block.is_idle())?;
+        self.idle -= 1;
+        let made = std::mem::take(&mut block.made);
+        Some(Block { start: block.start, free: std::mem::take(&mut block.free), made })
+    }
+
+    fn restore(&mut self, block: Block<T>) {
+        let at = self.blocks.partition_point(|other| other.start < block.start);
+        self.idle += usize::from(block.is_idle());
+        self.first_free = self.first_free.min(at);
+        self.blocks[at] = block;
+    }
+}
+
+impl<T> Drop for Stock<T> {
+    fn drop(&mut self) {
+        for block in &mut self.blocks {
+            // SAFETY: who drops the shelf has no references to its items.
+            unsafe { block.empty(drop) };
+        }
+    }
+}
