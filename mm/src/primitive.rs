@@ -15,7 +15,7 @@ pub(crate) use std::sync::atomic::{
 };
 
 pub(crate) use crate::lock_order::{self, Level};
-pub(crate) use crate::sys::{Arena, Words, decommit};
+pub(crate) use crate::sys::{Arena, Use, Words, decommit};
 
 /// Sequence counts for page states in one space, at most.
 pub(crate) const MAX_SHARDS: usize = 256;

@@ -42,7 +42,7 @@ impl Record {
 impl Records {
     /// An empty list.
     pub(crate) fn new() -> Self {
-        let shelves = [const { Shelf::new() }; PagerKind::COUNT];
+        let shelves = [const { Shelf::new(0) }; PagerKind::COUNT];
         Self { shelves, past: Mutex::default() }
     }
 
@@ -54,7 +54,7 @@ impl Records {
 
 /// An unused record of `process` for a resolved pager kind. It is there until it is given back.
 pub(crate) fn take(process: &'static Process, kind: PagerKind) -> Result<&'static Record> {
-    let new = || Ok(Record { space: Space::new(), pager: kind.pager(), kind, process });
+    let new = |_| Record { space: Space::new(), pager: kind.pager(), kind, process };
     let record = process.records.shelves[kind as usize].take(process.pool.arena(), new)?;
     // SAFETY: it stays as it is until the caller gives it back and all readers have left.
     Ok(unsafe { record.as_ref() })

@@ -24,6 +24,7 @@ mod discard;
 mod geometry;
 mod grow;
 mod life;
+mod list;
 mod open;
 mod pagemap;
 mod plan;

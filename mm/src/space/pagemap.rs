@@ -15,15 +15,18 @@
 //! empties the page cannot undo each other's work. The granule is the unit of the words and of the policy; VMAs, claims
 //! and discards may begin and end at any page.
 
-use super::primitive::{self, Arena, AtomicU64, FIRST_WORDS, Ordering, Words};
+use std::ptr::NonNull;
+
+use super::primitive::{self, AtomicU64, FIRST_WORDS, Ordering, Words};
 use super::types::{GRANULE_PAGES, PageRange};
-use crate::sys::SysError;
 
 const MAPPED: u32 = 16;
 const CLAIMED: u32 = 32;
 const FIELD: u64 = 0xffff;
-/// Granules per bit of the summary: one host page of words.
-const CHUNK: usize = 512;
+/// Words in a host page.
+const PAGE_WORDS: usize = 512;
+/// Bits of the summary: enough for one a host page of words, for 8 GiB.
+const CHUNKS: usize = 256;
 
 /// The states of all pages of a space. Type-stable: pooled by size, reused with all words zero.
 pub(crate) struct PageMap {
@@ -33,8 +36,10 @@ pub(crate) struct PageMap {
     rest: Words,
     /// How many there are.
     granules: usize,
+    /// Words in a chunk, whole host pages.
+    chunk: usize,
     /// One bit per chunk of `rest` in which a page was ever claimed, so that sweeps skip chunks that were never used.
-    touched: Box<[AtomicU64]>,
+    touched: [AtomicU64; CHUNKS / 64],
 }
 
 /// Why a page could not be claimed.
@@ -142,21 +147,36 @@ fn in_state(word: u64, prior: Prior) -> u64 {
 
 impl PageMap {
     /// All pages absent, for at least `pages` pages.
-    pub(crate) fn new(pages: usize, arena: &Arena) -> Result<Self, SysError> {
+    ///
+    /// # Safety
+    /// At `annex` are [`annex`](Self::annex) bytes of zero, which nobody else uses.
+    pub(crate) unsafe fn new(pages: usize, annex: NonNull<u8>) -> Self {
         let granules = pages.div_ceil(GRANULE_PAGES);
-        let rest = if granules > FIRST_WORDS { granules } else { 0 };
-        let zero = || AtomicU64::new(0);
-        Ok(Self {
-            first: std::array::from_fn(|_| zero()),
-            rest: if rest == 0 { Words::none() } else { Words::new(rest, arena)? },
+        let rest = match Self::rest(pages) {
+            0 => Words::none(),
+            // SAFETY: the caller's promise.
+            words => unsafe { Words::new(annex, words) },
+        };
+        let zero = |_| AtomicU64::new(0);
+        let chunk = granules.div_ceil(CHUNKS).next_multiple_of(PAGE_WORDS);
+        Self {
+            first: std::array::from_fn(zero),
+            rest,
             granules,
-            touched: (0..rest.div_ceil(CHUNK).div_ceil(64)).map(|_| zero()).collect(),
-        })
+            chunk,
+            touched: std::array::from_fn(zero),
+        }
     }
 
-    /// Ends its life; nobody refers to it.
-    pub(crate) fn dismantle(self, arena: &Arena) {
-        self.rest.give_back(arena);
+    /// The bytes that a map for `pages` pages wants beside it.
+    pub(crate) fn annex(pages: usize) -> usize {
+        Words::bytes(Self::rest(pages))
+    }
+
+    /// How many words are not in the map itself: all, if they do not fit.
+    fn rest(pages: usize) -> usize {
+        let granules = pages.div_ceil(GRANULE_PAGES);
+        if granules > FIRST_WORDS { granules } else { 0 }
     }
 
     /// Pages it has room for.
@@ -212,7 +232,7 @@ impl PageMap {
         if granule < self.first.len() {
             return;
         }
-        let chunk = granule / CHUNK;
+        let chunk = granule / self.chunk;
         let (word, bit) = (&self.touched[chunk / 64], 1 << (chunk % 64));
         if word.load(Ordering::Relaxed) & bit == 0 {
             word.fetch_or(bit, Ordering::Relaxed);
@@ -220,7 +240,7 @@ impl PageMap {
     }
 
     fn is_touched(&self, granule: usize) -> bool {
-        granule < self.first.len() || self.is_chunk_touched(granule / CHUNK)
+        granule < self.first.len() || self.is_chunk_touched(granule / self.chunk)
     }
 
     fn is_chunk_touched(&self, chunk: usize) -> bool {
@@ -236,7 +256,7 @@ impl PageMap {
                 if self.is_touched(granule) {
                     return Some(granule);
                 }
-                at.start = (granule / CHUNK + 1) * CHUNK;
+                at.start = (granule / self.chunk + 1) * self.chunk;
             }
         })
     }
@@ -363,10 +383,10 @@ impl PageMap {
         self.sweep(range).any(|granule| self.word(granule).load(Ordering::Relaxed) >> CLAIMED != 0)
     }
 
-    /// How many host pages of words may be resident.
+    /// How many host pages of words may be resident, besides the map itself.
     pub(crate) fn chunks(&self) -> usize {
         let chunks = self.touched.iter().map(|word| word.load(Ordering::Relaxed).count_ones());
-        chunks.sum::<u32>() as usize
+        chunks.sum::<u32>() as usize * (self.chunk / PAGE_WORDS)
     }
 
     /// Gives the memory of the words back. All pages are absent, and no reader is left that could claim one.
@@ -374,10 +394,11 @@ impl PageMap {
         if self.rest.is_empty() {
             return;
         }
-        let mut chunks = (0..self.granules.div_ceil(CHUNK)).filter(|&at| self.is_chunk_touched(at));
+        let mut chunks =
+            (0..self.granules.div_ceil(self.chunk)).filter(|&at| self.is_chunk_touched(at));
         if let Some(first) = chunks.next() {
             let last = chunks.next_back().unwrap_or(first);
-            self.rest.decommit(first * CHUNK..(last + 1) * CHUNK);
+            self.rest.decommit(first * self.chunk..(last + 1) * self.chunk);
         }
         self.touched.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }

@@ -51,9 +51,11 @@ impl Pool {
     /// An empty pool.
     pub(crate) fn new() -> Self {
         Self {
-            vmas: Shelf::new(),
-            spills: [const { Shelf::new() }; SIZES],
-            maps: [const { Shelf::new() }; SIZES],
+            vmas: Shelf::new(0),
+            spills: [const { Shelf::new(0) }; SIZES],
+            maps: std::array::from_fn(|place| {
+                Shelf::new(1_usize.checked_shl(place as u32).map_or(0, PageMap::annex))
+            }),
             worn: Mutex::new(Vec::new()),
             readers: Readers::new(),
             arena: Arena::new(),
@@ -74,7 +76,7 @@ impl Pool {
     pub(crate) fn take_vmas(&self, count: usize) -> Result<Vmas<'_>, SysError> {
         let mut vmas = Vmas::new();
         let taken = (0..count).try_for_each(|_| {
-            let vma = self.vmas.take(&self.arena, || Ok(Vma::new()))?;
+            let vma = self.vmas.take(&self.arena, |_| Vma::new())?;
             // SAFETY: an item that was taken is there until it is given back.
             vmas.push(unsafe { vma.as_ref() });
             Ok(())
@@ -97,7 +99,7 @@ impl Pool {
     /// A table for at least `capacity` VMAs, all of whose slots are empty.
     pub(crate) fn take_spill(&self, capacity: usize) -> Result<NonNull<Spill>, SysError> {
         let (place, capacity) = size(capacity);
-        self.spills[place].take(&self.arena, || Ok(Spill::new(capacity)))
+        self.spills[place].take(&self.arena, |_| Spill::new(capacity))
     }
 
     /// Takes a table back, all of whose slots are empty again.
@@ -118,7 +120,8 @@ impl Pool {
             return Ok(worn.remove(at).1);
         }
         drop(worn);
-        self.maps[place].take(&self.arena, || PageMap::new(pages, &self.arena))
+        // SAFETY: the annex is as large as such a map wants it, and zero: maps that go away leave it so.
+        self.maps[place].take(&self.arena, |annex| unsafe { PageMap::new(pages, annex) })
     }
 
     /// Takes a map back, all of whose pages are absent again, and which is out of every space.
@@ -132,8 +135,7 @@ impl Pool {
     }
 
     fn shelve(&self, map: NonNull<PageMap>, pages: usize) {
-        let dismantle = |map: PageMap| map.dismantle(&self.arena);
-        self.maps[size(pages).0].give([map], &self.readers, dismantle);
+        self.maps[size(pages).0].give([map], &self.readers, drop);
     }
 
     /// Gives the memory of unused maps back, except that of a few small ones.

@@ -7,7 +7,8 @@
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::primitive::{self, Arena};
+use super::list::List;
+use super::primitive::{self, Arena, Use};
 use super::readers::Readers;
 use super::types::PAGE;
 use crate::sys::SysError;
@@ -23,8 +24,10 @@ pub(crate) struct Shelf<T> {
 }
 
 struct Stock<T> {
+    /// Bytes beside each item, from the arena's sparse part: zero when the item is made.
+    annex: usize,
     /// By address.
-    blocks: Vec<Block<T>>,
+    blocks: List<Block<T>>,
     /// No block before this one has a free item.
     first_free: usize,
     /// How many blocks are idle.
@@ -38,6 +41,8 @@ struct Block<T> {
     free: u64,
     /// One bit for each item that was made.
     made: u64,
+    /// The annexes of all items.
+    annexes: NonNull<u8>,
 }
 
 // SAFETY: the pointers own what they point to.
@@ -72,9 +77,10 @@ impl<T> Block<T> {
 }
 
 impl<T> Shelf<T> {
-    /// Empty.
-    pub(crate) const fn new() -> Self {
-        Self { stock: Mutex::new(Stock { blocks: Vec::new(), first_free: 0, idle: 0 }) }
+    /// Empty; each item will have `annex` bytes (whole pages, or none) beside it.
+    pub(crate) const fn new(annex: usize) -> Self {
+        let blocks = List::new();
+        Self { stock: Mutex::new(Stock { annex, blocks, first_free: 0, idle: 0 }) }
     }
 
     fn stock(&self) -> MutexGuard<'_, Stock<T>> {
@@ -82,11 +88,11 @@ impl<T> Shelf<T> {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An item that nobody uses: one that was given back, or one that `make` makes.
+    /// An item that nobody uses: one that was given back, or one that `make` makes, given its annex.
     pub(crate) fn take(
         &self,
         arena: &Arena,
-        make: impl FnOnce() -> Result<T, SysError>,
+        make: impl FnOnce(NonNull<u8>) -> T,
     ) -> Result<NonNull<T>, SysError> {
         self.stock().take(arena, make)
     }
@@ -118,7 +124,7 @@ impl<T> Shelf<T> {
 
     /// Calls `f` with each item that was ever made and is still there.
     pub(crate) fn each(&self, mut f: impl FnMut(&T)) {
-        for block in &self.stock().blocks {
+        for block in self.stock().blocks.iter() {
             for index in (0..u64::BITS).filter(|index| block.made >> index & 1 != 0) {
                 // SAFETY: it was made, and the lock keeps it from being dropped.
                 f(unsafe { &*block.item(index) });
@@ -137,8 +143,9 @@ impl<T> Stock<T> {
     fn take(
         &mut self,
         arena: &Arena,
-        make: impl FnOnce() -> Result<T, SysError>,
+        make: impl FnOnce(NonNull<u8>) -> T,
     ) -> Result<NonNull<T>, SysError> {
+        let annex = self.annex;
         let from = self.first_free;
         let free = self.blocks[from..].iter().position(|block| block.free != 0);
         let at = free.map_or_else(|| self.add_block(arena), |at| Ok(from + at))?;
@@ -147,8 +154,10 @@ impl<T> Stock<T> {
         let item = block.item(index);
         let was_idle = block.is_idle();
         if block.made >> index & 1 == 0 {
+            // SAFETY: the block has an annex for each item.
+            let annex = unsafe { block.annexes.add(annex * index as usize) };
             // SAFETY: room of the block, which nobody uses.
-            unsafe { item.write(make()?) };
+            unsafe { item.write(make(annex)) };
             block.made |= 1 << index;
         }
         block.free &= !(1 << index);
@@ -160,9 +169,14 @@ impl<T> Stock<T> {
 
     fn add_block(&mut self, arena: &Arena) -> Result<usize, SysError> {
         const { assert!(align_of::<T>() <= PAGE) };
-        let start = arena.take(Block::<T>::BYTES)?.cast();
+        let start = arena.take(Block::<T>::BYTES, Use::Dense)?;
+        let annexes = match self.annex {
+            0 => start,
+            bytes => arena.take(bytes * ITEMS, Use::Sparse)?,
+        };
+        let start = start.cast();
         let at = self.blocks.partition_point(|block| block.start < start);
-        self.blocks.insert(at, Block { start, free: u64::MAX, made: 0 });
+        self.blocks.insert(at, Block { start, free: u64::MAX, made: 0, annexes }, arena)?;
         Ok(at)
     }
 
@@ -183,7 +197,8 @@ impl<T> Stock<T> {
         let block = self.blocks.iter_mut().rfind(|block| block.is_idle())?;
         self.idle -= 1;
         let made = std::mem::take(&mut block.made);
-        Some(Block { start: block.start, free: std::mem::take(&mut block.free), made })
+        let free = std::mem::take(&mut block.free);
+        Some(Block { start: block.start, free, made, annexes: block.annexes })
     }
 
     fn restore(&mut self, block: Block<T>) {
@@ -196,7 +211,7 @@ impl<T> Stock<T> {
 
 impl<T> Drop for Stock<T> {
     fn drop(&mut self) {
-        for block in &mut self.blocks {
+        for block in self.blocks.iter_mut() {
             // SAFETY: who drops the shelf has no references to its items.
             unsafe { block.empty(drop) };
         }

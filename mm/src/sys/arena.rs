@@ -1,7 +1,6 @@
 //! Address space for storage: carved from large mappings, zero on demand, resident only where it is used. What is given
 //! back keeps its addresses, and can lose its pages.
 
-use std::collections::BTreeMap;
 use std::ops::{Deref, Range};
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -14,30 +13,50 @@ use super::linux::{LAZY, at, named};
 use super::{SysError, may};
 use crate::space::PAGE;
 
-/// Bytes that are mapped at a time. One mapping has room for 64 page maps of the largest 32-bit memories.
-const CHUNK: usize = 32 << 20;
-/// Larger pieces get mappings of their own.
-const LARGE: usize = CHUNK / 4;
+/// Bytes that are mapped at first; later as many as there are already, so that mappings stay few.
+const CHUNK: usize = 16 << 20;
+/// Mappings that are remembered.
+const MAPPINGS: usize = 64;
 
-/// Pieces of address space, each of whole pages.
+/// Pieces of address space, each of whole pages. They never come back, but may lose their pages.
 pub(crate) struct Arena {
     inner: Mutex<Inner>,
 }
 
 struct Inner {
-    /// What is left of the last chunk.
+    dense: Bump,
+    sparse: Bump,
+    mapped: Mapped,
+}
+
+/// All mappings. No vector: in the allocator's memory, what grows and stays would keep what is below it resident. Beyond
+/// these, an arena that is dropped leaves the address space reserved.
+struct Mapped {
+    mappings: [(usize, usize); MAPPINGS],
+    count: usize,
+}
+
+/// What is left of a chunk.
+struct Bump {
     left: Range<usize>,
-    /// Pieces that were given back, by length.
-    free: BTreeMap<usize, Vec<usize>>,
-    /// All mappings.
-    mapped: Vec<(usize, usize)>,
+    /// Bytes of all its chunks.
+    all: usize,
+}
+
+/// How much of a piece will be used. Pieces of one kind are neighbours, and share page tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Most of it.
+    Dense,
+    /// Perhaps nothing.
+    Sparse,
 }
 
 impl Arena {
     /// Empty.
-    pub(crate) const fn new() -> Self {
-        let inner = Inner { left: 0..0, free: BTreeMap::new(), mapped: Vec::new() };
-        Self { inner: Mutex::new(inner) }
+    pub(crate) fn new() -> Self {
+        let bump = || Bump { left: 0..0, all: 0 };
+        Self { inner: Mutex::new(Inner { dense: bump(), sparse: bump(), mapped: Mapped::new() }) }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -45,38 +64,36 @@ impl Arena {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A piece of `bytes` (whole pages). A fresh one is zero; one that was given back is as it was left.
-    pub(crate) fn take(&self, bytes: usize) -> Result<NonNull<u8>, SysError> {
-        self.inner().take(bytes).map(|addr| {
-            let start = ptr::with_exposed_provenance_mut(addr);
-            NonNull::new(start).expect("a mapping is not at zero")
-        })
-    }
-
-    /// Takes a piece back.
-    pub(crate) fn give(&self, start: NonNull<u8>, bytes: usize) {
-        self.inner().free.entry(bytes).or_default().push(start.expose_provenance().get());
+    /// A piece of `bytes` (whole pages), all zero.
+    pub(crate) fn take(&self, bytes: usize, how: Use) -> Result<NonNull<u8>, SysError> {
+        let Inner { dense, sparse, mapped } = &mut *self.inner();
+        let bump = if how == Use::Dense { dense } else { sparse };
+        let addr = bump.take(bytes, mapped)?;
+        Ok(NonNull::new(ptr::with_exposed_provenance_mut(addr)).expect("a mapping is not at zero"))
     }
 }
 
-impl Inner {
-    fn take(&mut self, bytes: usize) -> Result<usize, SysError> {
-        if let Some(piece) = self.free.get_mut(&bytes).and_then(Vec::pop) {
-            return Ok(piece);
-        }
+impl Bump {
+    fn take(&mut self, bytes: usize, mapped: &mut Mapped) -> Result<usize, SysError> {
         if self.left.len() < bytes {
             // Where address space is scarce, no more than what is needed.
-            if bytes >= LARGE {
-                return self.map(bytes);
-            }
-            match self.map(CHUNK) {
-                Ok(start) => self.left = start..start + CHUNK,
-                Err(_) => return self.map(bytes),
-            }
+            let wanted = CHUNK.max(self.all).max(bytes);
+            let chunk = mapped.map(wanted).map(|start| start..start + wanted);
+            self.left = match chunk {
+                Ok(chunk) => chunk,
+                Err(_) => mapped.map(bytes).map(|start| start..start + bytes)?,
+            };
+            self.all += self.left.len();
         }
         let start = self.left.start;
         self.left.start += bytes;
         Ok(start)
+    }
+}
+
+impl Mapped {
+    const fn new() -> Self {
+        Self { mappings: [(0, 0); MAPPINGS], count: 0 }
     }
 
     fn map(&mut self, bytes: usize) -> Result<usize, SysError> {
@@ -89,14 +106,17 @@ impl Inner {
         // SAFETY: the mapping was made above, and its contents stay.
         let _ = unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxNoHugepage) };
         let start = start.expose_provenance();
-        self.mapped.push((start, bytes));
+        if let Some(free) = self.mappings.get_mut(self.count) {
+            *free = (start, bytes);
+            self.count += 1;
+        }
         Ok(start)
     }
 }
 
-impl Drop for Inner {
+impl Drop for Mapped {
     fn drop(&mut self) {
-        for &(start, bytes) in &self.mapped {
+        for &(start, bytes) in &self.mappings[..self.count] {
             // SAFETY: mapped by `map`; who drops the arena has nothing of it left.
             let _ = unsafe { rustix::mm::munmap(at(start), bytes) };
         }
@@ -129,17 +149,12 @@ impl Words {
         Self { start: NonNull::dangling(), len: 0 }
     }
 
-    /// `len` words of zero.
-    pub(crate) fn new(len: usize, arena: &Arena) -> Result<Self, SysError> {
-        let start = arena.take(Self::bytes(len))?;
-        Ok(Self { start: start.cast(), len })
-    }
-
-    /// Gives them back; all are zero.
-    pub(crate) fn give_back(self, arena: &Arena) {
-        if self.len != 0 {
-            arena.give(self.start.cast(), Self::bytes(self.len));
-        }
+    /// `len` words from `start` on.
+    ///
+    /// # Safety
+    /// There is room for them, they are zero, and nobody else uses them.
+    pub(crate) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
+        Self { start: start.cast(), len }
     }
 
     /// Gives back the pages that hold `range`. All its words are zero, and so they stay.
@@ -152,7 +167,8 @@ impl Words {
         }
     }
 
-    const fn bytes(len: usize) -> usize {
+    /// The room that `len` words take.
+    pub(crate) const fn bytes(len: usize) -> usize {
         (len * size_of::<AtomicU64>()).next_multiple_of(PAGE)
     }
 }
@@ -175,7 +191,9 @@ mod tests {
     #[test]
     fn words_are_resident_where_they_were_written_and_come_back_as_zero() {
         let arena = Arena::new();
-        let words = Words::new(1 << 16, &arena).unwrap();
+        let start = arena.take(Words::bytes(1 << 16), Use::Sparse).unwrap();
+        // SAFETY: a piece of that size.
+        let words = unsafe { Words::new(start, 1 << 16) };
         let resident = || LINUX.resident(words.as_ptr().addr(), size_of_val(&*words));
         assert_eq!(resident(), 0);
         words[0].store(1, Ordering::Relaxed);
@@ -185,18 +203,17 @@ mod tests {
         words.decommit(39_000..41_000);
         assert_eq!(resident(), PAGE);
         assert_eq!(words[40_000].load(Ordering::Relaxed), 0);
-        words[0].store(0, Ordering::Relaxed);
-        let start = words.as_ptr();
-        words.give_back(&arena);
-        assert_eq!(Words::new(1 << 16, &arena).unwrap().as_ptr(), start);
     }
 
     #[test]
-    fn a_large_piece_leaves_the_chunk_as_it_is() {
+    fn pieces_of_a_kind_are_neighbours_and_mappings_are_few() {
         let arena = Arena::new();
-        let small = arena.take(PAGE).unwrap();
-        arena.take(CHUNK).unwrap();
-        arena.take(CHUNK * 2).unwrap();
-        assert_eq!(arena.take(PAGE).unwrap().addr().get(), small.addr().get() + PAGE);
+        let take = |bytes, how| arena.take(bytes, how).unwrap().addr().get();
+        let first = take(PAGE, Use::Dense);
+        let sparse = take(PAGE, Use::Sparse);
+        assert_eq!(take(PAGE, Use::Dense), first + PAGE);
+        assert!(sparse.abs_diff(first) >= CHUNK / 2);
+        (0..1000).for_each(|_| _ = take(CHUNK, Use::Sparse));
+        assert!(arena.inner().mapped.count < 20);
     }
 }

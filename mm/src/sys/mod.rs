@@ -16,7 +16,7 @@ mod pagemap;
 mod uffd;
 
 pub(crate) use action::{KernelAction, SA_RESTORER};
-pub(crate) use arena::{Arena, Words, decommit};
+pub(crate) use arena::{Arena, Use, Words, decommit};
 #[cfg(test)]
 pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
 pub(crate) use fork::{at_fork, close_hole, empty_in_children};

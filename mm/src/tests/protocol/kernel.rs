@@ -5,17 +5,23 @@
 //! threads see. The bounds are chosen so that all executions take seconds. With two threads, `scenarios.rs` explores
 //! all executions.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use super::primitive::{self, Arena, Fence, Mutant, Step};
+use super::primitive::{self, Fence, Mutant, Step};
 use super::scenarios::{explore, is_caught, write};
 use super::space::{Attrs, Extent, PageMap, PageRange, Pool, Readers, SeqCount, Space, Vma};
 use crate::Protection;
 
 const PAGE: PageRange = PageRange::new(0, 1);
+
+fn map() -> PageMap {
+    // SAFETY: a map of a page needs no annex here.
+    unsafe { PageMap::new(1, NonNull::dangling()) }
+}
 
 /// When a fault looks at the count again.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,12 +44,7 @@ struct Page {
 impl Page {
     fn new() -> Arc<Self> {
         let (truth, owned) = (AtomicUsize::new(0), AtomicUsize::new(1));
-        Arc::new(Self {
-            count: SeqCount::new(),
-            map: PageMap::new(1, &Arena::new()).unwrap(),
-            truth,
-            owned,
-        })
+        Arc::new(Self { count: SeqCount::new(), map: map(), truth, owned })
     }
 
     /// Steps 5 to 9 of a fault.
@@ -147,8 +148,7 @@ struct Retired {
 
 impl Retired {
     fn new() -> Arc<Self> {
-        let map = PageMap::new(1, &Arena::new()).unwrap();
-        Arc::new(Self { readers: Readers::new(), map, found: AtomicUsize::new(1) })
+        Arc::new(Self { readers: Readers::new(), map: map(), found: AtomicUsize::new(1) })
     }
 
     /// A fault that finds the map, and fails its re-check.

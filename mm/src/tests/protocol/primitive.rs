@@ -13,7 +13,7 @@ pub(crate) use std::sync::atomic::{
 };
 
 use crate::PAGE_SIZE;
-pub(crate) use crate::primitive::{Fence, Level};
+pub(crate) use crate::primitive::{Fence, Level, Use};
 use crate::sys::SysError;
 
 /// loom runs all its threads on one OS thread, so they would share thread-locals: the order is not checked here.
@@ -112,7 +112,7 @@ impl Arena {
         Self { blocks: Mutex::default() }
     }
 
-    pub(crate) fn take(&self, bytes: usize) -> Result<NonNull<u8>, SysError> {
+    pub(crate) fn take(&self, bytes: usize, _how: Use) -> Result<NonNull<u8>, SysError> {
         let layout = Layout::from_size_align(bytes, PAGE_SIZE).unwrap();
         // SAFETY: not of size zero.
         let start = NonNull::new(unsafe { std::alloc::alloc(layout) }).unwrap();
@@ -140,11 +140,13 @@ impl Words {
         Self(Box::default())
     }
 
-    pub(crate) fn new(len: usize, _arena: &Arena) -> Result<Self, SysError> {
-        Ok(Self((0..len).map(|_| AtomicU64::new(0)).collect()))
+    pub(crate) unsafe fn new(_start: NonNull<u8>, len: usize) -> Self {
+        Self((0..len).map(|_| AtomicU64::new(0)).collect())
     }
 
-    pub(crate) fn give_back(self, _arena: &Arena) {}
+    pub(crate) const fn bytes(_len: usize) -> usize {
+        0
+    }
 
     /// As the kernel does it: whatever the words are at that moment is lost.
     pub(crate) fn decommit(&self, range: Range<usize>) {
