@@ -39,7 +39,7 @@ pub(crate) struct Removals {
 }
 
 /// How many pages are looked at together.
-const BATCH: u32 = 64;
+const BATCH: u32 = 16;
 
 impl Removals {
     /// None.

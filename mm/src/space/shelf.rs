@@ -1,6 +1,6 @@
 //! `Shelf`: type-stable items of one kind, made once and used again and again.
 //!
-//! Items live in blocks of 64. A block of which no item is in use is kept for the next user, but only one of them: the
+//! Items live in blocks of 64 (fewer if they are large). A block of which no item is in use is kept for the next user, but only one of them: the
 //! others are emptied when all [`Readers`] have left who may hold references to their items. Their addresses stay. The
 //! first free item by address is taken first, so that blocks become idle.
 
@@ -13,8 +13,10 @@ use super::readers::Readers;
 use super::types::PAGE;
 use crate::sys::SysError;
 
-/// Items in a block.
-const ITEMS: usize = u64::BITS as usize;
+/// Items in a block, at most.
+const MOST: usize = u64::BITS as usize;
+/// Bytes in a block, unless it has a handful of items only.
+const ENOUGH: usize = 64 << 10;
 /// How many idle blocks are kept.
 const KEPT: usize = primitive::KEPT_BLOCKS;
 
@@ -34,7 +36,7 @@ struct Stock<T> {
     idle: usize,
 }
 
-/// Room for 64 items.
+/// Room for some items.
 struct Block<T> {
     start: NonNull<T>,
     /// One bit for each item that is not in use.
@@ -49,7 +51,18 @@ struct Block<T> {
 unsafe impl<T: Send> Send for Stock<T> {}
 
 impl<T> Block<T> {
-    const BYTES: usize = (size_of::<T>() * ITEMS).next_multiple_of(PAGE);
+    const ITEMS: usize = {
+        let fit = ENOUGH / size_of::<T>();
+        if fit > MOST {
+            MOST
+        } else if fit < 8 {
+            8
+        } else {
+            fit
+        }
+    };
+    const BYTES: usize = (size_of::<T>() * Self::ITEMS).next_multiple_of(PAGE);
+    const ALL: u64 = u64::MAX >> (MOST - Self::ITEMS);
 
     fn item(&self, index: u32) -> *mut T {
         // SAFETY: a block has room for all its items.
@@ -58,7 +71,7 @@ impl<T> Block<T> {
 
     /// Items were made in it, and none is in use.
     fn is_idle(&self) -> bool {
-        self.free == u64::MAX && self.made != 0
+        self.free == Self::ALL && self.made != 0
     }
 
     /// Drops all items, and gives the pages back.
@@ -135,7 +148,11 @@ impl<T> Shelf<T> {
     /// How many items are in use.
     #[cfg(test)]
     pub(crate) fn in_use(&self) -> usize {
-        self.stock().blocks.iter().map(|block| block.free.count_zeros() as usize).sum()
+        self.stock()
+            .blocks
+            .iter()
+            .map(|block| (Block::<T>::ALL & !block.free).count_ones() as usize)
+            .sum()
     }
 }
 
@@ -172,11 +189,11 @@ impl<T> Stock<T> {
         let start = arena.take(Block::<T>::BYTES, Use::Dense)?;
         let annexes = match self.annex {
             0 => start,
-            bytes => arena.take(bytes * ITEMS, Use::Sparse)?,
+            bytes => arena.take(bytes * Block::<T>::ITEMS, Use::Sparse)?,
         };
         let start = start.cast();
         let at = self.blocks.partition_point(|block| block.start < start);
-        self.blocks.insert(at, Block { start, free: u64::MAX, made: 0, annexes }, arena)?;
+        self.blocks.insert(at, Block { start, free: Block::<T>::ALL, made: 0, annexes }, arena)?;
         Ok(at)
     }
 

@@ -66,7 +66,9 @@ fn each_item_has_an_annex_of_its_own_which_stays_with_it() {
         assert!(pair[1].addr().get() - pair[0].addr().get() >= ANNEX);
     }
     shelf.give(items, &readers, drop);
-    let mut again: Vec<_> = (0..ITEMS * 3).map(|_| *unsafe { take().as_ref() }).collect();
+    // SAFETY: in use.
+    let again = (0..ITEMS * 3).map(|_| *unsafe { take().as_ref() });
+    let mut again: Vec<_> = again.collect();
     again.sort_unstable();
     assert_eq!(again, annexes);
 }
