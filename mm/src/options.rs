@@ -3,8 +3,8 @@
 use crate::arch;
 use crate::error::{Error, Result};
 use crate::primitive::MAX_SHARDS;
-use crate::space::{Blueprint, Opening, PAGE, Policy};
-use crate::sys::LINUX;
+use crate::space::{Blueprint, Huge, Opening, PAGE, Policy};
+use crate::sys::{self, LINUX, Sys};
 use crate::{
     DisplacedHandlers, GRANULE_SIZE, PagerKind, Region, process, record, registry, signal,
 };
@@ -22,6 +22,7 @@ pub struct RegionOptions {
     shards: usize,
     windows: Option<Policy>,
     demand_paging: bool,
+    huge_pages: bool,
     displaced: DisplacedHandlers,
 }
 
@@ -38,6 +39,7 @@ impl RegionOptions {
             shards: MAX_SHARDS,
             windows: None,
             demand_paging: true,
+            huge_pages: true,
             displaced: DisplacedHandlers::Reclaim,
         }
     }
@@ -89,6 +91,17 @@ impl RegionOptions {
     #[must_use]
     pub fn demand_paging(self, on: bool) -> Self {
         Self { demand_paging: on, ..self }
+    }
+
+    /// Whether the region may get huge pages (default: yes, as far as the system's setting of transparent huge pages
+    /// allows). Where that is `madvise`, they are asked for ahead of a sequence of first touches that is some megabytes
+    /// long, as [`demand_paging`](Self::demand_paging) allows. Where it is `always`, all that is left to the kernel gets
+    /// them, unless this is switched off.
+    ///
+    /// Discarded memory that is a part of a huge page comes back to the system when the system splits the page.
+    #[must_use]
+    pub fn huge_pages(self, on: bool) -> Self {
+        Self { huge_pages: on, ..self }
     }
 
     /// How many bytes a fault brings: about the start of the range, and at most its end, when faults follow each other.
@@ -175,7 +188,8 @@ impl RegionOptions {
     fn policy(&self, kind: PagerKind) -> Policy {
         let opens = self.demand_paging && self.resident_limit.is_none();
         let opening = if opens { Opening::OnEvidence } else { Opening::Never };
-        self.windows.unwrap_or_else(|| kind.policy(opening))
+        let huge = if self.huge_pages { sys::huge_pages() } else { Huge::Never };
+        self.windows.unwrap_or_else(|| kind.policy(opening).huge(huge))
     }
 
     /// Reserves `total` bytes and prepares the first `maximum` of them for the pager `kind`.
@@ -186,6 +200,9 @@ impl RegionOptions {
         } else {
             Err(Error::TooLarge { bytes: self.maximum })
         };
+        if !self.huge_pages && placed.is_ok() && sys::huge_pages() == Huge::Given {
+            LINUX.advise_huge(base, total, false);
+        }
         if placed.is_err() {
             LINUX.release_or_park(base, total);
         }

@@ -19,7 +19,8 @@ fn resident() -> usize {
 fn crowd(pager: PagerKind, maximum: usize, offsets: &[usize]) -> (usize, usize) {
     let one = || -> Region {
         let options = RegionOptions::new(maximum).guard(GIB).accessible(maximum);
-        let region = options.pager(pager).build().unwrap();
+        // Whatever the system's setting is.
+        let region = options.pager(pager).huge_pages(false).build().unwrap();
         offsets.iter().for_each(|&offset| region.write(offset, &[1]).unwrap());
         region
     };

@@ -17,7 +17,7 @@ const MIB: usize = 1 << 20;
 const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
 fn options() -> RegionOptions {
-    RegionOptions::new(64 * MIB).guard(MIB).pager(PagerKind::Demand)
+    RegionOptions::new(64 * MIB).guard(MIB).pager(PagerKind::Demand).huge_pages(false)
 }
 
 fn region(accessible: usize) -> Region {

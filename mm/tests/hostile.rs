@@ -156,6 +156,8 @@ fn a_sparse_pattern_needs_no_mappings_with_uffd() {
     }
     prepare();
     let options = RegionOptions::new(4 * GIB).accessible(GIB / 2).pager(PagerKind::Uffd);
+    // Whatever the system's setting is.
+    let options = options.huge_pages(false);
     let region = options.clone().demand_paging(false).build().unwrap();
     assert_eq!(touch_sparsely(&region), 0);
     assert_eq!(region.counters().pager_refused, 0);
@@ -174,7 +176,7 @@ fn a_sparse_pattern_needs_no_mappings_with_uffd() {
 fn a_sparse_pattern_needs_few_mappings_with_protect() {
     prepare();
     let options = RegionOptions::new(GIB).accessible(GIB).pager(PagerKind::Protect);
-    let region = options.build().unwrap();
+    let region = options.huge_pages(false).build().unwrap();
     let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
     let before = mappings();
     assert_eq!(touch_sparsely(&region), 0);
@@ -224,7 +226,8 @@ fn growth_that_is_never_touched_is_not_opened() {
     prepare();
     for kind in [PagerKind::Protect, PagerKind::Uffd] {
         if available(kind) {
-            let region = RegionOptions::new(GIB).accessible(4 << 20).pager(kind).build().unwrap();
+            let options = RegionOptions::new(GIB).accessible(4 << 20).pager(kind);
+            let region = options.huge_pages(false).build().unwrap();
             for page in [0, 700, 300, 1000] {
                 region.write(page * PAGE_SIZE, &[1]).unwrap();
             }

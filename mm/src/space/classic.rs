@@ -73,9 +73,12 @@ impl Space {
             Step::Bring(window) => window,
             Step::Open(_) if !self.may_open(page, map) => least,
             Step::Open(window) => {
-                let window = window.intersect(extent.range);
-                if self.open(held, map, window, pager).is_ok() {
-                    pattern.opened(window);
+                let pages = window.pages.intersect(extent.range);
+                if self.open(held, map, pages, pager).is_ok() {
+                    pattern.opened(window, pages);
+                    if window.huge {
+                        self.ask_for_huge_pages(held, pages, page, pager);
+                    }
                     return Ok(Outcome::Resolved);
                 }
                 least

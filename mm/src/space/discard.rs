@@ -57,14 +57,17 @@ impl Space {
         let old = PageRange::new(0, self.accessible.load(Ordering::Relaxed));
         let all = PageRange::new(0, old.end.max(pages));
         if !all.is_empty() {
+            // What follows may be used in another way than what was used densely, and the same way is found again soon.
+            let dense = self.asks_for_huge_pages(&held);
             if self.any(&held, old, |attrs| attrs.backing != Backing::Zero) {
                 self.discard_held(&held, old, pool, pager)?;
             }
             // One section for both changes: memory that stays accessible is never seen as reserved.
             let [kept, cut, added] = reset_parts(old, pages);
+            let stays_open = |attrs| stays_open(attrs, pager) && !dense;
             let layout = |extents: &[Extent]| {
                 let kept_open =
-                    |attrs| if stays_open(attrs, pager) { Paging::Kernel } else { Paging::Faults };
+                    |attrs| if stays_open(attrs) { Paging::Kernel } else { Paging::Faults };
                 let fresh = plan::change(extents, kept, |attrs| Attrs {
                     paging: kept_open(attrs),
                     ..Attrs::FRESH
@@ -73,9 +76,12 @@ impl Space {
                 plan::change(&shorter, added, |_| Attrs::fresh(pager))
             };
             self.adjust(&held, pool, all, layout, || {
-                self.reset_mappings(&held, old, pages, pager)
+                self.reset_mappings(&held, old, pages, stays_open, pager)
                     .inspect_err(|_| self.restore_mappings(&held, old, pager))
             })?;
+            if dense {
+                self.forget_history(&held);
+            }
         }
         self.accessible.store(pages, Ordering::Release);
         Ok(())
@@ -87,12 +93,13 @@ impl Space {
         held: &LockGuard<'_>,
         old: PageRange,
         pages: usize,
+        stays_open: impl Fn(Attrs) -> bool,
         pager: &dyn Pager,
     ) -> Result<()> {
         let [kept, cut, added] = reset_parts(old, pages);
         self.unmap_page_range(held, old, Unmap::Zap, pager)?;
         self.close(held, cut, |_| true, pager)?;
-        self.close(held, kept, |attrs| !stays_open(attrs, pager), pager)?;
+        self.close(held, kept, |attrs| !stays_open(attrs), pager)?;
         self.lift_protections(held, if pager.faults() { old } else { kept }, pager)?;
         if pager.faults() { Ok(()) } else { self.open_growth(added, pager) }
     }

@@ -20,7 +20,7 @@ impl Space {
             return Err(Error::BeyondMaximum);
         }
         let added = PageRange::new(old, pages);
-        let fresh = self.attrs_of_growth(&held, old, pager);
+        let fresh = self.attrs_of_growth(&held, added, pager);
         let opened = if fresh.is_open() { self.open_growth(added, pager) } else { Ok(()) };
         let ahead = opened.and_then(|()| self.commit_ahead(added, pager));
         let done = ahead.and_then(|()| {
@@ -38,14 +38,18 @@ impl Space {
         Ok(())
     }
 
-    /// What the memory behind page `old` is to be. Where a fault had to open what was added last, the next addition will
+    /// What `added` is to be. Where a fault had to open what was added last, the next addition will
     /// be touched in the same way, so it is opened at once: one system call instead of a signal and that call. One of
     /// [`LOOKS`] additions is left to faults, to see whether it is touched at all.
-    fn attrs_of_growth(&self, held: &LockGuard<'_>, old: usize, pager: &dyn Pager) -> Attrs {
+    fn attrs_of_growth(&self, held: &LockGuard<'_>, added: PageRange, pager: &dyn Pager) -> Attrs {
         let fresh = Attrs::fresh(pager);
-        let last = old.checked_sub(1).and_then(|page| self.table.held(held).at(page));
+        let last = added.start.checked_sub(1).and_then(|page| self.table.held(held).at(page));
         let follows = Attrs { paging: Paging::Kernel, ..Attrs::FRESH };
-        if !self.policy().opens() || last.is_none_or(|vma| vma.extent().attrs != follows) {
+        if self.policy().opens_growth(added.len()) {
+            return follows;
+        }
+        let opened = self.policy().opens() && self.openings.load(Ordering::Relaxed) != 0;
+        if !opened || last.is_none_or(|vma| vma.extent().attrs != follows) {
             return fresh;
         }
         let growths = self.growths.load(Ordering::Relaxed) + 1;

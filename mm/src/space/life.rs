@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use super::primitive::Ordering;
+use super::primitive::{LockGuard, Ordering};
 use super::storage::{Storage, Vmas};
 use super::types::{Attrs, Extent, PAGE, PageRange};
 use super::{Policy, Pool, Space};
@@ -49,14 +49,13 @@ impl Space {
         self.base.store(blueprint.base, Ordering::Relaxed);
         self.maximum.store(blueprint.maximum, Ordering::Relaxed);
         self.shards.set_count(blueprint.shards);
-        self.lanes.iter().for_each(|lane| lane.pattern.reset());
+        self.forget_history(&held);
         // Release pairs with the Acquire in `geometry`.
         self.pages.store(map.as_ptr(), Ordering::Release);
         self.accessible.store(0, Ordering::Relaxed);
         self.limit.store(blueprint.limit, Ordering::Relaxed);
         self.policy.store(blueprint.policy.to_bits(), Ordering::Relaxed);
-        self.openings.store(0, Ordering::Relaxed);
-        self.growths.store(0, Ordering::Relaxed);
+        self.asked.set(PageRange::default());
         self.speculation.store(blueprint.speculation, Ordering::Relaxed);
         self.doubtful.store(false, Ordering::Relaxed);
         let whole = Extent { range: PageRange::new(0, blueprint.total), attrs: Attrs::RESERVED };
@@ -68,6 +67,14 @@ impl Space {
         self.table.held(&held).splice(0, 0, &vmas);
         self.shards.all().for_each(|count| count.raw_write_end());
         Ok(())
+    }
+
+    /// Forgets how the space was used: nothing of it is open.
+    pub(super) fn forget_history(&self, _held: &LockGuard<'_>) {
+        self.lanes.iter().for_each(|lane| lane.pattern.reset());
+        self.openings.store(0, Ordering::Relaxed);
+        self.opened_within.store(0, Ordering::Relaxed);
+        self.growths.store(0, Ordering::Relaxed);
     }
 
     /// Ends the space's use. `release` gives the address range back, inside the write sections: no claim on it is left

@@ -23,6 +23,7 @@ mod counters;
 mod discard;
 mod geometry;
 mod grow;
+mod huge;
 mod life;
 mod list;
 mod open;
@@ -71,7 +72,7 @@ pub(crate) use vma::Vma;
 
 use counters::Lane;
 use policy::Pattern;
-pub(crate) use policy::{Opening, Policy};
+pub(crate) use policy::{Huge, Opening, Policy};
 use shards::Shards;
 use storage::Spares;
 use table::Table;
@@ -104,6 +105,8 @@ pub(crate) struct Space {
     /// How many windows were opened, and how many pages were accessible then. Written under `lock`; hints.
     openings: PlainUsize,
     opened_within: PlainUsize,
+    /// Where huge pages are asked for.
+    asked: huge::Asked,
     /// How often memory grew behind an open VMA. Written under `lock`; a hint.
     growths: PlainUsize,
     /// VMAs for windows that are opened in a signal handler, which cannot ask the pool.
@@ -154,6 +157,7 @@ impl Space {
             policy: PlainUsize::new(Policy::COARSE.to_bits()),
             openings: PlainUsize::new(0),
             opened_within: PlainUsize::new(0),
+            asked: huge::Asked::none(),
             growths: PlainUsize::new(0),
             spares: Spares::new(),
             speculation: PlainBool::new(true),

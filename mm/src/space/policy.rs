@@ -13,6 +13,14 @@
 //! becomes resident as is touched, at most. The region's first window is an exception: a granule, which is all that a
 //! small program needs.
 //!
+//! # Huge pages
+//!
+//! The kernel brings a huge page on a touch in a range that is open and not populated yet, and brings it several times
+//! as fast as we bring small ones. So where huge pages are to be asked for, a sequence that has proven a stripe is
+//! continued by opening stripes ahead of it: each time about as many as are proven, with a few pages at the beginning
+//! brought as a probe. Stripes that are never reached never become resident. Where the kernel gives huge pages unasked,
+//! the second fault opens everything: peers, whose memory is open from the start, pay no signal either.
+//!
 //! # References
 //! The kernel's readahead, whose windows grow on sequential reads alike: `mm/readahead.c`.
 
@@ -40,6 +48,17 @@ pub(crate) enum Opening {
     OnEvidence,
 }
 
+/// Which open ranges get huge pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Huge {
+    /// None.
+    Never,
+    /// Those for which they are asked for.
+    Asked,
+    /// All.
+    Given,
+}
+
 /// How the faults of a region are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Policy {
@@ -48,6 +67,8 @@ pub(crate) struct Policy {
     most: usize,
     /// Whether windows may be opened.
     opening: Opening,
+    /// Which of them get huge pages.
+    huge: Huge,
 }
 
 impl Policy {
@@ -61,7 +82,17 @@ impl Policy {
     pub(crate) const fn of_pages(least: usize, most: usize) -> Self {
         let least = Self::size(least);
         let most = Self::size(most);
-        Self { least, most: if most < least { least } else { most }, opening: Opening::Never }
+        Self {
+            least,
+            most: if most < least { least } else { most },
+            opening: Opening::Never,
+            huge: Huge::Never,
+        }
+    }
+
+    /// The same, with `huge`.
+    pub(crate) const fn huge(self, huge: Huge) -> Self {
+        Self { huge, ..self }
     }
 
     /// The same, with `opening`.
@@ -82,15 +113,26 @@ impl Policy {
         self.opening != Opening::Never
     }
 
+    /// Whether `pages` pages that become accessible at once are left to the kernel: it gives huge pages to them, and a
+    /// fault could only prevent that.
+    pub(crate) fn opens_growth(self, pages: usize) -> bool {
+        self.opens() && self.huge == Huge::Given && pages >= STRIPE_PAGES
+    }
+
     /// As one word.
     pub(crate) fn to_bits(self) -> usize {
-        self.least << 16 | self.most << 1 | usize::from(self.opens())
+        self.least << 16 | self.most << 4 | (self.huge as usize) << 1 | usize::from(self.opens())
     }
 
     /// From `to_bits`.
     pub(crate) fn from_bits(bits: usize) -> Self {
         let opening = if bits & 1 == 0 { Opening::Never } else { Opening::OnEvidence };
-        Self { least: bits >> 16, most: bits >> 1 & 0x7fff, opening }
+        let huge = match bits >> 1 & 3 {
+            0 => Huge::Never,
+            1 => Huge::Asked,
+            _ => Huge::Given,
+        };
+        Self { least: bits >> 16, most: bits >> 4 & 0xfff, opening, huge }
     }
 }
 
@@ -116,6 +158,19 @@ impl Stage {
     const LONG: Self = Self(4 + STRIPE_PAGES.ilog2() as u64);
     const LONG_UNPROVEN: Self = Self(Self::LONG.0 + 1);
     const LONG_PROBED: Self = Self(Self::LONG.0 + 2);
+    /// One stripe was opened for huge pages. From here on the stages are in pairs: stripes opened, twice as many in each
+    /// pair, and the probe behind them.
+    const HUGE: Self = Self(Self::LONG.0 + 3);
+    /// The last pair, for 256 MiB.
+    const HUGEST: Self = Self(Self::HUGE.0 + 2 * 7);
+
+    /// The next stage after a probe behind opened stripes, with the number of stripes to open, that of the probe included:
+    /// as many as are proven.
+    fn next_huge(self) -> Option<(Self, usize)> {
+        let behind = self.0.checked_sub(Self::HUGE.0)?;
+        let next = Self(self.0 + 1).min(Self::HUGEST);
+        (behind % 2 == 1).then(|| (next, 1 << ((next.0 - Self::HUGE.0) / 2)))
+    }
 }
 
 /// What to do about a fault.
@@ -123,8 +178,19 @@ impl Stage {
 pub(crate) enum Step {
     /// Bring a window.
     Bring(Window),
-    /// Leave these pages to the kernel, as far as they are in the VMA of the fault.
-    Open(PageRange),
+    /// Leave a window to the kernel.
+    Open(Opened),
+}
+
+/// A window to leave to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// The caller clips it to the VMA.
+    pub(crate) pages: PageRange,
+    /// Whether huge pages are asked for.
+    pub(crate) huge: bool,
+    /// The stage after it.
+    stage: Stage,
 }
 
 /// A window to bring.
@@ -209,9 +275,9 @@ impl Pattern {
         self.remember(got, window.stage);
     }
 
-    /// Remembers that `pages` were opened.
-    pub(crate) fn opened(&self, pages: PageRange) {
-        self.remember(pages, Stage::OPENED);
+    /// Remembers that `got` of a window was opened.
+    pub(crate) fn opened(&self, window: Opened, got: PageRange) {
+        self.remember(got, window.stage);
     }
 
     fn remember(&self, pages: PageRange, stage: Stage) {
@@ -222,11 +288,18 @@ impl Pattern {
 
 fn next_step(last: Last, place: &Place, policy: Policy) -> Step {
     let follows = |page| place.page == page && last.stage >= Stage::GUESS;
-    if follows(last.pages.end) {
-        return Step::Bring(continued(last, place.page, policy, Direction::Up));
+    if policy.huge == Huge::Given && policy.opens() && !place.is_first {
+        let pages = PageRange::new(0, usize::MAX);
+        return Step::Open(Opened { pages, huge: false, stage: Stage::OPENED });
     }
-    if follows(last.pages.start.wrapping_sub(1)) {
-        return Step::Bring(continued(last, place.page, policy, Direction::Down));
+    for (next, direction) in
+        [(last.pages.end, Direction::Up), (last.pages.start.wrapping_sub(1), Direction::Down)]
+    {
+        if follows(next) {
+            let ahead = ahead(last, place, policy, direction).map(Step::Open);
+            let step = || Step::Bring(continued(last, place.page, policy, direction));
+            return ahead.unwrap_or_else(step);
+        }
     }
     let long = place.vma.len() >= WORTH_A_LOOK;
     let looks = match last.stage {
@@ -256,7 +329,28 @@ fn single(page: usize) -> Window {
 fn open(place: &Place) -> Step {
     let len = OPENINGS[place.openings.min(OPENINGS.len() - 1)];
     let first = place.page / len * len;
-    Step::Open(PageRange::new(first, first.saturating_add(len)))
+    let pages = PageRange::new(first, first.saturating_add(len));
+    Step::Open(Opened { pages, huge: false, stage: Stage::OPENED })
+}
+
+/// The stripes to open for huge pages where a sequence goes on at `place.page`, if it is proven for long enough.
+fn ahead(last: Last, place: &Place, policy: Policy, direction: Direction) -> Option<Opened> {
+    let stripe = PageRange::stripe_of(place.page);
+    if policy.huge != Huge::Asked || !policy.opens() || stripe.intersect(place.vma) != stripe {
+        return None;
+    }
+    let (stage, stripes) = if last.stage < Stage::HUGE {
+        let proven = last.stage.0 + 1 >= Stage::LONG.0 && direction.enters(place.page, stripe);
+        proven.then_some((Stage::HUGE, 1))?
+    } else {
+        last.stage.next_huge()?
+    };
+    let len = stripes * STRIPE_PAGES;
+    let pages = match direction {
+        Direction::Up => PageRange::new(stripe.start, stripe.start.saturating_add(len)),
+        Direction::Down => PageRange::new(stripe.end.saturating_sub(len), stripe.end),
+    };
+    Some(Opened { pages, huge: true, stage })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -265,13 +359,20 @@ enum Direction {
     Down,
 }
 
+impl Direction {
+    /// Whether `page` is the first of `stripe`.
+    fn enters(self, page: usize, stripe: PageRange) -> bool {
+        match self {
+            Self::Up => page == stripe.start,
+            Self::Down => page + 1 == stripe.end,
+        }
+    }
+}
+
 /// The window from `page` on for a sequence whose last window was `last`.
 fn continued(last: Last, page: usize, policy: Policy, direction: Direction) -> Window {
     let stripe = PageRange::stripe_of(page);
-    let enters_stripe = match direction {
-        Direction::Up => page == stripe.start,
-        Direction::Down => page + 1 == stripe.end,
-    };
+    let enters_stripe = direction.enters(page, stripe);
     let whole = policy.most;
     let (len, stage) = match last.stage {
         Stage::GUESS => (1, Stage::PROBE),
@@ -280,6 +381,9 @@ fn continued(last: Last, page: usize, policy: Policy, direction: Direction) -> W
             let next = Stage(stage.0 + 1);
             (1 << (next.0 - Stage::SINGLE.0), next)
         }
+        // Behind opened stripes, or in the middle of one, if it was cut off there.
+        stage if stage >= Stage::HUGE && enters_stripe => (probe_length(page), Stage(stage.0 | 1)),
+        stage if stage >= Stage::HUGE => (whole, stage),
         Stage::LONG_UNPROVEN if enters_stripe => (probe_length(page), Stage::LONG_PROBED),
         _ if enters_stripe => (whole, Stage::LONG_UNPROVEN),
         // What is left of a stripe after its probe.
@@ -325,26 +429,44 @@ mod tests {
     const VMA: PageRange = PageRange::new(0, 1 << 18);
     const OPENING: Policy = Policy::FINE.opening(Opening::OnEvidence);
 
-    /// A region as one thread sees it: what was brought, what is open.
+    /// A region as one thread sees it: what was brought, what is open, and what the kernel makes resident.
     struct Region {
         policy: Policy,
         pattern: Pattern,
         brought: Vec<PageRange>,
         open: Vec<PageRange>,
+        /// What of it asks for huge pages.
+        huge: Vec<PageRange>,
+        resident: Vec<bool>,
         is_new: bool,
     }
 
     impl Region {
         fn new(policy: Policy) -> Self {
-            let (brought, open) = (Vec::new(), Vec::new());
-            Self { policy, pattern: Pattern::new(), brought, open, is_new: false }
+            let (brought, open, huge) = (Vec::new(), Vec::new(), Vec::new());
+            let (pattern, resident) = (Pattern::new(), vec![false; VMA.end]);
+            Self { policy, pattern, brought, open, huge, resident, is_new: false }
         }
 
         fn touch(&mut self, page: usize) {
             let holds = |ranges: &[PageRange]| ranges.iter().any(|range| range.contains(page));
-            if holds(&self.brought) || holds(&self.open) {
-                return;
+            if !holds(&self.open) && !holds(&self.brought) {
+                self.fault(page);
             }
+            let stripe = PageRange::stripe_of(page);
+            let is_empty = !self.resident[stripe.start..stripe.end].contains(&true);
+            let is_huge = |range: &PageRange| range.contains(page) && stripe.end <= range.end;
+            if is_empty && self.huge.iter().any(is_huge) {
+                self.make_resident(stripe);
+            }
+            self.resident[page] = true;
+        }
+
+        fn make_resident(&mut self, pages: PageRange) {
+            self.resident[pages.start..pages.end].fill(true);
+        }
+
+        fn fault(&mut self, page: usize) {
             let place = Place {
                 page,
                 vma: VMA,
@@ -360,23 +482,29 @@ mod tests {
                     assert_eq!(pages, pages.intersect(PageRange::stripe_of(page)));
                     assert!(self.brought.iter().all(|old| old.intersect(pages).is_empty()));
                     self.pattern.brought(window, pages);
+                    self.make_resident(pages);
                     self.brought.push(pages);
                 }
                 Step::Open(window) => {
-                    assert!(self.policy.opens() && window.contains(page));
-                    self.pattern.opened(window);
-                    self.open.push(window.intersect(VMA));
+                    let pages = window.pages.intersect(VMA);
+                    assert!(self.policy.opens() && pages.contains(page));
+                    self.pattern.opened(window, pages);
+                    self.open.push(pages);
+                    let stripe = PageRange::stripe_of(page);
+                    if window.huge {
+                        assert_eq!(pages.len() % STRIPE_PAGES, 0);
+                        self.huge.push(pages);
+                        if page != stripe.start && page + 1 != stripe.end {
+                            self.make_resident(stripe);
+                        }
+                    }
                 }
             }
         }
 
-        /// Pages brought although nothing touched them, given how many were touched.
+        /// Pages that are resident although nothing touched them, given how many were touched.
         fn excess(&self, touched: &std::collections::BTreeSet<usize>) -> usize {
-            let lens = self
-                .brought
-                .iter()
-                .map(|range| range.len() - touched.range(range.start..range.end).count());
-            lens.sum()
+            self.resident.iter().filter(|&&resident| resident).count() - touched.len()
         }
     }
 
@@ -410,21 +538,75 @@ mod tests {
                 let up: Vec<usize> = (start..VMA.end).step_by(stride).collect();
                 let down: Vec<usize> = up.iter().rev().copied().collect();
                 for pages in [up, down] {
-                    let mut region = Region::new(OPENING);
+                    let mut region = Region::new(OPENING.huge(Huge::Asked));
                     pages.into_iter().for_each(|page| region.touch(page));
                     let faults = region.brought.len() + region.open.len();
                     assert!(faults <= 5, "stride {stride}: {faults} faults");
                     assert!(region.brought.iter().map(|range| range.len()).sum::<usize>() <= 17);
+                    assert!(region.huge.is_empty());
                 }
             }
         }
     }
 
     #[test]
+    fn a_sequence_opens_stripes_ahead_where_huge_pages_are_to_be_asked_for() {
+        for back in [false, true] {
+            let mut region = Region::new(OPENING.huge(Huge::Asked));
+            let mut touched = std::collections::BTreeSet::new();
+            for page in VMA.start..VMA.end {
+                let page = if back { VMA.end - 1 - page } else { page };
+                region.touch(page);
+                touched.insert(page);
+                if page % 37 == 0 {
+                    let excess = region.excess(&touched);
+                    assert!(excess <= touched.len() + GRANULE_PAGES, "{excess}, {page}");
+                }
+            }
+            let faults = region.brought.len() + region.open.len();
+            assert!(faults <= 32, "{faults} faults for a gigabyte");
+            let asked: usize = region.huge.iter().map(|range| range.len()).sum();
+            assert_eq!(asked, VMA.end - STRIPE_PAGES, "all but the first stripe");
+        }
+    }
+
+    #[test]
+    fn a_sequence_that_ends_leaves_no_more_resident_than_it_has_touched() {
+        let sparse = [1, 2, 16, 511, 512, 513, 1024];
+        for dense in [300, 512, 600, 1023, 1024, 1030, 1536, 2048, 2053, 3000, 4096, 5000, 9000] {
+            for (stride, base) in sparse.into_iter().zip([0, 1, 2, 3, 5, 15, 511]) {
+                let mut region = Region::new(OPENING.huge(Huge::Asked));
+                let mut touched = std::collections::BTreeSet::new();
+                let rest = (0..200).map(|step| dense + base + step * stride);
+                for page in (0..dense).chain(rest.filter(|&page| page < VMA.end)) {
+                    region.touch(page);
+                    touched.insert(page);
+                }
+                let excess = region.excess(&touched);
+                let most = touched.len() + 2 * GRANULE_PAGES;
+                assert!(excess <= most, "{dense}, {stride}: {excess} beside {}", touched.len());
+            }
+        }
+    }
+
+    #[test]
+    fn where_huge_pages_are_given_the_second_fault_opens_everything() {
+        let policy = OPENING.huge(Huge::Given);
+        let mut region = Region::new(policy);
+        [5, 16, 9000].into_iter().for_each(|page| region.touch(page));
+        assert_eq!((region.brought.len(), &region.open[..]), (1, &[VMA][..]));
+        assert!(region.huge.is_empty());
+        assert!(policy.opens_growth(STRIPE_PAGES) && !policy.opens_growth(STRIPE_PAGES - 1));
+        let never = policy.opening(Opening::Never);
+        assert!(!never.opens_growth(STRIPE_PAGES) && windows(never, [0, 500]).len() == 2);
+    }
+
+    #[test]
     fn no_pattern_brings_more_than_twice_what_it_touches_and_two_granules() {
         let mut random = crate::tests::random::Random::new(11);
         for case in 0..400 {
-            let mut region = Region::new(OPENING);
+            let huge = [Huge::Never, Huge::Asked][case % 2];
+            let mut region = Region::new(OPENING.huge(huge));
             let mut touched = std::collections::BTreeSet::new();
             for _ in 0..1 + random.below(6) {
                 let (start, count) = (random.below(VMA.end / 2), 1 << random.below(14));
@@ -435,6 +617,9 @@ mod tests {
                     let page = (start + step * stride) % VMA.end;
                     region.touch(page);
                     touched.insert(page);
+                    if step % 61 != 0 && step != count - 1 {
+                        continue;
+                    }
                     let excess = region.excess(&touched);
                     assert!(
                         excess <= touched.len() * 5 / 4 + 2 * GRANULE_PAGES,
@@ -451,8 +636,12 @@ mod tests {
     fn sizes_are_kept_to() {
         let policy = Policy::of_pages(STRIPE_PAGES / 8, STRIPE_PAGES / 2);
         assert_eq!(Policy::from_bits(policy.to_bits()), policy);
-        for opening in [Opening::Never, Opening::OnEvidence] {
-            let policy = policy.opening(opening);
+        for (opening, huge) in [
+            (Opening::Never, Huge::Asked),
+            (Opening::OnEvidence, Huge::Given),
+            (Opening::OnEvidence, Huge::Never),
+        ] {
+            let policy = policy.opening(opening).huge(huge);
             assert_eq!(Policy::from_bits(policy.to_bits()), policy);
         }
         let lens = windows(policy, 0..STRIPE_PAGES * 4);
@@ -472,7 +661,8 @@ mod tests {
     #[test]
     fn what_is_missing_of_a_dense_granule_comes_at_once_where_nothing_is_opened() {
         let pattern = Pattern::new();
-        pattern.opened(PageRange::stripe_of(500));
+        let window = Opened { pages: VMA, huge: false, stage: Stage::OPENED };
+        pattern.opened(window, PageRange::stripe_of(500));
         let step = |density, policy: Policy| {
             let place =
                 Place { page: 37, vma: VMA, density, is_first: false, openings: 0, is_new: false };

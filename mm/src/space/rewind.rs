@@ -95,6 +95,7 @@ impl Space {
         let grown = PageRange::new(first.end, self.accessible.load(Ordering::Relaxed));
         let plain = |attrs: Attrs| Attrs { paging: Paging::Faults, ..attrs } == Attrs::FRESH;
         if self.doubtful.load(Ordering::Relaxed)
+            || self.asks_for_huge_pages(&held)
             || grown.end < first.end
             || self.any(&held, grown, |attrs| !plain(attrs))
             || !self.extents(&held, first).all(|extent| pristine.agrees(&extent))

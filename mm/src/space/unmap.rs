@@ -133,6 +133,7 @@ impl Space {
                 }
             })
         };
+        self.ask_for_small_pages(held, range, pager);
         done.map_err(|error| {
             self.doubtful.store(true, Ordering::Relaxed);
             error.into()

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use super::{ImagePart, Run, Sys, SysError};
-use crate::space::PAGE;
+use crate::space::{PAGE, PageRange};
 use crate::{Access, Protection};
 
 /// The address at which the view of the one image seems to be.
@@ -31,14 +31,37 @@ struct State {
 struct Pte {
     allowed: Protection,
     registered: bool,
+    /// Whether a touch may bring the whole stripe.
+    huge: bool,
     present: bool,
     value: u64,
     /// Its contents when it is not present.
     initial: u64,
 }
 
-const EMPTY: Pte =
-    Pte { allowed: Protection::NoAccess, registered: false, present: false, value: 0, initial: 0 };
+const EMPTY: Pte = Pte {
+    allowed: Protection::NoAccess,
+    registered: false,
+    huge: false,
+    present: false,
+    value: 0,
+    initial: 0,
+};
+
+impl State {
+    /// Brings the rest of a stripe of which only `page` is there, if it can be one huge page.
+    fn bring_stripe(&mut self, page: usize) {
+        let PageRange { start, end } = PageRange::stripe_of(page);
+        let Some(stripe) = self.pages.get_mut(start..end) else { return };
+        let allowed = stripe[page - start].allowed;
+        let alike = |pte: &Pte| pte.huge && !pte.registered && pte.allowed == allowed;
+        if stripe.iter().all(alike) && stripe.iter().filter(|pte| pte.present).count() == 1 {
+            for pte in stripe.iter_mut().filter(|pte| !pte.present) {
+                (pte.present, pte.value) = (true, pte.initial);
+            }
+        }
+    }
+}
 
 impl Fake {
     /// A reservation of `pages` pages at `base`.
@@ -76,13 +99,28 @@ impl Fake {
         if !allowed || (pte.registered && !pte.present) {
             return Err(access);
         }
+        let brings_stripe = pte.huge && !pte.present;
         if !pte.present {
             (pte.present, pte.value) = (true, pte.initial);
         }
         if let Some(value) = store {
             pte.value = value;
         }
-        Ok(pte.value)
+        let value = pte.value;
+        if brings_stripe {
+            state.bring_stripe(page);
+        }
+        Ok(value)
+    }
+
+    /// Whether huge pages are asked for where `page` is.
+    pub(crate) fn is_huge(&self, page: usize) -> bool {
+        self.state().pages[page].huge
+    }
+
+    /// Pages of `range` that are there.
+    pub(crate) fn present(&self, range: PageRange) -> usize {
+        self.state().pages[range.start..range.end].iter().filter(|pte| pte.present).count()
     }
 
     /// Whether the processor could load from the page without a fault.
@@ -148,6 +186,24 @@ impl Sys for Fake {
         self.call("mmap", addr, len, |index, pte| {
             *pte = Pte { allowed: to, initial: first + index as u64, ..EMPTY }
         })
+    }
+
+    fn advise_huge(&self, addr: usize, len: usize, huge: bool) {
+        // Not a call that may fail: nobody looks.
+        assert!(addr.is_multiple_of(PAGE) && len.is_multiple_of(PAGE) && len > 0);
+        let first = (addr - self.base) / PAGE;
+        let pages = &mut self.state().pages[first..first + len / PAGE];
+        pages.iter_mut().for_each(|pte| pte.huge = huge);
+    }
+
+    fn collapse(&self, addr: usize, len: usize) {
+        let first = (addr - self.base) / PAGE;
+        for pte in &mut self.state().pages[first..first + len / PAGE] {
+            assert!(pte.huge && !pte.registered, "only what is open and asks for huge pages");
+            if !pte.present {
+                (pte.present, pte.value) = (true, pte.initial);
+            }
+        }
     }
 
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {

@@ -115,6 +115,19 @@ impl Sys for Linux {
         Ok(())
     }
 
+    fn advise_huge(&self, addr: usize, len: usize, huge: bool) {
+        let advice = if huge { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
+        // SAFETY: as in `protect`; contents stay. A kernel without huge pages refuses, and out of mappings it may.
+        let _ = unsafe { rustix::mm::madvise(at(addr), len, advice) };
+    }
+
+    fn collapse(&self, addr: usize, len: usize) {
+        /// Since Linux 6.1.
+        const MADV_COLLAPSE: i32 = 25;
+        // SAFETY: as in `protect`; contents stay. A kernel that has no huge page, or does not know the call, refuses.
+        unsafe { libc::madvise(at(addr), len, MADV_COLLAPSE) };
+    }
+
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {
         uffd::register(addr, len)
     }

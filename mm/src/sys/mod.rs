@@ -8,6 +8,7 @@ mod arena;
 #[cfg(test)]
 mod fake;
 mod fork;
+mod huge;
 #[cfg(test)]
 pub(crate) mod inject;
 mod linux;
@@ -20,6 +21,7 @@ pub(crate) use arena::{Arena, Use, Words, decommit};
 #[cfg(test)]
 pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
 pub(crate) use fork::{at_fork, close_hole, empty_in_children};
+pub(crate) use huge::setting as huge_pages;
 pub(crate) use linux::{LINUX, Linux, Parked};
 pub(crate) use memfd::MemFile;
 pub(crate) use pagemap::PageTables;
@@ -79,6 +81,10 @@ pub(crate) trait Sys: Sync {
         image: ImagePart,
         to: Protection,
     ) -> Result<(), SysError>;
+    /// `madvise(MADV_HUGEPAGE)`, or `MADV_NOHUGEPAGE`: whether the range is to get huge pages. It need not.
+    fn advise_huge(&self, addr: usize, len: usize, huge: bool);
+    /// `madvise(MADV_COLLAPSE)`: makes the small pages of the range, and what is missing, huge ones at once. It need not.
+    fn collapse(&self, addr: usize, len: usize);
     /// `UFFDIO_REGISTER`: missing pages of the range raise SIGBUS.
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError>;
     /// `UFFDIO_UNREGISTER`: missing pages of the range come by demand paging. Parts that are not registered stay so.
@@ -125,6 +131,14 @@ impl<T: Sys> Sys for &T {
         to: Protection,
     ) -> Result<(), SysError> {
         (**self).map_image(addr, len, image, to)
+    }
+
+    fn advise_huge(&self, addr: usize, len: usize, huge: bool) {
+        (**self).advise_huge(addr, len, huge);
+    }
+
+    fn collapse(&self, addr: usize, len: usize) {
+        (**self).collapse(addr, len);
     }
 
     fn register(&self, addr: usize, len: usize) -> Result<(), SysError> {

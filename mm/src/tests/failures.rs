@@ -89,7 +89,7 @@ fn random_failures_never_break_the_model() {
             (80, Opening::Never),
         ] {
             let sys = system();
-            let mut world = World::with_opening(&sys, kind, 8, None, opening);
+            let mut world = World::with_policy(&sys, kind, 8, None, kind.policy(opening));
             let mut random = Random::new(seed);
             for _ in 0..40_000 {
                 if random.below(4) == 0 {

@@ -5,6 +5,7 @@
 
 mod child;
 mod failures;
+mod huge;
 mod model;
 mod order;
 mod patience;

@@ -70,7 +70,8 @@ fn wait_for_a_slow_one(region: &Region) {
 fn a_page_that_another_thread_takes_long_to_bring_is_waited_for() {
     let output = in_child("a_page_that_another_thread_takes_long_to_bring_is_waited_for", || {
         for kind in [PagerKind::Protect, PagerKind::Uffd] {
-            let options = RegionOptions::new(64 << 20).accessible(64 << 20).pager(kind);
+            let options =
+                RegionOptions::new(64 << 20).huge_pages(false).accessible(64 << 20).pager(kind);
             if let Ok(region) = options.build() {
                 wait_for_a_slow_one(&region);
             }

@@ -6,7 +6,8 @@
 use crate::error::{Error, Result};
 use crate::pager::{Demand, Eager, Pager, Protect, Uffd};
 use crate::space::{
-    Blueprint, GRANULE_PAGES, Opening, Outcome, PAGE, PageRange, Pool, Pristine, Space,
+    Blueprint, GRANULE_PAGES, Huge, Opening, Outcome, PAGE, PageRange, Policy, Pool, Pristine,
+    Space,
 };
 use crate::sys::{Fake, IMAGE_VALUE, IMAGE_VIEW, ImagePart};
 use crate::{Access, FaultKind, PagerKind, Protection};
@@ -49,15 +50,15 @@ impl<'a> World<'a> {
     /// With a limit, nothing is opened.
     pub(super) fn new(sys: &'a Fake, kind: PagerKind, shards: usize, limit: Option<usize>) -> Self {
         let opening = if limit.is_some() { Opening::Never } else { Opening::OnEvidence };
-        Self::with_opening(sys, kind, shards, limit, opening)
+        Self::with_policy(sys, kind, shards, limit, kind.policy(opening).huge(Huge::Asked))
     }
 
-    pub(super) fn with_opening(
+    pub(super) fn with_policy(
         sys: &'a Fake,
         kind: PagerKind,
         shards: usize,
         limit: Option<usize>,
-        opening: Opening,
+        policy: Policy,
     ) -> Self {
         let pager: Box<dyn Pager + 'a> = match kind {
             PagerKind::Uffd => Box::new(Uffd::new(sys)),
@@ -77,7 +78,7 @@ impl<'a> World<'a> {
                     total: TOTAL,
                     limit,
                     shards,
-                    policy: kind.policy(opening),
+                    policy,
                     speculation: true,
                 },
                 &pool,

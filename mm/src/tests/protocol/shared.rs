@@ -142,6 +142,14 @@ impl Sys for Truth {
         Ok(())
     }
 
+    fn advise_huge(&self, addr: usize, len: usize, _huge: bool) {
+        self.expect_open(addr, len);
+    }
+
+    fn collapse(&self, addr: usize, len: usize) {
+        self.expect_open(addr, len);
+    }
+
     fn register(&self, _addr: usize, _len: usize) -> Result<(), SysError> {
         unreachable!("the pager has a call of its own")
     }
