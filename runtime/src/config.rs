@@ -37,6 +37,7 @@ pub struct Config {
     pub(crate) displaced_handlers: DisplacedHandlers,
     pub(crate) speculation: bool,
     pub(crate) memory_resident_limit: Option<usize>,
+    pub(crate) memory_huge_pages: bool,
     pub(crate) check_segments_first: bool,
     /// What the host has chosen; decided when an engine is made.
     pub(crate) signals_based_traps: Option<bool>,
@@ -66,6 +67,7 @@ impl Config {
             displaced_handlers: DisplacedHandlers::Reclaim,
             speculation: true,
             memory_resident_limit: None,
+            memory_huge_pages: true,
             check_segments_first: false,
             signals_based_traps: None,
             gc_heap_limit: None,
@@ -264,6 +266,19 @@ impl Config {
     /// Unlike a limit on a memory's size, it does not count memory that is declared and never touched.
     pub fn memory_resident_limit(&mut self, bytes: Option<usize>) -> &mut Config {
         self.memory_resident_limit = bytes;
+        self
+    }
+
+    /// Whether linear memories may get huge pages, as far as the system's setting
+    /// (`/sys/kernel/mm/transparent_hugepage/enabled`) allows. Default: yes.
+    ///
+    /// Where the setting is `madvise`, they are asked for ahead of a sequence of first touches, when it is 2 MiB long and
+    /// longer: no more becomes resident than twice what is touched. Where it is `always`, all memories of 2 MiB and more
+    /// have them from the first touch on, 2 MiB at a time, as everything else in the process; `false` prevents that, for
+    /// hosts with many small instances. With a [`memory_resident_limit`](Self::memory_resident_limit) none are asked
+    /// for.
+    pub fn memory_huge_pages(&mut self, on: bool) -> &mut Config {
+        self.memory_huge_pages = on;
         self
     }
 
