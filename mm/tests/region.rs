@@ -9,41 +9,53 @@ use seqfault_mm::{
 
 const MIB: usize = 1 << 20;
 
+/// More than any test makes resident.
+const LIMIT: usize = 4 << 30;
+
 /// What a test runs with.
 #[derive(Clone, Copy)]
 struct Setup {
     pager: PagerKind,
     speculation: bool,
+    /// With a limit nothing is left to the kernel: every page comes by a fault of ours.
+    limit: Option<usize>,
 }
 
-/// Every test, once for each pager, and once more without speculation.
+/// Every test, once for each pager, with and without a resident limit, and all that once more without speculation.
 macro_rules! suite {
     (everywhere: $everywhere:tt, limited: $limited:tt, lazily: $lazily:tt) => {
-        suite!(@both Protect, protect, protect_classic: $everywhere $lazily);
-        suite!(@both Uffd, uffd, uffd_classic: $everywhere $lazily);
+        suite!(@both Protect None, protect, protect_classic: $everywhere $lazily);
+        suite!(@both Uffd None, uffd, uffd_classic: $everywhere $lazily);
         // What is committed at the grow is not there to be touched first.
-        suite!(@both Eager, eager, eager_classic: $everywhere []);
-        suite!(@both Demand, demand, demand_classic: $everywhere []);
-        suite!(@both Protect, protect_limited, protect_limited_classic: $limited []);
-        suite!(@both Uffd, uffd_limited, uffd_limited_classic: $limited []);
-        suite!(@both Eager, eager_limited, eager_limited_classic: $limited []);
+        suite!(@both Eager None, eager, eager_classic: $everywhere []);
+        suite!(@both Demand None, demand, demand_classic: $everywhere []);
+        suite!(@both Protect (Some(LIMIT)), protect_limited, protect_limited_classic: $everywhere $limited);
+        suite!(@both Uffd (Some(LIMIT)), uffd_limited, uffd_limited_classic: $everywhere $limited);
+        suite!(@both Eager (Some(LIMIT)), eager_limited, eager_limited_classic: $everywhere $limited);
     };
-    (@both $pager:ident, $on:ident, $off:ident: $everywhere:tt $lazily:tt) => {
-        suite!(@one $pager, true, $on: $everywhere $lazily);
-        suite!(@one $pager, false, $off: $everywhere $lazily);
+    (@both $pager:ident $limit:tt, $on:ident, $off:ident: $tests:tt $more:tt) => {
+        suite!(@one $pager $limit true, $on: $tests $more);
+        suite!(@one $pager $limit false, $off: $tests $more);
     };
-    (@one $pager:ident, $speculation:literal, $module:ident: [$($test:ident)*] [$($lazy:ident)*]) => {
+    (@one $pager:ident $limit:tt $speculation:literal, $module:ident: [$($test:ident)*] [$($more:ident)*]) => {
         mod $module {
             use seqfault_mm::PagerKind;
+            #[allow(unused_imports, reason = "only some of the modules limit")]
+            use super::LIMIT;
 
-            suite!(@tests $pager, $speculation: $($test)* $($lazy)*);
+            const SETUP: super::Setup = super::Setup {
+                pager: PagerKind::$pager,
+                speculation: $speculation,
+                limit: $limit,
+            };
+            suite!(@tests $($test)* $($more)*);
         }
     };
-    (@tests $pager:ident, $speculation:literal: $($test:ident)*) => {
+    (@tests $($test:ident)*) => {
         $(#[test]
         fn $test() {
-            if crate::common::available(PagerKind::$pager) {
-                super::$test(super::Setup { pager: PagerKind::$pager, speculation: $speculation });
+            if crate::common::available(SETUP.pager) {
+                super::$test(SETUP);
             }
         })*
     };
@@ -83,6 +95,7 @@ fn region(setup: Setup, accessible: usize) -> Region {
         .guard(4 << 30)
         .pager(setup.pager)
         .speculation(setup.speculation)
+        .resident_limit(setup.limit)
         .accessible(accessible)
         .build()
         .unwrap()
