@@ -90,6 +90,18 @@ mod tests {
     }
 
     #[test]
+    fn variables_arrive_as_c_has_them() {
+        let ctx = WasiCtxBuilder::new().env("A", "1").env("EMPTY", "").build().unwrap();
+        let ctx = ctx.pin();
+        let mut memory = FakeMemory::new(256);
+        environ_sizes_get(&ctx, &mut memory, ptr(0), ptr(4)).unwrap();
+        assert_eq!((memory.u32_at(0), memory.u32_at(4)), (2, 4 + 7));
+        environ_get(&ctx, &mut memory, ptr(16), ptr(101)).unwrap();
+        assert_eq!([16, 20].map(|at| memory.u32_at(at)), [101, 105]);
+        assert_eq!(memory.get(101, 11), b"A=1\0EMPTY=\0");
+    }
+
+    #[test]
     fn no_environment_is_nothing() {
         let ctx = WasiCtxBuilder::new().build().unwrap();
         let mut memory = FakeMemory::new(16);

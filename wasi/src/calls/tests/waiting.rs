@@ -487,6 +487,37 @@ fn a_message_that_does_not_fit_is_marked() {
     assert_eq!(memory.get(RESULT + 4, 2), [1, 0]);
 }
 
+/// A list of more bytes than one system call takes: the whole memory, again and again.
+fn long_list(guest: &mut Guest) -> (GuestSlice<Iovec>, u64) {
+    let count = (9 << 20) / MEMORY;
+    let list = guest.list(&vec![(0, MEMORY); count as usize]);
+    (list, u64::from(count * MEMORY))
+}
+
+#[test]
+fn a_message_is_sent_in_one_piece_or_not_at_all() {
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let mut guest = Guest::with(|builder, _| builder.preopened_socket(theirs));
+    assert_eq!(guest.write(3, b"short").unwrap(), 5);
+    assert_eq!(ours.recv(&mut [0; 10]).unwrap(), 5);
+    let (list, _) = long_list(&mut guest);
+    let (ctx, memory) = (&guest.ctx, &mut guest.memory);
+    assert_eq!(errno(fd_io::fd_write(ctx, memory, 3, list, ptr(RESULT))), Errno::MsgSize);
+    assert_eq!(errno(sock::sock_send(ctx, memory, 3, list, 0, ptr(RESULT))), Errno::MsgSize);
+    assert!(ours.recv(&mut [0; 10]).is_err(), "nothing was sent");
+}
+
+#[test]
+fn a_file_takes_more_than_one_call_writes() {
+    let mut guest = Guest::new();
+    let file = guest.create("file");
+    let (list, len) = long_list(&mut guest);
+    fd_io::fd_write(&guest.ctx, &mut guest.memory, file, list, ptr(RESULT)).unwrap();
+    assert_eq!(u64::from(guest.memory.u32_at(RESULT)), len);
+    assert_eq!(guest.fd_stat(file).unwrap().size, len);
+}
+
 #[test]
 fn only_sockets_are_sockets() {
     let (one, _two) = UnixStream::pair().unwrap();
