@@ -34,6 +34,7 @@ pub mod copy;
 mod error;
 mod image;
 mod lock_order;
+mod lots;
 mod options;
 mod pager;
 mod primitive;

@@ -4,9 +4,9 @@ use crate::arch;
 use crate::error::{Error, Result};
 use crate::primitive::MAX_SHARDS;
 use crate::space::{Blueprint, Huge, Opening, PAGE, Policy};
-use crate::sys::{self, LINUX, Sys};
+use crate::sys::{self, LINUX, Sys, SysError};
 use crate::{
-    DisplacedHandlers, GRANULE_SIZE, PagerKind, Region, process, record, registry, signal,
+    DisplacedHandlers, GRANULE_SIZE, PagerKind, Region, lots, process, record, registry, signal,
 };
 use std::ops::RangeInclusive;
 
@@ -15,6 +15,7 @@ use std::ops::RangeInclusive;
 pub struct RegionOptions {
     maximum: usize,
     guard: usize,
+    ahead: bool,
     accessible: usize,
     pager: PagerKind,
     resident_limit: Option<usize>,
@@ -32,6 +33,7 @@ impl RegionOptions {
         Self {
             maximum,
             guard: 0,
+            ahead: true,
             accessible: 0,
             pager: PagerKind::Auto,
             resident_limit: None,
@@ -49,6 +51,14 @@ impl RegionOptions {
     #[must_use]
     pub fn guard(self, bytes: usize) -> Self {
         Self { guard: bytes, ..self }
+    }
+
+    /// Whether the whole region is reserved from the start (default: yes). Otherwise only what is accessible is mapped, and
+    /// a grow maps more: for processes that may map little. The addresses behind belong to the region, but accesses there
+    /// are not certain to fault, and if another part of the process maps something there, the region cannot grow further.
+    #[must_use]
+    pub fn reserve_ahead(self, on: bool) -> Self {
+        Self { ahead: on, ..self }
     }
 
     /// The first `bytes` are accessible from the start (default: none).
@@ -156,8 +166,9 @@ impl RegionOptions {
             }
             placed => (kind, placed?),
         };
+        let reserved = if self.ahead { total } else { PAGE };
         let release = |error| {
-            LINUX.release_or_park(base, total);
+            self.release(base, reserved);
             error
         };
         let record = record::take(process, kind).map_err(release)?;
@@ -177,9 +188,14 @@ impl RegionOptions {
             record::give(record);
             release(error.into())
         })?;
-        registry::insert(base, total, record);
+        if !registry::insert(base, total, record) {
+            record.space.destroy(&process.pool, |base, _| self.release(base, reserved));
+            record::give(record);
+            return Err(SysError { call: "mmap", errno: libc::EEXIST }.into());
+        }
         // From here on, dropping the region cleans up.
-        let mut region = Region::adopt(record, base, maximum, total, self.speculation);
+        let mut region = Region::adopt(record, base, maximum, [total, reserved], self.speculation);
+        region.refuses_huge_pages = self.refuses_huge_pages();
         region.grow(self.accessible)?;
         region.set_pristine();
         Ok(region)
@@ -192,20 +208,48 @@ impl RegionOptions {
         self.windows.unwrap_or_else(|| kind.policy(opening).huge(huge))
     }
 
-    /// Reserves `total` bytes and prepares the first `maximum` of them for the pager `kind`.
+    /// Reserves `total` bytes, or the first page of so many addresses, and prepares what of it may become accessible for
+    /// the pager `kind`.
     fn place(&self, kind: PagerKind, maximum: usize, total: usize) -> Result<usize> {
+        if !self.ahead {
+            return self.place_apart(kind, total);
+        }
         let base = LINUX.reserve(total, registry::SLOT)?;
         let placed = if registry::covers(base, total) {
             kind.pager().attach(base, maximum).map_err(Error::from)
         } else {
             Err(Error::TooLarge { bytes: self.maximum })
         };
-        if !self.huge_pages && placed.is_ok() && sys::huge_pages() == Huge::Given {
+        if placed.is_ok() && self.refuses_huge_pages() {
             LINUX.advise_huge(base, total, false);
         }
         if placed.is_err() {
             LINUX.release_or_park(base, total);
         }
         placed.map(|()| base)
+    }
+
+    /// Whether the system has to be told that there are to be no huge pages.
+    fn refuses_huge_pages(&self) -> bool {
+        !self.huge_pages && sys::huge_pages() == Huge::Given
+    }
+
+    /// Gives back what `place` has reserved.
+    fn release(&self, base: usize, reserved: usize) {
+        match self.ahead {
+            true => LINUX.release_or_park(base, reserved),
+            false => {
+                LINUX.release_apart(base, reserved);
+            }
+        }
+    }
+
+    fn place_apart(&self, kind: PagerKind, total: usize) -> Result<usize> {
+        let base = lots::take(total, PAGE)?;
+        let placed = kind.pager().attach(base, PAGE);
+        if placed.is_err() {
+            LINUX.release_apart(base, PAGE);
+        }
+        placed.map(|()| base).map_err(Error::from)
     }
 }

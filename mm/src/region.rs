@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use crate::error::{Error, Fault, FaultKind, Result};
 use crate::record::{self, Record};
 use crate::space::{Counters, PAGE, PageRange, Pool, Pristine, Reading};
-use crate::sys::LINUX;
+use crate::sys::{LINUX, Sys};
 use crate::{Access, Image, PagerKind, Protection, copy, registry, stack};
 
 /// A reservation of address space whose pages come when they are touched.
@@ -25,7 +25,15 @@ pub struct Region {
     /// Whether its pager's accesses fault; a copy, for accesses that take only a few nanoseconds.
     pub(crate) faults: bool,
     maximum: usize,
+    /// Bytes that are registered, guard included.
     total: usize,
+    /// Whether all of it was reserved from the start.
+    ahead: bool,
+    /// Bytes that are mapped, from the base on. All of `total`, unless the region reserves as it grows. Only changed by
+    /// who holds the lock.
+    reserved: Mutex<usize>,
+    /// Whether the system is told of each mapping that it is to have no huge pages.
+    pub(crate) refuses_huge_pages: bool,
     /// What the record had counted for earlier regions.
     before: Counters,
     /// The images that the address space refers to. Only added to, until a reset or the end.
@@ -72,7 +80,7 @@ impl Region {
         record: &'static Record,
         base: usize,
         maximum: usize,
-        total: usize,
+        [total, reserved]: [usize; 2],
         speculation: bool,
     ) -> Self {
         Self {
@@ -81,6 +89,9 @@ impl Region {
             faults: record.pager.faults(),
             maximum,
             total,
+            ahead: reserved == total,
+            reserved: Mutex::new(reserved),
+            refuses_huge_pages: false,
             before: record.space.counters(),
             images: ManuallyDrop::default(),
             pristine: Pristine::default(),
@@ -107,7 +118,7 @@ impl Region {
 
     /// Bytes reserved, guard included.
     pub fn reserved(&self) -> usize {
-        self.total
+        if self.ahead { self.total } else { *self.mapped() }
     }
 
     /// How pages are made present.
@@ -140,15 +151,20 @@ impl Region {
         self.record.space.set_speculation(on);
     }
 
-    /// Makes the first `accessible` bytes accessible. Never shrinks. No system call, unless the pager commits ahead.
+    /// Makes the first `accessible` bytes accessible. Never shrinks. No system call, unless the pager commits ahead, or
+    /// the region reserves as it grows.
     ///
     /// # Errors
-    /// When it exceeds the maximum, is no multiple of the page size, or a pager that commits ahead is refused.
+    /// When it exceeds the maximum, is no multiple of the page size, or a pager that commits ahead is refused; in a region
+    /// that reserves as it grows, when the process may not map so much, or another mapping is in the way.
     pub fn grow(&self, accessible: usize) -> Result<()> {
         if !accessible.is_multiple_of(PAGE) {
             return Err(Error::Misaligned { offset: accessible });
         }
         let (record, pool) = self.own()?;
+        if !self.ahead {
+            self.reserve(&mut self.mapped(), accessible)?;
+        }
         record.space.grow(accessible / PAGE, pool, record.pager)
     }
 
@@ -172,12 +188,52 @@ impl Region {
             return Err(Error::Misaligned { offset: accessible });
         }
         let (record, pool) = self.own()?;
+        let mut mapped = self.mapped();
+        self.reserve(&mut mapped, accessible)?;
         let _alone = self.exclude_admitted();
         // Held throughout, so that an image that is attached meanwhile is not forgotten.
         let mut images = self.images();
         record.space.reset(accessible / PAGE, pool, record.pager)?;
         images.clear();
+        if !self.ahead {
+            self.release_beyond(&mut mapped, accessible);
+        }
         Ok(())
+    }
+
+    fn mapped(&self) -> MutexGuard<'_, usize> {
+        // Nothing panics while it is changed.
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees to it that the first `end` bytes are mapped. What is new is as inaccessible as what was reserved ahead.
+    fn reserve(&self, mapped: &mut usize, end: usize) -> Result<()> {
+        if end > self.maximum {
+            return Err(Error::BeyondMaximum);
+        }
+        let (start, len) = (self.base + *mapped, end.saturating_sub(*mapped));
+        if len == 0 {
+            return Ok(());
+        }
+        LINUX.reserve_at(start, len)?;
+        if let Err(error) = self.record.pager.attach(start, len) {
+            LINUX.release_apart(start, len);
+            return Err(error.into());
+        }
+        if self.refuses_huge_pages {
+            LINUX.advise_huge(start, len, false);
+        }
+        *mapped = end;
+        Ok(())
+    }
+
+    /// Unmaps what is behind the first `end` bytes, which is not accessible. The first page keeps the place.
+    fn release_beyond(&self, mapped: &mut usize, end: usize) {
+        let end = end.max(PAGE);
+        // What the kernel cannot unmap now stays, and is used again.
+        if end < *mapped && LINUX.release(self.base + end, *mapped - end).is_ok() {
+            *mapped = end;
+        }
     }
 
     /// Discards the range at `offset` with the length of `image`, and makes it start as a copy of the image.
@@ -223,6 +279,9 @@ impl Region {
     pub fn rewind(&mut self, keep: usize) -> Result<usize> {
         let (record, pool) = self.own()?;
         let kept = record.space.rewind(&self.pristine, keep / PAGE, pool, record.pager)?;
+        if !self.ahead {
+            self.release_beyond(&mut self.mapped(), self.accessible());
+        }
         self.images().clone_from(&self.first_images);
         record.space.set_speculation(self.speculation);
         self.before = record.space.counters();
@@ -396,7 +455,13 @@ impl Drop for Region {
         if !inherited {
             registry::remove(self.base, self.total, self.record);
             let pool = &self.record.process.pool;
-            self.record.space.destroy(pool, |base, len| LINUX.release_or_park(base, len));
+            let mapped = *self.mapped();
+            self.record.space.destroy(pool, |base, total| match self.ahead {
+                true => LINUX.release_or_park(base, total),
+                false => {
+                    LINUX.release_apart(base, mapped);
+                }
+            });
             record::give(self.record);
         }
         // If a thread of the parent was changing the list when it forked, the list is leaked.

@@ -101,12 +101,23 @@ pub(crate) fn covers(base: usize, len: usize) -> bool {
     base.checked_add(len).is_some_and(|end| end >> SLOT_SHIFT <= SLOTS)
 }
 
-/// Registers `record` for `[base, base + len)`, whole slots.
-pub(crate) fn insert(base: usize, len: usize, record: &'static Record) {
+/// Whether no region of this process or of an ancestor is registered in `[base, base + len)`, whole slots.
+pub(crate) fn is_free(base: usize, len: usize) -> bool {
+    slots(base, len).iter().all(|slot| slot.load(Ordering::Relaxed).is_null())
+}
+
+/// Registers `record` for `[base, base + len)`, whole slots. Whether it did: not where a region of this process is, whose
+/// addresses may not all be mapped.
+pub(crate) fn insert(base: usize, len: usize, record: &'static Record) -> bool {
     LOWEST.fetch_min(base >> SLOT_SHIFT, Ordering::Relaxed);
     BEYOND.fetch_max((base + len) >> SLOT_SHIFT, Ordering::Relaxed);
     let _pages = record.process.removals.pages();
-    set(base, len, std::ptr::from_ref(record).cast_mut());
+    let is_ours = |slot| entry(slot).is_some_and(|old| !old.is_inherited());
+    let free = !(base >> SLOT_SHIFT..(base + len) >> SLOT_SHIFT).any(is_ours);
+    if free {
+        set(base, len, std::ptr::from_ref(record).cast_mut());
+    }
+    free
 }
 
 /// Unregisters the range of `record`.
@@ -122,10 +133,14 @@ pub(crate) fn remove(base: usize, len: usize, record: &Record) {
 }
 
 fn set(base: usize, len: usize, record: *mut Record) {
-    for slot in &TABLE.0[base >> SLOT_SHIFT..(base + len) >> SLOT_SHIFT] {
+    for slot in slots(base, len) {
         // Release pairs with the Acquire in `find`.
         slot.store(record, Ordering::Release);
     }
+}
+
+fn slots(base: usize, len: usize) -> &'static [AtomicPtr<Record>] {
+    &TABLE.0[base >> SLOT_SHIFT..(base + len) >> SLOT_SHIFT]
 }
 
 #[cfg(test)]

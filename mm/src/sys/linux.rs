@@ -190,9 +190,36 @@ impl Linux {
         HINT.fetch_sub(PAGE, Ordering::Relaxed);
     }
 
+    /// Maps `len` bytes at exactly `addr` without access, for this process alone. Nothing is replaced.
+    pub(crate) fn reserve_at(&self, addr: usize, len: usize) -> Result<(), SysError> {
+        self.retry_parked();
+        may("mmap")?;
+        let flags = LAZY | MapFlags::FIXED_NOREPLACE;
+        // SAFETY: with this flag the kernel puts a new mapping only where nothing is.
+        let made = unsafe { rustix::mm::mmap_anonymous(at(addr), len, ProtFlags::empty(), flags) };
+        let made = made.map_err(named("mmap"))?.expose_provenance();
+        let kept = match made == addr {
+            true => fork::keep_from_children(addr, len),
+            // A kernel before 4.17 takes the address as a hint.
+            false => Err(named("mmap")(Errno::EXIST)),
+        };
+        if kept.is_err() {
+            self.release_apart(made, len);
+        }
+        kept
+    }
+
     /// Gives a reservation back, now or as soon as the kernel can.
     pub(crate) fn release_or_park(&self, addr: usize, len: usize) {
-        if self.release(addr, len).is_err() {
+        if self.release_apart(addr, len) {
+            HINT.store(addr, Ordering::Relaxed);
+        }
+    }
+
+    /// The same for one at an address that is no hint for others. Whether it is given back now.
+    pub(crate) fn release_apart(&self, addr: usize, len: usize) -> bool {
+        let released = self.release(addr, len).is_ok();
+        if !released {
             // Its memory is freed at once, and the range becomes inaccessible.
             let _ = self.zap(addr, len);
             let _ = self.protect(addr, len, Protection::NoAccess);
@@ -200,9 +227,8 @@ impl Linux {
             if let Some(process) = process::get() {
                 process.parked.ranges().push((addr, len));
             }
-        } else {
-            HINT.store(addr, Ordering::Relaxed);
         }
+        released
     }
 
     /// Bytes in memory of a part of a reservation; all of them if the kernel does not answer.

@@ -3,6 +3,7 @@
 //! They are outside of `space` because that folder is compiled twice: once as it is, once against the model checker's
 //! atomics.
 
+mod as_needed;
 mod child;
 mod failures;
 mod huge;

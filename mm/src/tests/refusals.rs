@@ -10,12 +10,12 @@ use crate::{Access, Image, PAGE_SIZE, PagerKind, Protection, Region, RegionOptio
 const MIB: usize = 1 << 20;
 
 /// A region's life, in which anything may be refused. Returns the region if it came to be.
-fn live(kind: PagerKind, misled: bool) -> Option<Region> {
+fn live(kind: PagerKind, misled: bool, ahead: bool) -> Option<Region> {
     if misled {
         LINUX.mislead();
     }
-    let region =
-        RegionOptions::new(64 * MIB).guard(MIB).accessible(4 * MIB).pager(kind).build().ok()?;
+    let options = RegionOptions::new(64 * MIB).guard(MIB).reserve_ahead(ahead);
+    let region = options.accessible(4 * MIB).pager(kind).build().ok()?;
     let _ = region.fill(0, 1, MIB);
     if let Ok(image) = Image::new(&[7; 5 * PAGE_SIZE]) {
         let _ = region.attach_image(16 * PAGE_SIZE, &image);
@@ -52,15 +52,15 @@ fn mapped() -> usize {
     statm.split(' ').next().unwrap().parse().unwrap()
 }
 
-fn sweep(kind: PagerKind) {
+fn sweep(kind: PagerKind, ahead: bool) {
     let fresh = || RegionOptions::new(64 * MIB).accessible(2 * MIB).pager(kind).build();
     check(&fresh().unwrap());
-    drop(live(kind, true));
+    drop(live(kind, true, ahead));
     let before = mapped();
     for (for_good, misled) in [(false, false), (true, false), (false, true), (true, true)] {
         for nth in 0.. {
             inject::refuse(nth, for_good);
-            let region = live(kind, misled);
+            let region = live(kind, misled, ahead);
             let refused = inject::stop();
             if let Some(region) = &region {
                 check(region);
@@ -94,7 +94,8 @@ fn every_refused_call_is_an_error_and_nothing_leaks() {
             PagerKind::Demand,
         ] {
             if kind.resolve(process::current().unwrap()).is_ok() {
-                sweep(kind);
+                sweep(kind, true);
+                sweep(kind, false);
             }
         }
     });
