@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use crate::error::{Error, Fault, FaultKind, Result};
 use crate::record::{self, Record};
 use crate::space::{Counters, PAGE, PageRange, Pool, Pristine, Reading};
-use crate::sys::{LINUX, Sys};
+use crate::sys::{LINUX, PIECE, Sys};
 use crate::{Access, Image, PagerKind, Protection, copy, registry, stack};
 
 /// A reservation of address space whose pages come when they are touched.
@@ -436,6 +436,15 @@ impl Region {
         }
     }
 
+    /// Before the region is unmapped at once: gives back what may be too much for one call.
+    fn empty_in_pieces(&self) {
+        let accessible = self.accessible();
+        if accessible > PIECE && self.record.space.may_hold(PIECE / PAGE) {
+            // What is refused stays until it is unmapped.
+            let _ = LINUX.zap(self.base, accessible);
+        }
+    }
+
     fn at(&self, offset: usize) -> *mut u8 {
         self.base().wrapping_add(offset)
     }
@@ -454,6 +463,7 @@ impl Drop for Region {
         let inherited = self.record.is_inherited();
         if !inherited {
             registry::remove(self.base, self.total, self.record);
+            self.empty_in_pieces();
             let pool = &self.record.process.pool;
             let mapped = *self.mapped();
             self.record.space.destroy(pool, |base, total| match self.ahead {

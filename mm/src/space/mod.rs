@@ -200,6 +200,13 @@ impl Space {
         self.resident.load(Ordering::Relaxed)
     }
 
+    /// Whether so many pages may be in memory.
+    pub(crate) fn may_hold(&self, pages: usize) -> bool {
+        let held = self.lock.lock();
+        let all = PageRange::new(0, self.accessible.load(Ordering::Relaxed));
+        self.resident() >= pages || self.any(&held, all, |attrs| attrs.is_open())
+    }
+
     /// Pages in the accessible part.
     pub(crate) fn accessible(&self) -> usize {
         // Acquire pairs with the Release in `grow`: a thread that sees the new size may touch the new pages.

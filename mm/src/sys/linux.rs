@@ -39,6 +39,10 @@ impl Parked {
 /// Only a hint, so Relaxed: the kernel decides.
 static HINT: AtomicUsize = AtomicUsize::new(0);
 
+/// Bytes that are given back in one call, which takes about a millisecond. Meanwhile other threads of the process wait
+/// that map or protect anything.
+pub(crate) const PIECE: usize = 16 << 20;
+
 /// The only instance.
 pub(crate) static LINUX: Linux = Linux;
 
@@ -80,10 +84,13 @@ impl Sys for Linux {
     }
 
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
-        may("madvise")?;
-        // SAFETY: as in `protect`; the caller wants to drop guest pages.
-        unsafe { rustix::mm::madvise(at(addr), len, Advice::LinuxDontNeed) }
-            .map_err(named("madvise"))
+        (0..len).step_by(PIECE).try_for_each(|start| {
+            may("madvise")?;
+            let piece = PIECE.min(len - start);
+            // SAFETY: as in `protect`; the caller wants to drop guest pages.
+            unsafe { rustix::mm::madvise(at(addr + start), piece, Advice::LinuxDontNeed) }
+                .map_err(named("madvise"))
+        })
     }
 
     fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
@@ -271,5 +278,30 @@ impl Linux {
         may("munmap")?;
         // SAFETY: the range was reserved by `reserve_near` and its owner gives it up.
         unsafe { rustix::mm::munmap(at(addr), len) }.map_err(named("munmap"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::inject;
+
+    #[test]
+    fn much_is_given_back_in_pieces() {
+        let len = 4 * PIECE;
+        let base = LINUX.reserve(len, PIECE).unwrap();
+        LINUX.protect(base, len, Protection::ReadWrite).unwrap();
+        for piece in (0..len).step_by(PIECE) {
+            // SAFETY: inside the reservation, which nobody else knows.
+            unsafe { at(base + piece).cast::<u8>().write(1) };
+        }
+        let pieces = || [0, 1, 2, 3].map(|piece| LINUX.resident(base + piece * PIECE, PIECE) > 0);
+        inject::refuse(2, false);
+        LINUX.zap(base, len).unwrap_err();
+        assert!(inject::stop());
+        assert_eq!(pieces(), [false, false, true, true]);
+        LINUX.zap(base, len).unwrap();
+        assert_eq!(pieces(), [false; 4]);
+        LINUX.release(base, len).unwrap();
     }
 }

@@ -22,7 +22,7 @@ pub(crate) use arena::{Arena, Use, Words, decommit};
 pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
 pub(crate) use fork::{at_fork, close_hole, empty_in_children};
 pub(crate) use huge::setting as huge_pages;
-pub(crate) use linux::{LINUX, Linux, Parked};
+pub(crate) use linux::{LINUX, Linux, PIECE, Parked};
 pub(crate) use memfd::MemFile;
 pub(crate) use pagemap::PageTables;
 pub(crate) use uffd::Userfault;
@@ -69,7 +69,7 @@ pub(crate) struct Run {
 pub(crate) trait Sys: Sync {
     /// `mprotect`.
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
-    /// `madvise(MADV_DONTNEED)`: private pages are dropped.
+    /// `madvise(MADV_DONTNEED)`: private pages are dropped, a piece at a time.
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError>;
     /// `mmap(MAP_FIXED)`: the range becomes fresh anonymous memory.
     fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
