@@ -125,6 +125,26 @@ fn a_full_heap_traps_and_works_again_when_there_is_room() -> Result<()> {
 }
 
 #[test]
+fn a_heap_can_be_used_to_its_last_byte() -> Result<()> {
+    const LIMIT: usize = 64 << 10;
+    for stress in [false, true] {
+        let mut config = Config::new();
+        config.gc_heap_limit(Some(LIMIT)).gc_stress(stress);
+        let mut store = Store::new(&Engine::new(&config)?, ());
+        let wat = r#"(module (type $a (array i8))
+            (func (export "new") (param i32) (result i32)
+              (array.len (array.new_default $a (local.get 0)))))"#;
+        let instance = instantiate(&mut store, wat, &[]);
+        // An object begins with eight bytes of its own.
+        let most = LIMIT as i32 - 8;
+        assert_eq!(call(&mut store, instance, "new", most)?, most);
+        assert_eq!(trap(call(&mut store, instance, "new", most + 1)), TrapCode::GcHeapOutOfMemory);
+        assert_eq!(call(&mut store, instance, "new", most)?, most);
+    }
+    Ok(())
+}
+
+#[test]
 fn arrays_that_no_heap_can_hold_trap() -> Result<()> {
     both(|engine| {
         let mut store = Store::new(engine, ());
@@ -504,6 +524,51 @@ fn the_host_makes_reads_and_writes_arrays() -> Result<()> {
         );
         assert!(ArrayRef::new_fixed(&mut store, &pre, &[])?.is_empty(&store)?);
         assert_eq!(array.ty(&store)?, ty);
+        Ok(())
+    })
+}
+
+#[test]
+fn the_host_reads_and_writes_an_element_and_not_its_neighbours() -> Result<()> {
+    both(|engine| {
+        let value = |number: u8| -> [Val; 5] {
+            let bytes = [number; 16];
+            let word = u64::from_le_bytes([number; 8]);
+            [
+                Val::I32(number.into()),
+                Val::I32(u16::from_le_bytes([number; 2]).into()),
+                Val::I32(word as i32),
+                Val::I64(word as i64),
+                Val::V128(u128::from_le_bytes(bytes).into()),
+            ]
+        };
+        let types: [StorageType; 5] = [
+            StorageType::I8,
+            StorageType::I16,
+            ValType::I32.into(),
+            ValType::I64.into(),
+            ValType::V128.into(),
+        ];
+        let mut store = Store::new(engine, ());
+        for (which, ty) in types.into_iter().enumerate() {
+            let element = FieldType::new(Mutability::Var, ty);
+            let pre = ArrayRefPre::new(&mut store, ArrayType::new(engine, element));
+            let numbers: Vec<u8> = (0x71..0x7f).collect();
+            let elements: Vec<Val> =
+                numbers.iter().map(|&number| value(number)[which].clone()).collect();
+            let array = ArrayRef::new_fixed(&mut store, &pre, &elements)?;
+            // One in the middle is written last.
+            array.set(&mut store, 5, value(9)[which].clone())?;
+            for (index, &number) in (0..).zip(&numbers) {
+                let expected = &value(if index == 5 { 9 } else { number })[which];
+                let found = array.get(&mut store, index)?;
+                assert_eq!(
+                    format!("{found:?}"),
+                    format!("{expected:?}"),
+                    "type {which}, element {index}"
+                );
+            }
+        }
         Ok(())
     })
 }

@@ -45,8 +45,7 @@ impl HostData {
             None => {
                 fallible::push(&mut self.entries, entry)?;
                 // Room for all indices to be free at once, so that a collection needs none.
-                let all = self.entries.len() - self.free.len();
-                if let Err(error) = fallible::reserve(&mut self.free, all) {
+                if let Err(error) = fallible::reserve(&mut self.free, self.entries.len()) {
                     self.entries.pop();
                     return Err(error);
                 }

@@ -106,6 +106,20 @@ fn rights_can_be_given_up_and_not_regained() {
 }
 
 #[test]
+fn to_ask_for_the_position_takes_less_than_to_move_it() {
+    let mut guest = Guest::new();
+    let file = guest.create("file");
+    let (_, _, base, _) = guest.fdstat(file).unwrap();
+    let set = |base: Rights| fd_stat::fd_fdstat_set_rights(&guest.ctx, file, base.bits(), 0);
+    set(base.without(Rights::FD_SEEK)).unwrap();
+    assert_eq!(guest.seek(file, 0, 1).unwrap(), 0);
+    for (offset, whence) in [(1, 1), (0, 0), (0, 2)] {
+        assert!(guest.seek(file, offset, whence).is_err(), "{offset} from {whence}");
+    }
+    fd_io::fd_tell(&guest.ctx, &mut guest.memory, file, ptr(RESULT)).unwrap();
+}
+
+#[test]
 fn directories_pass_on_what_they_have_left() {
     let mut guest = Guest::new();
     guest.create("file");

@@ -475,6 +475,23 @@ fn a_listener_that_must_not_block_says_again() {
 }
 
 #[test]
+fn a_connection_that_must_not_block_says_again_also_to_a_guest_that_can_be_interrupted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let ctx = WasiCtxBuilder::new().preopened_socket(listener).build().unwrap();
+    let _handle = ctx.interrupt_handle().unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
+    sock::sock_accept(&guest.ctx, &mut guest.memory, 3, 4, ptr(RESULT)).unwrap();
+    let connection = guest.memory.u32_at(RESULT);
+    let list = guest.list(&[(DATA, 4)]);
+    let (ctx, memory) = (&guest.ctx, &mut guest.memory);
+    let received = sock::sock_recv(ctx, memory, connection, list, 0, ptr(RESULT), ptr(RESULT + 4));
+    assert_eq!(errno(received), Errno::Again);
+    assert_eq!(errno(guest.read(connection, 4)), Errno::Again);
+}
+
+#[test]
 fn a_message_that_does_not_fit_is_marked() {
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     let mut guest = Guest::with(|builder, _| builder.preopened_socket(theirs));
