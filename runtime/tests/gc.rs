@@ -529,6 +529,64 @@ fn the_host_makes_reads_and_writes_arrays() -> Result<()> {
 }
 
 #[test]
+fn a_reference_is_an_eqref_unless_it_comes_from_outside() -> Result<()> {
+    both(|engine| {
+        let mut store = Store::new(engine, ());
+        let integer = AnyRef::from_i31(&mut store, I31::new_i32(-4).unwrap());
+        let pre = StructRefPre::new(&mut store, StructType::new(engine, [])?);
+        let object = StructRef::new(&mut store, &pre, &[])?.to_anyref();
+        for inside in [integer, object] {
+            let same = inside.as_eqref(&store)?.expect("one").to_anyref();
+            assert!(Rooted::ref_eq(&store, &same, &inside)?);
+        }
+        let outside = AnyRef::convert_extern(ExternRef::new(&mut store, 1)?);
+        assert!(outside.as_eqref(&store)?.is_none());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_constant_array_of_zeroes_is_one_where_other_objects_were() -> Result<()> {
+    let mut store = Store::new(&Engine::new(Config::new().gc_heap_limit(Some(64 << 10)))?, ());
+    let element = FieldType::new(Mutability::Const, StorageType::I8);
+    let ty = ArrayType::new(store.engine(), element);
+    let pre = ArrayRefPre::new(&mut store, ty);
+    // Four times the heap: both halves of its memory have been used.
+    for _ in 0..256 {
+        let mut scope = RootScope::new(&mut store);
+        ArrayRef::new(&mut scope, &pre, &Val::I32(0x77), 1000)?;
+    }
+    let wat = r#"(module (type $a (array i64))
+        (global $a (ref $a) (array.new_default $a (i32.const 1000)))
+        (func (export "bits") (param i32) (result i32)
+          (local $all i64)
+          (loop $more
+            (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
+            (local.set $all (i64.or (local.get $all) (array.get $a (global.get $a) (local.get 0))))
+            (br_if $more (local.get 0)))
+          (i32.wrap_i64 (local.get $all))))"#;
+    let instance = instantiate(&mut store, wat, &[]);
+    assert_eq!(call(&mut store, instance, "bits", 1000)?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_collection_by_itself_keeps_more_than_the_idle_half_may_retain() -> Result<()> {
+    let mut store = Store::new(&Engine::default(), ());
+    let instance = instantiate(&mut store, NODES, &[]);
+    // 48 MB are alive.
+    let count = 3_000_000;
+    call(&mut store, instance, "list", count)?;
+    let before = store.gc_collections();
+    while store.gc_collections() < before + 2 {
+        call(&mut store, instance, "cycles", 200_000)?;
+    }
+    let sum = (1..=count).fold(0i32, i32::wrapping_add);
+    assert_eq!(call(&mut store, instance, "sum", 0)?, sum);
+    Ok(())
+}
+
+#[test]
 fn the_host_reads_and_writes_an_element_and_not_its_neighbours() -> Result<()> {
     both(|engine| {
         let value = |number: u8| -> [Val; 5] {
@@ -539,7 +597,7 @@ fn the_host_reads_and_writes_an_element_and_not_its_neighbours() -> Result<()> {
                 Val::I32(u16::from_le_bytes([number; 2]).into()),
                 Val::I32(word as i32),
                 Val::I64(word as i64),
-                Val::V128(u128::from_le_bytes(bytes).into()),
+                Val::V128(u128::from_le_bytes(bytes)),
             ]
         };
         let types: [StorageType; 5] = [
@@ -554,11 +612,10 @@ fn the_host_reads_and_writes_an_element_and_not_its_neighbours() -> Result<()> {
             let element = FieldType::new(Mutability::Var, ty);
             let pre = ArrayRefPre::new(&mut store, ArrayType::new(engine, element));
             let numbers: Vec<u8> = (0x71..0x7f).collect();
-            let elements: Vec<Val> =
-                numbers.iter().map(|&number| value(number)[which].clone()).collect();
+            let elements: Vec<Val> = numbers.iter().map(|&number| value(number)[which]).collect();
             let array = ArrayRef::new_fixed(&mut store, &pre, &elements)?;
             // One in the middle is written last.
-            array.set(&mut store, 5, value(9)[which].clone())?;
+            array.set(&mut store, 5, value(9)[which])?;
             for (index, &number) in (0..).zip(&numbers) {
                 let expected = &value(if index == 5 { 9 } else { number })[which];
                 let found = array.get(&mut store, index)?;

@@ -188,6 +188,37 @@ fn size_space_and_storage() {
 }
 
 #[test]
+fn space_is_allocated_piece_by_piece_and_without_a_hole() {
+    use std::os::unix::fs::MetadataExt;
+    let mut guest = Guest::new();
+    let file = guest.create("file");
+    // More than two pieces of 64 MiB, from a page on.
+    let (offset, len) = (4096, (128 << 20) + 4096);
+    fd_stat::fd_allocate(&guest.ctx, file, offset, len).unwrap();
+    let found = std::fs::metadata(guest.host("file")).unwrap();
+    assert_eq!(found.len(), offset + len);
+    assert!(found.blocks() * 512 >= len, "{} blocks", found.blocks());
+}
+
+#[test]
+fn to_reach_the_disk_takes_a_right() {
+    type Sync = fn(&crate::ctx::State, u32) -> Result<()>;
+    let calls: [(Rights, Sync); 2] = [
+        (Rights::FD_SYNC, |ctx, fd| fd_stat::fd_sync(ctx, fd)),
+        (Rights::FD_DATASYNC, |ctx, fd| fd_stat::fd_datasync(ctx, fd)),
+    ];
+    for (right, sync) in calls {
+        let mut guest = Guest::new();
+        let file = guest.create("file");
+        let (_, _, base, _) = guest.fdstat(file).unwrap();
+        sync(&guest.ctx, file).unwrap();
+        let without = base.without(right).bits();
+        fd_stat::fd_fdstat_set_rights(&guest.ctx, file, without, 0).unwrap();
+        assert!(sync(&guest.ctx, file).is_err());
+    }
+}
+
+#[test]
 fn directories_are_not_files() {
     let mut guest = Guest::new();
     assert_eq!(errno(guest.read(ROOT, 1)), Errno::IsDir);

@@ -35,6 +35,44 @@ fn streams_of_the_embedder() {
 }
 
 #[test]
+fn a_sync_flushes_a_stream_of_the_embedder() {
+    #[derive(Clone, Default)]
+    struct Flushed(Arc<std::sync::atomic::AtomicU32>);
+    impl Write for Flushed {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        }
+    }
+    let out = Flushed::default();
+    let guest = Guest::with(|builder, _| builder.stdout(out.clone()));
+    let flushed = || out.0.swap(0, std::sync::atomic::Ordering::Relaxed);
+    flushed();
+    fd_stat::fd_sync(&guest.ctx, 1).unwrap();
+    assert_eq!(flushed(), 1);
+    fd_stat::fd_datasync(&guest.ctx, 1).unwrap();
+    assert_eq!(flushed(), 1);
+    assert_eq!(errno(fd_stat::fd_sync(&guest.ctx, 0)), Errno::NotCapable);
+}
+
+#[test]
+fn a_stream_of_the_embedder_has_no_flags_but_one() {
+    let guest = Guest::new();
+    for stream in [0, 1] {
+        for flags in 0..1 << 5 {
+            let set = fd_stat::fd_fdstat_set_flags(&guest.ctx, stream, flags);
+            match FdFlags::NONBLOCK.contains(FdFlags::new(flags).unwrap()) {
+                true => set.unwrap(),
+                false => assert_eq!(errno(set), Errno::NotSup, "{flags:#b}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_reader_or_writer_that_misbehaves_harms_nobody() {
     struct Liar;
     impl Read for Liar {

@@ -526,13 +526,17 @@ fn a_message_is_sent_in_one_piece_or_not_at_all() {
 }
 
 #[test]
-fn a_file_takes_more_than_one_call_writes() {
+fn a_file_takes_and_gives_more_than_one_call_moves() {
     let mut guest = Guest::new();
     let file = guest.create("file");
     let (list, len) = long_list(&mut guest);
     fd_io::fd_write(&guest.ctx, &mut guest.memory, file, list, ptr(RESULT)).unwrap();
     assert_eq!(u64::from(guest.memory.u32_at(RESULT)), len);
     assert_eq!(guest.fd_stat(file).unwrap().size, len);
+    guest.seek(file, 0, 0).unwrap();
+    let (list, _) = long_list(&mut guest);
+    fd_io::fd_read(&guest.ctx, &mut guest.memory, file, list, ptr(RESULT)).unwrap();
+    assert_eq!(guest.seek(file, 0, 1).unwrap(), len);
 }
 
 #[test]
