@@ -13,8 +13,10 @@ use super::linux::{LAZY, at, named};
 use super::{SysError, may};
 use crate::space::PAGE;
 
-/// Bytes that are mapped at first; later as many as there are already, so that mappings stay few.
+/// Bytes that are mapped at first; later as many as there are already, so that mappings stay few, up to this many: where
+/// address space is limited, others need it, too.
 const CHUNK: usize = 16 << 20;
+const LARGEST: usize = 64 << 20;
 /// Mappings that are remembered.
 const MAPPINGS: usize = 64;
 
@@ -77,7 +79,7 @@ impl Bump {
     fn take(&mut self, bytes: usize, mapped: &mut Mapped) -> Result<usize, SysError> {
         if self.left.len() < bytes {
             // Where address space is scarce, no more than what is needed.
-            let wanted = CHUNK.max(self.all).max(bytes);
+            let wanted = self.all.clamp(CHUNK, LARGEST).max(bytes);
             let chunk = mapped.map(wanted).map(|start| start..start + wanted);
             self.left = match chunk {
                 Ok(chunk) => chunk,
@@ -213,7 +215,7 @@ mod tests {
         let sparse = take(PAGE, Use::Sparse);
         assert_eq!(take(PAGE, Use::Dense), first + PAGE);
         assert!(sparse.abs_diff(first) >= CHUNK / 2);
-        (0..1000).for_each(|_| _ = take(CHUNK, Use::Sparse));
-        assert!(arena.inner().mapped.count < 20);
+        (0..16).for_each(|_| _ = take(CHUNK, Use::Sparse));
+        assert!(arena.inner().mapped.count <= 8, "of 16, 16, 16, 32, 64 MiB and so on");
     }
 }
