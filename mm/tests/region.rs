@@ -84,6 +84,7 @@ suite! {
     lazily: [
         a_first_touch_brings_zeroes_and_is_counted
         fault_around_sets_the_size_of_windows
+        what_is_missing_of_a_dense_granule_comes_with_one_fault
         a_discard_makes_room_under_the_limit
         fault_in_is_all_or_nothing
         without_speculation_everything_is_classic
@@ -267,6 +268,32 @@ fn reset_gives_a_fresh_region_of_any_length(setup: Setup) {
     region.write(0, &[1]).unwrap();
     assert_eq!(byte(&region, 2 * MIB - 1), 0);
     assert_eq!(region.read(2 * MIB, &mut [0]).unwrap_err().kind, FaultKind::OutOfBounds);
+    // Of any length that the region can have.
+    region.reset(0).unwrap();
+    assert!(matches!(region.reset((4 << 30) + PAGE_SIZE), Err(Error::BeyondMaximum)));
+    region.reset(4 << 30).unwrap();
+    region.write((4 << 30) - 1, &[1]).unwrap();
+}
+
+/// Touches page after page, in an order that is no sequence, where nothing is left to the kernel.
+fn what_is_missing_of_a_dense_granule_comes_with_one_fault(setup: Setup) {
+    let region = RegionOptions::new(MIB)
+        .accessible(MIB)
+        .pager(setup.pager)
+        .speculation(setup.speculation)
+        .fault_around(PAGE_SIZE..=MIB)
+        .build()
+        .unwrap();
+    region.write(MIB / 2, &[1]).unwrap();
+    let before = region.counters().pages_committed;
+    let came = |page: usize| {
+        region.write(page * PAGE_SIZE, &[1]).unwrap();
+        region.counters().pages_committed - before
+    };
+    for (count, page) in (1..).zip((0..GRANULE_SIZE / PAGE_SIZE).step_by(2)) {
+        assert_eq!(came(page), count, "page {page} alone");
+    }
+    assert_eq!(came(1), 9, "what lies between two that are there");
 }
 
 fn without_speculation_everything_is_classic(setup: Setup) {

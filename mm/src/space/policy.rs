@@ -677,6 +677,26 @@ mod tests {
     }
 
     #[test]
+    fn one_of_so_many_short_additions_is_looked_at() {
+        let vma = PageRange::new(4096, 4096 + WORTH_A_LOOK - 1);
+        let looks = |page, openings| {
+            let pattern = Pattern::new();
+            let window = Opened { pages: VMA, huge: false, stage: Stage::OPENED };
+            pattern.opened(window, PageRange::stripe_of(500));
+            let place = Place { page, vma, density: 0, is_first: false, openings, is_new: true };
+            matches!(pattern.step(&place, OPENING), Step::Bring(_))
+        };
+        for openings in 1..4 * LOOKS {
+            assert_eq!(
+                looks(vma.start, openings),
+                (openings + 1).is_multiple_of(LOOKS),
+                "{openings}"
+            );
+            assert!(!looks(vma.start + 1, openings), "only at its start");
+        }
+    }
+
+    #[test]
     fn a_growing_region_is_looked_at_again() {
         let mut region = Region::new(OPENING);
         [0, 1000].into_iter().for_each(|page| region.touch(page));
