@@ -62,5 +62,6 @@ mod tests {
         assert_eq!((minus_one.get_i32(), minus_one.get_u32()), (-1, u32::MAX >> 1));
         assert_eq!(I31::from_raw(minus_one.to_raw()), Some(minus_one));
         assert_eq!(I31::wrapping_u32(u32::MAX), minus_one);
+        assert_eq!(I31::new_u32(u32::MAX >> 1), Some(minus_one));
     }
 }

@@ -219,6 +219,17 @@ fn to_reach_the_disk_takes_a_right() {
 }
 
 #[test]
+fn a_directory_is_made_with_the_rights_that_the_host_gives_one() {
+    use std::os::unix::fs::MetadataExt;
+    let mut guest = Guest::new();
+    guest.mkdir("made").unwrap();
+    std::fs::create_dir(guest.host("expected")).unwrap();
+    let [made, expected] =
+        ["made", "expected"].map(|name| std::fs::metadata(guest.host(name)).unwrap().mode());
+    assert_eq!(format!("{made:o}"), format!("{expected:o}"));
+}
+
+#[test]
 fn directories_are_not_files() {
     let mut guest = Guest::new();
     assert_eq!(errno(guest.read(ROOT, 1)), Errno::IsDir);

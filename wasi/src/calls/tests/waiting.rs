@@ -479,7 +479,12 @@ fn a_connection_that_must_not_block_says_again_also_to_a_guest_that_can_be_inter
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let ctx = WasiCtxBuilder::new().preopened_socket(listener).build().unwrap();
-    let _handle = ctx.interrupt_handle().unwrap();
+    let handle = ctx.interrupt_handle().unwrap();
+    // Were it to wait, it would not wait for ever.
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(30));
+        handle.interrupt();
+    });
     let temp = tempfile::tempdir().unwrap();
     let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
     sock::sock_accept(&guest.ctx, &mut guest.memory, 3, 4, ptr(RESULT)).unwrap();
