@@ -88,7 +88,7 @@ pub fn counters() -> Counters {
     record::counters()
 }
 
-/// Whether the host address `addr` lies in the reservation of a region. Two loads; async-signal-safe.
+/// Whether the host address `addr` lies in the reservation of a region. A few loads; async-signal-safe.
 pub fn is_managed(addr: usize) -> bool {
     process::get()
         .is_some_and(|process| registry::find(addr, &process.pool.readers().enter()).is_some())

@@ -1,8 +1,9 @@
-//! The registry: finds the region that contains an address, in two loads, also in a signal handler.
+//! The registry: finds the region that contains an address, in three loads, also in a signal handler.
 //!
 //! User addresses have 47 bits. One pointer for each 64 MiB of them makes a table of 2^21 entries, 16 MiB of `.bss`,
 //! which uses memory only where regions are: pages of it that have become empty are given back, some at a time. Regions begin at a slot and consist of whole slots, so an entry has at
-//! most one owner. A record stays as long as a reader may have found it, so a stale entry is harmless. In a child
+//! most one owner. A second table has an entry for each 4 GiB that are one region's own, so that a large region does not
+//! need a thousand of the others. A record stays as long as a reader may have found it, so a stale entry is harmless. In a child
 //! the table still has its parent's entries. Look-ups skip them, and they keep the child's own regions away from those
 //! addresses.
 
@@ -25,6 +26,12 @@ const SLOTS: usize = 1 << (ADDRESS_BITS - SLOT_SHIFT);
 /// Entries in a page of the table.
 const PAGE_SLOTS: usize = PAGE / size_of::<AtomicPtr<Record>>();
 const PAGES: usize = SLOTS / PAGE_SLOTS;
+
+/// Slots that an entry of the second table covers: 4 GiB.
+const COARSE_SLOTS: usize = 1 << (32 - SLOT_SHIFT);
+
+static COARSE: [AtomicPtr<Record>; SLOTS / COARSE_SLOTS] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS / COARSE_SLOTS];
 
 /// In whole pages.
 #[repr(align(4096))]
@@ -77,8 +84,9 @@ pub(crate) fn find<'a>(addr: usize, _reading: &'a Reading<'_>) -> Option<&'a Rec
 }
 
 fn entry(slot: usize) -> Option<&'static Record> {
-    // Acquire pairs with the Release in `insert`: the record is seen as it was registered.
-    let record = TABLE.0.get(slot)?.load(Ordering::Acquire);
+    // Acquire pairs with the Release in `set`: the record is seen as it was registered.
+    let coarse = COARSE.get(slot / COARSE_SLOTS)?.load(Ordering::Acquire);
+    let record = if coarse.is_null() { TABLE.0.get(slot)?.load(Ordering::Acquire) } else { coarse };
     // SAFETY: null or a record, which stays until its entries are gone and all readers have left who may have found it.
     unsafe { record.as_ref() }
 }
@@ -103,7 +111,7 @@ pub(crate) fn covers(base: usize, len: usize) -> bool {
 
 /// Whether no region of this process or of an ancestor is registered in `[base, base + len)`, whole slots.
 pub(crate) fn is_free(base: usize, len: usize) -> bool {
-    slots(base, len).iter().all(|slot| slot.load(Ordering::Relaxed).is_null())
+    (base >> SLOT_SHIFT..(base + len) >> SLOT_SHIFT).all(|slot| entry(slot).is_none())
 }
 
 /// Registers `record` for `[base, base + len)`, whole slots. Whether it did: not where a region of this process is, whose
@@ -133,19 +141,58 @@ pub(crate) fn remove(base: usize, len: usize, record: &Record) {
 }
 
 fn set(base: usize, len: usize, record: *mut Record) {
-    for slot in slots(base, len) {
-        // Release pairs with the Acquire in `find`.
-        slot.store(record, Ordering::Release);
+    for entry in entries(base, len) {
+        // Release pairs with the Acquire in `entry`.
+        entry.store(record, Ordering::Release);
     }
 }
 
-fn slots(base: usize, len: usize) -> &'static [AtomicPtr<Record>] {
-    &TABLE.0[base >> SLOT_SHIFT..(base + len) >> SLOT_SHIFT]
+/// The entries that a region at `base` of `len` bytes has: one for each 4 GiB that are its own, one for each slot beside
+/// them.
+fn entries(base: usize, len: usize) -> impl Iterator<Item = &'static AtomicPtr<Record>> {
+    let (mut slot, end) = (base >> SLOT_SHIFT, (base + len) >> SLOT_SHIFT);
+    std::iter::from_fn(move || {
+        if slot >= end {
+            return None;
+        }
+        let at = slot;
+        let whole = at.is_multiple_of(COARSE_SLOTS) && at + COARSE_SLOTS <= end;
+        slot += if whole { COARSE_SLOTS } else { 1 };
+        Some(if whole { &COARSE[at / COARSE_SLOTS] } else { &TABLE.0[at] })
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{COARSE_SLOTS, SLOT, entries};
     use crate::{RegionOptions, is_managed};
+
+    #[test]
+    fn every_slot_of_a_large_region_is_found() {
+        // Of its own are at least one whole stretch of 4 GiB, and slots beside it.
+        for len in [8 << 30, (9 << 30) + SLOT, 66 << 30] {
+            let regions = [(); 3].map(|()| RegionOptions::new(len).build().unwrap());
+            for region in &regions {
+                let (base, len) = (region.base().addr(), region.reserved());
+                assert!((base..base + len).step_by(SLOT).all(is_managed), "{len:#x}");
+                assert!(
+                    entries(base, len).count() <= len / (SLOT * COARSE_SLOTS) + 2 * COARSE_SLOTS
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn entries_are_of_4_gib_where_those_are_whole() {
+        const STRETCH: usize = SLOT * COARSE_SLOTS;
+        let count = |base, len| entries(base, len).count();
+        assert_eq!(count(STRETCH * 5, STRETCH * 3), 3);
+        assert_eq!(count(STRETCH * 5 + SLOT, STRETCH), COARSE_SLOTS);
+        assert_eq!(count(STRETCH * 5 - SLOT, STRETCH * 2 + SLOT * 2), 1 + 2 + 1);
+        assert_eq!(count(STRETCH * 5, SLOT), 1);
+        let of = |base| entries(base, SLOT).next().map(std::ptr::from_ref);
+        assert_ne!(of(STRETCH), of(STRETCH * 2));
+    }
 
     #[test]
     fn addresses_are_found_from_the_first_to_the_last_byte_while_the_region_lives() {
