@@ -101,6 +101,11 @@ impl Region {
         }
     }
 
+    /// Whether it was made by an ancestor of this process. Nothing can be done with it but to drop it.
+    pub fn is_inherited(&self) -> bool {
+        self.record.is_inherited()
+    }
+
     /// Where it starts. Never moves.
     pub fn base(&self) -> *mut u8 {
         ptr::with_exposed_provenance_mut(self.base)

@@ -85,12 +85,13 @@ fn interrupted(
     module: &Module,
     interrupt: impl FnOnce() + Send,
 ) -> Error {
+    let begun = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(LIMIT);
             interrupt();
         });
-        let (begun, worked) = (Instant::now(), thread_time());
+        let worked = thread_time();
         let outcome = Instance::new(&mut *store, module, &[]).and_then(|instance| {
             instance.get_typed_func::<(), ()>(&mut *store, "run")?.call(&mut *store, ())
         });

@@ -26,13 +26,24 @@ const WAITED_FOR: u32 = 1;
 impl<T: Default> Lock<T> {
     /// Waits for the lock and takes it.
     pub fn lock(&self) -> LockGuard<'_, T> {
-        let free = generation() << 1;
+        let ours = generation() << 1;
         // Acquire: pairs with the Release in `drop`.
-        match self.word.compare_exchange(0, free, Ordering::Acquire, Ordering::Relaxed) {
+        match self.word.compare_exchange(0, ours, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => {}
-            Err(word) => self.lock_slowly(word, free),
+            Err(word) => self.lock_slowly(word, ours),
         }
         LockGuard(self)
+    }
+
+    /// Takes the lock, unless another thread of this process holds it.
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
+        let ours = generation() << 1;
+        // Acquire: as in `lock`.
+        match self.word.compare_exchange(0, ours, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Some(LockGuard(self)),
+            Err(word) if word & !WAITED_FOR == ours => None,
+            Err(_) => Some(self.lock()),
+        }
     }
 
     #[cold]

@@ -9,6 +9,7 @@ pub(crate) use parallel::try_map;
 pub(crate) use types::{RegisteredType, TypeId, TypeRegistry};
 
 use crate::config::Config;
+use crate::entities::RegionPool;
 use crate::error::Result;
 use crate::interrupt::Waiters;
 use crate::vm;
@@ -34,6 +35,7 @@ pub(crate) struct EngineInner {
     /// Whether compilations are interrupted.
     gives_up: AtomicBool,
     waiters: Waiters,
+    regions: Arc<RegionPool>,
     scratch: Lock<Vec<CompileScratch>>,
     code_quota: Arc<CodeQuota>,
     /// The memory for code that belongs to no module.
@@ -73,6 +75,7 @@ impl Engine {
         let code_quota = CodeQuota::new("Config::code_limit", config.code_limit, None);
         Ok(Engine(Arc::new(EngineInner {
             compiler: Compiler::new(config.tunables.clone())?,
+            regions: Arc::new(RegionPool::new(config.reuse.clone())),
             config,
             types: TypeRegistry::default(),
             epoch: AtomicU64::new(0),
@@ -126,9 +129,24 @@ impl Engine {
         vm::check_signals(self.config())
     }
 
+    /// How many memories and heaps wait to be used again, and how many bytes they keep in memory.
+    pub fn idle_memories(&self) -> (usize, usize) {
+        self.0.regions.size()
+    }
+
+    /// Gives back all memory that waits to be used again; see [`Config::reuse`]. For hosts that know that they will be
+    /// idle.
+    pub fn release_idle_memories(&self) {
+        self.0.regions.clear();
+    }
+
     /// Whether both are the same engine.
     pub fn same(a: &Engine, b: &Engine) -> bool {
         Arc::ptr_eq(&a.0, &b.0)
+    }
+
+    pub(crate) fn regions(&self) -> &Arc<RegionPool> {
+        &self.0.regions
     }
 
     pub(crate) fn current_epoch(&self) -> u64 {

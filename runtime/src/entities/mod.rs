@@ -9,7 +9,10 @@ mod val;
 pub use global::Global;
 pub(crate) use global::{GlobalCell, read_global, write_global};
 pub(crate) use memory::builtins as memory_builtins;
-pub(crate) use memory::{INTERRUPTED, MemoryData, allocate_memory, wake_waiter};
+pub(crate) use memory::{
+    FirstContents, INTERRUPTED, MemoryData, PooledRegion, RegionPool, Shape, allocate_memory,
+    wake_waiter,
+};
 pub use memory::{Memory, MemoryAccessError, SharedMemory, WaitResult};
 pub use table::Table;
 pub(crate) use table::builtins as table_builtins;

@@ -14,7 +14,8 @@
 //! when they are touched. A collection first commits the pages that it may copy to, so that it never stops halfway.
 
 use super::host_data::HostData;
-use crate::config::Config;
+use crate::engine::Engine;
+use crate::entities::{FirstContents, PooledRegion, Shape};
 use crate::error::Result;
 use crate::vm::trap_of;
 use seqfault_jit::gc::{HEADER_SIZE, LENGTH_OFFSET, OBJECT_ALIGN, TYPE_OFFSET};
@@ -40,7 +41,7 @@ const LARGEST: u32 = ((u32::MAX - NULL_OBJECT) / 2) & !(GRANULE_SIZE as u32 - 1)
 /// The memory for objects.
 #[derive(Debug)]
 pub(crate) struct GcHeap {
-    region: Region,
+    region: PooledRegion,
     /// The size of a half.
     half: u32,
     /// Whether the second half is the active one.
@@ -61,18 +62,26 @@ pub(crate) struct GcHeap {
 
 impl GcHeap {
     /// Reserves the address space. Nothing is resident and nothing is granted yet.
-    pub(crate) fn new(config: &Config) -> Result<GcHeap> {
+    pub(crate) fn new(engine: &Engine) -> Result<GcHeap> {
+        let config = engine.config();
         let wanted = config.gc_heap_limit.unwrap_or(usize::MAX).min(LARGEST as usize);
         // At most `LARGEST`, which is a multiple of the granule.
         let half = wanted.next_multiple_of(GRANULE_SIZE).max(GRANULE_SIZE) as u32;
         let maximum = NULL_OBJECT as usize + 2 * half as usize;
-        let region = RegionOptions::new(maximum)
+        let options = RegionOptions::new(maximum)
             .accessible(maximum)
             .speculation(config.speculation)
             .pager(config.pager)
-            .displaced_handlers(config.displaced_handlers)
-            .build()?;
-        region.protect(0..NULL_OBJECT as usize, Protection::NoAccess)?;
+            .displaced_handlers(config.displaced_handlers);
+        let contents = FirstContents::Heap;
+        let shape = Shape { extent: (maximum, 0), accessible: maximum, contents };
+        let guard_null =
+            |region: &Region| region.protect(0..NULL_OBJECT as usize, Protection::NoAccess).is_ok();
+        let region = PooledRegion::new(engine.regions(), shape, || options.build(), guard_null)?;
+        if !region.is_as_asked() {
+            // Once more, for the error.
+            region.protect(0..NULL_OBJECT as usize, Protection::NoAccess)?;
+        }
         Ok(GcHeap {
             region,
             half,
@@ -323,6 +332,7 @@ fn capacity_for(live: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::engine::Engine;
     use crate::gc::{ExternRef, Rooted};
     use crate::store::{AsContextMut, Store, StoreOpaque};

@@ -138,11 +138,11 @@ fn create_tags(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<(
 unsafe fn create_memories(store: *mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
     let module = instance.module().clone();
     let info = module.info();
-    for &ty in &info.memories[info.num_imported_memories..] {
+    for (defined, &ty) in info.memories[info.num_imported_memories..].iter().enumerate() {
         // SAFETY: the caller's promise.
         unsafe {
             StoreOpaque::check_interrupt(store)?;
-            let index = allocate_memory(store, ty)?;
+            let index = allocate_memory(store, ty, module.initial_memory(defined))?;
             instance.push_memory(&*store, index);
         }
     }

@@ -98,8 +98,11 @@ pub(super) fn active_data(store: &mut StoreOpaque, instance: &mut InstanceData) 
     for (defined, memory) in
         (info.num_imported_memories as u32..info.memories.len() as u32).enumerate()
     {
-        let region = store.memory(instance.memory(memory)).region();
-        if !data.attach(info, module.bytes(), defined, region) {
+        let memory_data = store.memory(instance.memory(memory));
+        if memory_data.has_data() {
+            continue;
+        }
+        if !data.attach(info, module.bytes(), defined, memory_data.region()) {
             for (segment, at) in data.of_memory(defined) {
                 let len = info.data[segment as usize].range.len() as u32;
                 memory_init(store, instance, memory, segment, at, 0, len)?;

@@ -20,6 +20,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+pub(crate) use template::InitialMemory;
 use template::Template;
 
 /// A WebAssembly module.
@@ -42,6 +43,14 @@ pub(crate) struct ModuleInner {
     code: ModuleCode,
     template: Template,
     names: OnceLock<HashMap<u32, Box<str>>>,
+}
+
+impl Drop for ModuleInner {
+    fn drop(&mut self) {
+        if self.template.retire() {
+            self.engine.regions().forget_the_past();
+        }
+    }
 }
 
 impl std::fmt::Debug for ModuleInner {
@@ -173,6 +182,11 @@ impl Module {
     }
 
     /// What its instances start with.
+    /// What a memory of the module, by its number among the defined ones, can be made with.
+    pub(crate) fn initial_memory(&self, defined: usize) -> Option<InitialMemory<'_>> {
+        self.0.template.memory(&self.0.info, &self.0.bytes, defined)
+    }
+
     pub(crate) fn template(&self) -> &Template {
         &self.0.template
     }

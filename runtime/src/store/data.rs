@@ -365,7 +365,7 @@ impl StoreOpaque {
     /// Makes the heap, unless there is one.
     pub(crate) fn make_gc_heap(&mut self) -> Result<()> {
         if self.gc_heap.is_none() {
-            let heap = Box::new(GcHeap::new(self.engine.config())?);
+            let heap = Box::new(GcHeap::new(&self.engine)?);
             // SAFETY: the store's own context, which nobody uses meanwhile.
             heap.publish(unsafe { &mut *self.vm.get() }, heap.start());
             self.gc_heap = Some(heap);

@@ -5,8 +5,11 @@
 //! exclude each other, readers take no lock.
 
 use super::MemoryAccessError;
+use super::pool::{FirstContents, PooledRegion, Shape};
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::module::InitialMemory;
 use crate::trap::MemoryFault;
 use crate::types::{MemoryType, WASM_PAGE_SIZE};
 use seqfault_jit::vm::{MemoryReach, VMMemory};
@@ -74,10 +77,11 @@ pub(super) enum Growth {
 pub(crate) struct MemoryData {
     /// The part that compiled code reads.
     vm: VMMemory,
-    region: Region,
+    region: PooledRegion,
     ty: MemoryType,
     /// The most bytes that it can ever have.
     capacity: usize,
+    has_data: bool,
     /// Held while the length changes; never while code of the embedder runs.
     growing: Mutex<()>,
 }
@@ -89,22 +93,42 @@ unsafe impl Send for MemoryData {}
 unsafe impl Sync for MemoryData {}
 
 impl MemoryData {
-    pub(super) fn new(config: &Config, plan: Plan) -> Result<MemoryData> {
+    /// `initial` is what it starts with, if that is known already.
+    pub(super) fn new(
+        engine: &Engine,
+        plan: Plan,
+        initial: Option<InitialMemory<'_>>,
+    ) -> Result<MemoryData> {
         let Plan { ty, space: AddressSpace { capacity, reach }, len } = plan;
+        let config = engine.config();
         let maximum = capacity.next_multiple_of(WASM_PAGE_SIZE);
-        let region = RegionOptions::new(maximum)
-            .guard(reach - maximum)
-            .accessible(len.next_multiple_of(PAGE_SIZE))
-            .speculation(config.speculation)
-            .resident_limit(config.memory_resident_limit)
-            .huge_pages(config.memory_huge_pages)
-            .pager(config.pager)
-            // The maker of the memory has already checked.
-            .displaced_handlers(DisplacedHandlers::Ignore)
-            .build()
+        let shape = Shape {
+            extent: (maximum, reach - maximum),
+            accessible: len.next_multiple_of(PAGE_SIZE),
+            contents: initial.map_or(FirstContents::Zero, InitialMemory::contents),
+        };
+        let options = || {
+            RegionOptions::new(maximum)
+                .guard(reach - maximum)
+                .accessible(len.next_multiple_of(PAGE_SIZE))
+                .speculation(config.speculation)
+                .resident_limit(config.memory_resident_limit)
+                .huge_pages(config.memory_huge_pages)
+                .pager(config.pager)
+                // The maker of the memory has already checked.
+                .displaced_handlers(DisplacedHandlers::Ignore)
+        };
+        let attach = |region: &Region| initial.is_none_or(|initial| initial.attach(region));
+        let region = PooledRegion::new(engine.regions(), shape, || options().build(), attach)
             .map_err(|error| Error::from(error).context("cannot reserve a linear memory"))?;
         let vm = VMMemory { base: region.base(), len: AtomicUsize::new(len) };
-        Ok(MemoryData { vm, region, ty, capacity, growing: Mutex::new(()) })
+        let has_data = initial.is_some() && region.is_as_asked();
+        Ok(MemoryData { vm, region, ty, capacity, has_data, growing: Mutex::new(()) })
+    }
+
+    /// Whether it was made with the data that its module has for it.
+    pub(crate) fn has_data(&self) -> bool {
+        self.has_data
     }
 
     pub(crate) fn vm(&self) -> *const VMMemory {

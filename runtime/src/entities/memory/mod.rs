@@ -6,16 +6,19 @@
 pub(crate) mod builtins;
 mod data;
 mod error;
+mod pool;
 mod shared;
 mod wait;
 
 pub(crate) use data::{MemoryData, is_page_aligned};
 pub use error::MemoryAccessError;
+pub(crate) use pool::{FirstContents, PooledRegion, RegionPool, Shape};
 pub use shared::SharedMemory;
 pub use wait::WaitResult;
 pub(crate) use wait::{Expected, INTERRUPTED, Waited, WaitingStore, wake_waiter};
 
 use crate::error::{Error, Result};
+use crate::module::InitialMemory;
 use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::MemoryType;
@@ -32,12 +35,16 @@ pub struct Memory {
     index: usize,
 }
 
-/// A new memory, if the store's limiter agrees; its index.
+/// A new memory, if the store's limiter agrees; its index. `initial` is what it starts with, if that is known already.
 ///
 /// # Safety
 ///
 /// `store` must be a live store that nothing else borrows.
-pub(crate) unsafe fn allocate_memory(store: *mut StoreOpaque, ty: MemoryType) -> Result<usize> {
+pub(crate) unsafe fn allocate_memory(
+    store: *mut StoreOpaque,
+    ty: MemoryType,
+    initial: Option<InitialMemory<'_>>,
+) -> Result<usize> {
     // SAFETY: the caller's promise.
     let plan = Plan::new(unsafe { &*store }.engine().config(), ty)?;
     let len = plan.len;
@@ -47,7 +54,7 @@ pub(crate) unsafe fn allocate_memory(store: *mut StoreOpaque, ty: MemoryType) ->
         if !StoreOpaque::whole(store).memory_growing(0, len, plan.declared_maximum())? {
             return Err(Error::msg(format!("the store's limiter refuses a memory of {len} bytes")));
         }
-        let made = MemoryData::new((*store).engine().config(), plan)
+        let made = MemoryData::new((*store).engine(), plan, initial)
             .and_then(|memory| Ok((*store).add_memory(Arc::new(memory))?));
         match made {
             Ok(index) => Ok(index),
@@ -136,7 +143,7 @@ impl Memory {
         let store = store.opaque();
         vm::check_signals(store.engine().config())?;
         // SAFETY: the store is borrowed mutably.
-        let index = unsafe { allocate_memory(store, ty)? };
+        let index = unsafe { allocate_memory(store, ty, None)? };
         Ok(Memory { store: store.id(), index })
     }
 

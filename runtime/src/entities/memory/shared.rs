@@ -69,8 +69,8 @@ impl SharedMemory {
             return Err(Error::msg(format!("{ty} is not shared, or has no maximum")));
         }
         vm::check_signals(engine.config())?;
-        let data = Arc::new(MemoryData::new(engine.config(), Plan::new(engine.config(), ty)?)?);
-        Ok(SharedMemory { engine: engine.clone(), data })
+        let data = MemoryData::new(engine, Plan::new(engine.config(), ty)?, None)?;
+        Ok(SharedMemory { engine: engine.clone(), data: Arc::new(data) })
     }
 
     pub(crate) fn from_data(engine: &Engine, data: &Arc<MemoryData>) -> SharedMemory {

@@ -6,10 +6,11 @@
 
 use super::constants::Constants;
 use super::placed::{Active, Placed, place};
+use crate::entities::FirstContents;
 use seqfault_jit::module::{DataMode, DataSegment, ModuleInfo};
 use seqfault_mm::{Image, PAGE_SIZE, Region};
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Most runs of a memory: each takes up to two of the system's mappings in each instance.
 const MAX_RUNS: usize = 4;
@@ -30,6 +31,30 @@ pub(crate) struct InitialData {
     len: usize,
     /// Made for the first instance.
     image: OnceLock<Image>,
+    /// Tells the image apart from those of other modules, as long as this module lives.
+    mark: Arc<()>,
+}
+
+/// What a memory of a module starts with.
+#[derive(Clone, Copy)]
+pub(crate) struct InitialMemory<'a> {
+    pub(super) data: &'a InitialData,
+    pub(super) info: &'a ModuleInfo,
+    pub(super) bytes: &'a [u8],
+    /// The number of the memory among the defined ones.
+    pub(super) defined: usize,
+}
+
+impl InitialMemory<'_> {
+    /// How the contents are told apart from others.
+    pub(crate) fn contents(self) -> FirstContents {
+        FirstContents::Data(Arc::downgrade(&self.data.mark), self.defined)
+    }
+
+    /// Makes a fresh memory start with it. Whether that was possible.
+    pub(crate) fn attach(self, region: &Region) -> bool {
+        self.data.attach(self.info, self.bytes, self.defined, region)
+    }
 }
 
 /// A part of the image, whole host pages.
@@ -68,7 +93,25 @@ impl InitialData {
                     .collect()
             })
             .collect();
-        InitialData { certain, placed: placed.into(), runs, len, image: OnceLock::new() }
+        InitialData {
+            certain,
+            placed: placed.into(),
+            runs,
+            len,
+            image: OnceLock::new(),
+            mark: Arc::default(),
+        }
+    }
+
+    /// Whether a memory has any in an image.
+    pub(super) fn is_in_image(&self, defined: usize) -> bool {
+        !self.runs[defined].is_empty()
+    }
+
+    /// The module is about to be dropped: no memory starts with this any more. Whether any ever did.
+    pub(super) fn retire(&mut self) -> bool {
+        self.mark = Arc::default();
+        self.image.get().is_some()
     }
 
     /// How many segments, from the first on, are certain to be applied.
