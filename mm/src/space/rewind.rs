@@ -97,6 +97,8 @@ impl Space {
         if self.doubtful.load(Ordering::Relaxed)
             || self.asks_for_huge_pages(&held)
             || grown.end < first.end
+            // A dense use may be followed by a sparse one.
+            || self.asks_for_huge_pages(&held)
             || self.any(&held, grown, |attrs| !plain(attrs))
             || !self.extents(&held, first).all(|extent| pristine.agrees(&extent))
         {
