@@ -283,7 +283,16 @@ impl Region {
     /// When the system refuses. The region is of no further use then.
     pub fn rewind(&mut self, keep: usize) -> Result<usize> {
         let (record, pool) = self.own()?;
+        let accessible = self.pristine.accessible() * PAGE;
+        let mut mapped = self.mapped();
+        if !self.ahead {
+            self.reserve(&mut mapped, accessible)?;
+        }
         let kept = record.space.rewind(&self.pristine, keep / PAGE, pool, record.pager)?;
+        if !self.ahead {
+            self.release_beyond(&mut mapped, accessible);
+        }
+        drop(mapped);
         if !self.ahead {
             self.release_beyond(&mut self.mapped(), self.accessible());
         }

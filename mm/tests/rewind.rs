@@ -87,6 +87,21 @@ fn what_was_grown_is_out_of_bounds_again_and_fresh_when_it_comes_back() {
 }
 
 #[test]
+fn a_region_that_reserves_as_it_grows_gives_back_what_it_grew_by() {
+    for kind in KINDS.into_iter().filter(|&kind| available(kind)) {
+        let options = RegionOptions::new(64 * MIB).accessible(MIB).pager(kind);
+        let mut region = options.reserve_ahead(false).build().unwrap();
+        for _ in 0..3 {
+            region.grow(9 * MIB).unwrap();
+            region.fill(0, 7, 9 * MIB).unwrap();
+            region.rewind(MIB).unwrap();
+            assert_eq!(region.accessible(), MIB);
+            assert!(all(&region).iter().all(|&byte| byte == 0), "{kind:?}");
+        }
+    }
+}
+
+#[test]
 fn with_a_resident_limit_nothing_counts_for_the_next_user() {
     for kind in [PagerKind::Protect, PagerKind::Uffd].into_iter().filter(|&kind| available(kind)) {
         let options = RegionOptions::new(MIB).accessible(MIB).pager(kind);

@@ -119,7 +119,7 @@ fn no_instance_finds_anything_of_another() {
         let first: Vec<_> = MODULES
             .iter()
             .map(|text| {
-                let fresh = self::engine(pager, |config| drop(config.reuse(Reuse::none())));
+                let fresh = self::engine(pager, |config| _ = config.reuse(Reuse::none()));
                 let module = Module::new(&fresh, format!("(module {text})")).unwrap();
                 let mut store = Store::new(&fresh, ());
                 let instance = Instance::new(&mut store, &module, &[]).unwrap();
@@ -231,8 +231,7 @@ fn what_waits_is_bounded_and_given_back_when_asked() {
 
 #[test]
 fn a_limit_on_what_is_resident_counts_only_what_its_own_guest_touched() {
-    let engine =
-        engine(PagerKind::Auto, |config| drop(config.memory_resident_limit(Some(1 << 18))));
+    let engine = engine(PagerKind::Auto, |config| _ = config.memory_resident_limit(Some(1 << 18)));
     let module = Module::new(&engine, r#"(module (memory (export "memory") 100))"#).unwrap();
     for user in 0..10 {
         let mut store = Store::new(&engine, ());

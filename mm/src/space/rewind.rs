@@ -27,6 +27,11 @@ pub(crate) struct Pristine {
 }
 
 impl Pristine {
+    /// Pages that are accessible.
+    pub(crate) fn accessible(&self) -> usize {
+        self.accessible
+    }
+
     /// Whether the part of `extent` that is inside has the attributes that it had; who brings the pages does not matter.
     fn agrees(&self, extent: &Extent) -> bool {
         self.extents.iter().all(|was| {

@@ -312,14 +312,24 @@ impl PooledRegion {
     pub(crate) fn new(
         pool: &Arc<RegionPool>,
         shape: Shape,
-        build: impl FnOnce() -> Result<Region, seqfault_mm::Error>,
+        build: impl Fn() -> Result<Region, seqfault_mm::Error>,
         set: impl FnOnce(&Region) -> bool,
     ) -> Result<PooledRegion, seqfault_mm::Error> {
         let found = pool.take(&shape);
         let (mut region, is_set) = match found {
             Some(Found::Ready(region)) => (region, true),
             Some(Found::Other(region)) if region.reset(shape.accessible).is_ok() => (region, false),
-            _ => (build()?, false),
+            _ => {
+                let built = build().or_else(|error| match pool.size().0 {
+                    0 => Err(error),
+                    // The address space may be short: what nobody uses goes first.
+                    _ => {
+                        pool.clear();
+                        build()
+                    }
+                });
+                (built?, false)
+            }
         };
         let can_return = is_set || {
             let can_return = set(&region);
