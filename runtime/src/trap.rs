@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::module::Module;
 use seqfault_jit::message::Escaped;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub use seqfault_jit::TrapCode;
 
@@ -97,34 +97,33 @@ impl fmt::Display for TrapReason {
 
 impl std::error::Error for TrapReason {}
 
-/// One wasm frame.
+/// One wasm frame. It shares the module, so its names are not copied.
 #[derive(Clone, Debug)]
 pub struct FrameInfo {
-    module_name: Option<String>,
-    func_index: u32,
-    func_name: Option<String>,
-    module_offset: Option<usize>,
+    pub(crate) module: Module,
+    pub(crate) func: u32,
+    pub(crate) module_offset: Option<u32>,
 }
 
 impl FrameInfo {
     /// The name of the module, from its name section.
     pub fn module_name(&self) -> Option<&str> {
-        self.module_name.as_deref()
+        self.module.name()
     }
 
     /// The index of the function in its module.
     pub fn func_index(&self) -> u32 {
-        self.func_index
+        self.func
     }
 
-    /// The name of the function, from the module's name section.
+    /// The name of the function, from the module's name section, or one that it is exported by.
     pub fn func_name(&self) -> Option<&str> {
-        self.func_name.as_deref()
+        self.module.function_name(self.func)
     }
 
     /// Byte offset of the instruction in the module's binary.
     pub fn module_offset(&self) -> Option<usize> {
-        self.module_offset
+        self.module_offset.map(|offset| offset as usize)
     }
 }
 
@@ -135,55 +134,35 @@ impl fmt::Display for FrameInfo {
             Some(offset) => write!(f, "{offset:#8x} - ")?,
             None => write!(f, "{:>8} - ", "?")?,
         }
-        match &self.module_name {
+        match self.module_name() {
             Some(name) => write!(f, "{}!", Escaped::name(name))?,
             None => f.write_str("<unknown>!")?,
         }
-        match &self.func_name {
+        match self.func_name() {
             Some(name) => Escaped::name(name).fmt(f),
-            None => write!(f, "<wasm function {}>", self.func_index),
+            None => write!(f, "<wasm function {}>", self.func),
         }
     }
 }
 
-/// The wasm frames at one moment. Names are looked up when they are needed.
+/// The wasm frames at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backtrace(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    raw: Vec<RawFrame>,
+    frames: Vec<FrameInfo>,
     /// How many frames were not kept.
     omitted: usize,
-    resolved: OnceLock<Vec<FrameInfo>>,
-}
-
-/// A frame before its names are looked up.
-#[derive(Debug)]
-pub(crate) struct RawFrame {
-    pub(crate) module: Module,
-    pub(crate) func: u32,
-    pub(crate) module_offset: Option<u32>,
 }
 
 impl Backtrace {
-    pub(crate) fn new(raw: Vec<RawFrame>, omitted: usize) -> Backtrace {
-        Backtrace(Arc::new(Inner { raw, omitted, resolved: OnceLock::new() }))
+    pub(crate) fn new(frames: Vec<FrameInfo>, omitted: usize) -> Backtrace {
+        Backtrace(Arc::new(Inner { frames, omitted }))
     }
 
     pub(crate) fn frames(&self) -> &[FrameInfo] {
-        self.0.resolved.get_or_init(|| self.0.raw.iter().map(RawFrame::resolve).collect())
-    }
-}
-
-impl RawFrame {
-    fn resolve(&self) -> FrameInfo {
-        FrameInfo {
-            module_name: self.module.name().map(str::to_owned),
-            func_index: self.func,
-            func_name: self.module.function_name(self.func).map(str::to_owned),
-            module_offset: self.module_offset.map(|offset| offset as usize),
-        }
+        &self.0.frames
     }
 }
 

@@ -1,6 +1,6 @@
 //! Traps: each with its code, its frames, and a store that goes on working.
 
-use seqfault::{Config, Engine, Instance, Module, Result, Store, TrapCode};
+use seqfault::{Config, Engine, FrameInfo, Instance, Module, Result, Store, TrapCode};
 
 fn instantiate(wat: &str) -> (Store<()>, Instance) {
     let engine = Engine::default();
@@ -120,6 +120,22 @@ fn a_deep_backtrace_is_cut_and_says_so() {
     let error = run.call(&mut store, 99).unwrap_err();
     assert_eq!(error.trap().unwrap().frames().len(), 10);
     assert!(error.to_string().contains("and 90 more frames"), "{error}");
+}
+
+#[test]
+fn frames_share_the_names_of_their_module() {
+    let long = "x".repeat(90_000);
+    let (mut store, instance) = instantiate(&format!(
+        r#"(module (@name "{long}") (func $f (@name "{long}") (export "run") (call $f) (nop)))"#
+    ));
+    let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+    let error = run.call(&mut store, ()).unwrap_err();
+    let [first, second, ..] = error.trap().unwrap().frames() else { panic!("{error}") };
+    for name in [FrameInfo::module_name, FrameInfo::func_name] {
+        let [first, second] = [first, second].map(|frame| name(frame).unwrap());
+        assert_eq!(first, long);
+        assert!(std::ptr::eq(first, second), "a name was copied");
+    }
 }
 
 #[test]

@@ -123,6 +123,12 @@ fn no_message_grows_with_a_module() {
             r#"(module (tag $t (param {params})) (func (export "_start") {} (throw $t)))"#,
             "(i64.const 0)".repeat(900)
         ),
+        // An import of another type, and modules that do not validate.
+        format!(
+            r#"(module (import "wasi_snapshot_preview1" "fd_read" (func (param {params})))
+                (memory (export "memory") 1) (func (export "_start")))"#
+        ),
+        format!(r#"(module (func (export "{long}")) (func (export "{long}")))"#),
         format!("(module (func (i32.cnst)) {long})"),
         format!("(module ${long} ${long})"),
     ] {
@@ -131,6 +137,17 @@ fn no_message_grows_with_a_module() {
         assert!(matches!(outcome.code, Some(1 | 134)), "{outcome:?}");
         assert!(outcome.stderr.len() < 10_000, "{} bytes for {text:.80}", outcome.stderr.len());
     }
+    // A backtrace holds some sixty frames, each with two names.
+    let bench = Bench::with(
+        "m.wat",
+        format!(
+            r#"(module (@name "{long}") (func $f (@name "{long}") (export "_start") (call $f) (nop)))"#
+        ),
+    );
+    let outcome = bench.run(&["run", "m.wat"]);
+    assert_eq!(outcome.code, Some(134), "{outcome:?}");
+    assert!(outcome.stderr.contains("xxx!xxx"), "{}", outcome.stderr);
+    assert!(outcome.stderr.len() < 100_000, "{} bytes", outcome.stderr.len());
     let bench = Bench::with("m.wat", format!(r#"(module (func (export "f") (param {params})))"#));
     let outcome = bench.run(&["run", "--invoke", "f", "m.wat"]);
     outcome.is_refused_with(&["`f` takes 900 arguments", "i64 and 888 more"]);

@@ -10,7 +10,7 @@ use crate::fallible;
 use crate::gc::RawRef;
 use crate::module::Module;
 use crate::store::StoreOpaque;
-use crate::trap::{Backtrace, RawFrame};
+use crate::trap::{Backtrace, FrameInfo};
 use seqfault_jit::code::{self, CodeKind, CodeUnit};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -44,7 +44,7 @@ pub(super) unsafe fn capture(store: *mut StoreOpaque, pc: usize, fp: usize) -> B
         // If there is no memory for them, frames are left out.
         walk_store(store, pc, fp, |unit, pc, _| match frames.len() < limit {
             true if fallible::reserve(&mut frames, 1).is_ok() => {
-                frames.extend(raw_frame(unit, pc));
+                frames.extend(frame_info(unit, pc));
             }
             _ => omitted += 1,
         });
@@ -127,11 +127,11 @@ pub(super) unsafe fn module_at(pc: usize) -> Option<Module> {
 /// # Safety
 ///
 /// `unit` must be published, and its code on the stack of a live store.
-unsafe fn raw_frame(unit: &CodeUnit, pc: usize) -> Option<RawFrame> {
+unsafe fn frame_info(unit: &CodeUnit, pc: usize) -> Option<FrameInfo> {
     let CodeKind::Function(func) = unit.function_at(pc)?.kind else { return None };
     // SAFETY: functions with an index are owned by modules, and this one is in use.
     let module = unsafe { Module::from_owner(unit.owner()) };
     // A prologue belongs to no instruction; the start of the function is used then.
     let module_offset = unit.module_offset_at(pc).or_else(|| module.body_offset(func));
-    Some(RawFrame { module, func, module_offset })
+    Some(FrameInfo { module, func, module_offset })
 }
