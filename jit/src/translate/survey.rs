@@ -179,7 +179,34 @@ impl Surveyor<'_> {
             Object::ArrayNewFixed { array_size, .. } => {
                 self.survey.passed += u64::from(array_size);
             }
-            _ => {}
+            // They take and leave a handful of operands each.
+            Object::RefEq
+            | Object::ArrayLen
+            | Object::AnyConvertExtern
+            | Object::ExternConvertAny
+            | Object::RefI31
+            | Object::I31GetS
+            | Object::I31GetU
+            | Object::StructGet { .. }
+            | Object::StructGetS { .. }
+            | Object::StructGetU { .. }
+            | Object::StructSet { .. }
+            | Object::ArrayNew { .. }
+            | Object::ArrayNewDefault { .. }
+            | Object::ArrayGet { .. }
+            | Object::ArrayGetS { .. }
+            | Object::ArrayGetU { .. }
+            | Object::ArraySet { .. }
+            | Object::ArrayFill { .. }
+            | Object::ArrayNewData { .. }
+            | Object::ArrayInitData { .. }
+            | Object::ArrayNewElem { .. }
+            | Object::ArrayInitElem { .. }
+            | Object::ArrayCopy { .. }
+            | Object::RefTestNonNull { .. }
+            | Object::RefTestNullable { .. }
+            | Object::RefCastNonNull { .. }
+            | Object::RefCastNullable { .. } => {}
         }
     }
 
