@@ -39,8 +39,8 @@ pub(super) struct FuncTranslator<'a, 'f> {
     pub(super) dead: Option<u32>,
     pub(super) locals: Locals,
     pub(super) limits: Limits,
-    /// Where calls that do not return lead to.
-    pub(super) nowhere: Option<Block>,
+    /// Where calls that do not return lead to, each block with how many of them do.
+    pub(super) nowhere: Vec<(Block, u32)>,
 }
 
 pub(super) fn translate(
@@ -110,7 +110,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             dead: None,
             locals: Locals::Variables,
             limits: Limits::new(input.func, references),
-            nowhere: None,
+            nowhere: Vec::new(),
         }
     }
 

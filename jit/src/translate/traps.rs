@@ -121,12 +121,18 @@ impl FuncTranslator<'_, '_> {
 
     /// Ends the block behind a call that does not return.
     pub(super) fn go_nowhere(&mut self) {
-        let nowhere = match self.nowhere {
-            Some(block) => block,
-            None => {
+        /// A block with many predecessors takes the register allocator a time that grows with their square.
+        const MOST_PREDECESSORS: u32 = 64;
+        let nowhere = match self.nowhere.last_mut() {
+            Some((block, predecessors)) if *predecessors < MOST_PREDECESSORS => {
+                *predecessors += 1;
+                *block
+            }
+            _ => {
                 let block = self.builder.create_block();
                 self.builder.set_cold_block(block);
-                *self.nowhere.insert(block)
+                self.nowhere.push((block, 1));
+                block
             }
         };
         self.builder.ins().jump(nowhere, &[]);
@@ -134,7 +140,7 @@ impl FuncTranslator<'_, '_> {
 
     /// Closes what follows the calls that do not return, after the last of them.
     pub(super) fn finish_traps(&mut self) {
-        if let Some(block) = self.nowhere.take() {
+        for (block, _) in std::mem::take(&mut self.nowhere) {
             // Never reached, and no instruction that may trap: it only leads to itself.
             self.builder.switch_to_block(block);
             self.builder.ins().jump(block, &[]);
