@@ -26,6 +26,9 @@ pub struct Tunables {
     /// No 64-bit memory grows beyond this many bytes. Each reserves as much address space, and behind it the guard that
     /// [`MemoryReach`](crate::vm::MemoryReach) defines.
     pub memory64_reservation: u64,
+    /// Address space is scarce, so that memories and heaps have no more of it than they use: compiled code compares each
+    /// access to a memory with its length, and finds the heap anew after each call.
+    pub scarce_addresses: bool,
 }
 
 /// How much the code generator optimises.
@@ -52,6 +55,7 @@ impl Default for Tunables {
             unwind_info: false,
             signals_based_traps: true,
             memory64_reservation: 64 << 30,
+            scarce_addresses: false,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | 32-bit addresses | nothing: address space follows that no index and offset of 32 bits leave |
 //! | 64-bit addresses | the index is clamped to the reservation's end |
 //! | pages of 1 byte | the access is compared with the exact length |
-//! | any, where no access may fault | the same, and a branch to the trap |
+//! | any, where no access may fault or address space is scarce | the same, and a branch to the trap |
 //!
 //! Every 64-bit memory of an engine has the same reservation, whatever its maximum, and behind it
 //! address space for offsets of 31 bits. So a clamp compares with a constant and depends on nothing
@@ -36,10 +36,10 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn bounded(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Target {
         let ty = self.env.module.memories[memory as usize];
         let index = self.widen(index);
-        if self.checks() && self.is_always_inside(ty, index, offset, size) {
+        if self.checks_memory() && self.is_always_inside(ty, index, offset, size) {
             return Target { index, offset };
         }
-        if ty.page_size_log2 == 0 || self.checks() {
+        if ty.page_size_log2 == 0 || self.checks_memory() {
             return self.compared(memory, index, offset, size);
         }
         match ty.memory64 {
@@ -84,7 +84,7 @@ impl FuncTranslator<'_, '_> {
     fn compared(&mut self, memory: u32, index: Value, offset: u64, size: u64) -> Target {
         let memory64 = self.env.module.memories[memory as usize].memory64;
         let Some(reach) = offset.checked_add(size) else {
-            if self.checks() {
+            if self.checks_memory() {
                 let always = self.builder.ins().iconst(types::I32, 1);
                 self.check_memory(always, memory, index, offset);
             }

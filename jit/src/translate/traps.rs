@@ -24,6 +24,11 @@ impl FuncTranslator<'_, '_> {
         !self.env.tunables.signals_based_traps
     }
 
+    /// Whether every check of an access to a memory is a branch.
+    pub(super) fn checks_memory(&self) -> bool {
+        self.checks() || self.env.tunables.scarce_addresses
+    }
+
     /// What an access carries whose fault would be the trap `code`: nothing where none may fault, and so the check must
     /// come before.
     pub(super) fn on_fault(&self, code: TrapCode) -> Option<TrapCode> {
@@ -77,7 +82,7 @@ impl FuncTranslator<'_, '_> {
         index: Value,
         offset: u64,
     ) {
-        if !self.checks() {
+        if !self.checks_memory() {
             return;
         }
         let [trap, on] = self.trap_and_on();

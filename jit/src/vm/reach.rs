@@ -6,6 +6,7 @@
 //! | access | reaches | there |
 //! |---|---|---|
 //! | linear memory | [`MemoryReach::total`] bytes from its base | the address space reserved for it, the guard included |
+//! | the same, where address space is scarce | its length | memory |
 //! | object, through a null reference | [`NULL_OBJECT`] bytes from the heap's base | a part of the heap that nothing may touch |
 //! | table, outside of it; function reference that is null; object, where no heap was made | [`NULL_PAGE`] bytes from address 0 | nothing is mapped |
 //!
@@ -48,13 +49,15 @@ impl MemoryReach {
     /// The reach for memories with 64-bit or 32-bit addresses. It is the same for all such memories of an engine,
     /// whatever their maximum: code compares with constants.
     pub fn of(memory64: bool, tunables: &Tunables) -> MemoryReach {
-        match memory64 {
-            true => {
-                MemoryReach { end: tunables.memory64_reservation, greatest_offset: i32::MAX as u64 }
-            }
+        let end = if memory64 { tunables.memory64_reservation } else { 1 << 32 };
+        let greatest_offset = match memory64 {
+            // What leaves the memory is not accessed.
+            _ if tunables.scarce_addresses => 0,
+            true => i32::MAX as u64,
             // No 32-bit index plus 32-bit offset can leave it: nothing is checked.
-            false => MemoryReach { end: 1 << 32, greatest_offset: u32::MAX.into() },
-        }
+            false => u32::MAX.into(),
+        };
+        MemoryReach { end, greatest_offset }
     }
 
     /// The end: no memory grows beyond it, and no index that is accessed may exceed it.
@@ -80,6 +83,9 @@ mod tests {
     #[test]
     fn what_is_covered_is_reserved() {
         for memory64 in [false, true] {
+            let scarce = Tunables { scarce_addresses: true, ..Tunables::default() };
+            let reach = MemoryReach::of(memory64, &scarce);
+            assert!(!reach.covers(1) && reach.end() + 16 <= reach.total());
             let reach = MemoryReach::of(memory64, &Tunables::default());
             let furthest = (0..64).map(|bit| u64::MAX >> bit).find(|&offset| reach.covers(offset));
             let furthest = furthest.expect("some offset is covered");

@@ -144,7 +144,7 @@ impl FuncTranslator<'_, '_> {
     fn heap_base(&mut self) -> Value {
         let store = self.store_context();
         let offset = offset_of!(VMStoreContext, gc_heap_base);
-        if self.env.module.types.has_objects() {
+        if self.env.module.types.has_objects() && !self.env.tunables.scarce_addresses {
             // Instances of such modules make the heap, which never moves.
             return self.constant_pointer(store, offset);
         }

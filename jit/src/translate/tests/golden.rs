@@ -1,7 +1,7 @@
 //! Expected CLIF: each `tests/clif/NAME.wat` has what it becomes beside it, in `NAME.clif`.
 //!
 //! `BLESS=1 cargo test` writes what it finds instead of comparing. A first line `;; epoch` turns
-//! epoch interruption on, `;; no signals` traps by signals off.
+//! epoch interruption on, `;; no signals` traps by signals off, and `;; scarce` makes address space scarce.
 
 use super::TestModule;
 use crate::tunables::Tunables;
@@ -14,7 +14,13 @@ fn clif(text: &str) -> String {
     let mut module = TestModule::new(text);
     let epoch_interruption = text.starts_with(";; epoch");
     let signals_based_traps = !text.starts_with(";; no signals");
-    let tunables = Tunables { epoch_interruption, signals_based_traps, ..Tunables::default() };
+    let scarce_addresses = text.starts_with(";; scarce");
+    let tunables = Tunables {
+        epoch_interruption,
+        signals_based_traps,
+        scarce_addresses,
+        ..Tunables::default()
+    };
     let mut clif = String::new();
     for func in module.funcs() {
         let function = module.translate(func, &tunables);
