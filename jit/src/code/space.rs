@@ -25,6 +25,9 @@ const RESERVATION: usize = 2 << 30;
 /// The smallest useful reservation, where the process's address space is limited.
 const SMALLEST_RESERVATION: usize = 16 << 20;
 
+/// Where the process's address space is limited, the part of it that code is to have.
+const SHARE: u64 = 16;
+
 /// The unit of protection.
 pub(super) const PAGE: usize = 4096;
 
@@ -93,12 +96,17 @@ impl CodeSpace {
     }
 
     fn reserve() -> Result<(region::Allocation, CodeSpace), String> {
-        let mut size = RESERVATION;
+        let mut size = reservation(address_space());
         let mut reservation = loop {
             match region::alloc(size, Protection::NONE) {
                 Ok(reservation) => break reservation,
                 Err(_) if size > SMALLEST_RESERVATION => size /= 2,
-                Err(error) => return Err(error.to_string()),
+                Err(error) => {
+                    return Err(format!(
+                        "the system refuses {size} bytes of address space for code ({error}): raise the limit \
+                         of the process (`ulimit -v`), or the system's number of mappings (`vm.max_map_count`)"
+                    ));
+                }
             }
         };
         let base = reservation.as_mut_ptr::<u8>() as usize;
@@ -152,5 +160,36 @@ impl CodeSpace {
 
     fn pages_of(&self, addresses: &Range<usize>) -> Range<usize> {
         (addresses.start - self.base) / PAGE..(addresses.end - self.base) / PAGE
+    }
+}
+
+/// How much to reserve in a process that may map so much.
+fn reservation(address_space: u64) -> usize {
+    let share = (address_space / SHARE).clamp(SMALLEST_RESERVATION as u64, RESERVATION as u64);
+    // Halves are tried, so a power of two.
+    1 << share.ilog2()
+}
+
+/// How much the process may map.
+fn address_space() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is writable.
+    match unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) } {
+        0 => limit.rlim_cur,
+        _ => libc::RLIM_INFINITY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_has_a_sixteenth_of_a_limited_address_space() {
+        assert_eq!(reservation(libc::RLIM_INFINITY), RESERVATION);
+        assert_eq!(reservation(32 << 30), RESERVATION);
+        assert_eq!(reservation(4 << 30), 256 << 20);
+        assert_eq!(reservation(4_096_000_000), 128 << 20);
+        assert_eq!(reservation(1 << 20), SMALLEST_RESERVATION);
     }
 }
