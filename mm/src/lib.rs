@@ -33,6 +33,7 @@ mod checks;
 pub mod copy;
 mod error;
 mod image;
+mod limits;
 mod lock_order;
 mod lots;
 mod options;
@@ -51,6 +52,7 @@ mod tests;
 
 pub use error::{Error, Fault, FaultKind};
 pub use image::Image;
+pub use limits::{Limits, Mapped};
 pub use options::RegionOptions;
 pub use pager::PagerKind;
 pub use region::Region;

@@ -6,7 +6,7 @@ const MARK: &str = "SEQFAULT_TEST_CHILD";
 
 /// In the child, runs `body` and exits. In the parent, starts the child (which runs the tests whose names contain
 /// `test`) and returns how it ended.
-pub(super) fn in_child(test: &str, body: impl FnOnce()) -> Output {
+pub(crate) fn in_child(test: &str, body: impl FnOnce()) -> Output {
     if std::env::var_os(MARK).is_some() {
         body();
         std::process::exit(0);

@@ -4,7 +4,7 @@
 //! atomics.
 
 mod as_needed;
-mod child;
+pub(crate) mod child;
 mod failures;
 mod huge;
 mod model;
