@@ -49,7 +49,7 @@ mod types;
 mod vm;
 
 pub use config::{Compilation, Config, Reuse};
-pub use engine::Engine;
+pub use engine::{AddressSpace, Engine, Scarcity};
 pub use entities::{Global, Memory, MemoryAccessError, SharedMemory, Table, Tag, Val, WaitResult};
 pub use error::{Error, Result};
 pub use exception::ThrownException;

@@ -5,7 +5,7 @@
 //! names, with commas between them, or in `all`.
 
 use crate::suite::Script;
-use seqfault::Config;
+use seqfault::{AddressSpace, Config};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What a mode does to the configuration of a script.
@@ -22,6 +22,12 @@ pub const MODES: &[Mode] = &[
         name: "without-signals",
         apply: |config| {
             config.signals_based_traps(false);
+        },
+    },
+    Mode {
+        name: "scarce",
+        apply: |config| {
+            config.address_space(AddressSpace::Scarce);
         },
     },
     Mode {

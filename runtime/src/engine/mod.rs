@@ -2,10 +2,13 @@
 
 mod once;
 mod parallel;
+mod scarcity;
 mod types;
 
 pub(crate) use once::CompileOnce;
 pub(crate) use parallel::try_map;
+pub(crate) use scarcity::refused;
+pub use scarcity::{AddressSpace, Scarcity};
 pub(crate) use types::{RegisteredType, TypeId, TypeRegistry};
 
 use crate::config::Config;
@@ -90,6 +93,12 @@ impl Engine {
     /// The configuration it was made with.
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// Why its memories save address space, if they do: for hosts that tell their users. See
+    /// [`Config::address_space`].
+    pub fn scarcity(&self) -> Option<Scarcity> {
+        self.0.config.scarcity
     }
 
     /// Advances the engine's epoch: stores whose deadline is reached are interrupted, even while

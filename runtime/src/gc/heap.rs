@@ -12,9 +12,12 @@
 //! `next` and `limit` are in the store's context, where compiled code allocates by itself; it calls the runtime when
 //! the half is full. The used size of a half follows what is alive: a multiple of it ([`capacity_for`]). Pages come
 //! when they are touched. A collection first commits the pages that it may copy to, so that it never stops halfway.
+//!
+//! Where address space is scarce, the halves are small at first. When they become too small, the heap moves to a larger
+//! region: references are offsets, so they stay as they are. Compiled code loads the base after each call.
 
 use super::host_data::HostData;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::entities::{FirstContents, PooledRegion, Shape};
 use crate::error::Result;
 use crate::vm::trap_of;
@@ -44,6 +47,8 @@ pub(crate) struct GcHeap {
     region: PooledRegion,
     /// The size of a half.
     half: u32,
+    /// What it may become.
+    largest: u32,
     /// Whether the second half is the active one.
     second: bool,
     /// Bytes of the active half that may be used before the next collection.
@@ -66,25 +71,13 @@ impl GcHeap {
         let config = engine.config();
         let wanted = config.gc_heap_limit.unwrap_or(usize::MAX).min(LARGEST as usize);
         // At most `LARGEST`, which is a multiple of the granule.
-        let half = wanted.next_multiple_of(GRANULE_SIZE).max(GRANULE_SIZE) as u32;
-        let maximum = NULL_OBJECT as usize + 2 * half as usize;
-        let options = RegionOptions::new(maximum)
-            .accessible(maximum)
-            .speculation(config.speculation)
-            .pager(config.pager)
-            .displaced_handlers(config.displaced_handlers);
-        let contents = FirstContents::Heap;
-        let shape = Shape { extent: (maximum, 0), accessible: maximum, contents };
-        let guard_null =
-            |region: &Region| region.protect(0..NULL_OBJECT as usize, Protection::NoAccess).is_ok();
-        let region = PooledRegion::new(engine.regions(), shape, || options.build(), guard_null)?;
-        if !region.is_as_asked() {
-            // Once more, for the error.
-            region.protect(0..NULL_OBJECT as usize, Protection::NoAccess)?;
-        }
+        let largest = wanted.next_multiple_of(GRANULE_SIZE).max(GRANULE_SIZE) as u32;
+        let half = if config.scarcity.is_some() { SMALLEST.min(largest) } else { largest };
+        let region = reserve(engine, half)?;
         Ok(GcHeap {
             region,
             half,
+            largest,
             second: false,
             capacity: 0,
             granted: 0,
@@ -173,9 +166,55 @@ impl GcHeap {
         unsafe { self.at(place, offset).write_bytes(0, len as usize) };
     }
 
+    /// The largest size that a half can have.
+    pub(super) fn largest(&self) -> u32 {
+        self.largest
+    }
+
     /// The size of a half.
     pub(super) fn half(&self) -> u32 {
         self.half
+    }
+
+    /// Whether the heap must move to have room for `needed` bytes in a half.
+    pub(super) fn is_too_small(&self, needed: u32) -> bool {
+        capacity_for(needed).min(self.granted) > self.half
+    }
+
+    /// Whether it can move: objects are at the start, where they are in a heap of any size.
+    pub(super) fn can_move(&self) -> bool {
+        !self.second
+    }
+
+    /// Moves to a region whose halves have room for `needed` bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no address space or no memory: nothing has moved then.
+    pub(super) fn relocate(
+        &mut self,
+        engine: &Engine,
+        vm: &mut VMStoreContext,
+        needed: u32,
+    ) -> Result<()> {
+        debug_assert!(self.can_move());
+        let half = capacity_for(needed).min(self.granted).next_multiple_of(GRANULE_SIZE as u32);
+        let region = reserve(engine, half)?;
+        let (start, end) = (self.start(), vm.gc_next as u32);
+        if start < end {
+            let range = start as usize..end as usize;
+            region.fault_in(range.clone(), Access::Write).map_err(trap_of)?;
+            // SAFETY: inside of both regions. What was allocated is present, as is what was just made present.
+            unsafe {
+                let to = region.base().add(range.start);
+                self.at(start, 0).copy_to_nonoverlapping(to, range.len());
+            }
+        }
+        (self.region, self.half) = (region, half);
+        (self.reach, self.poisoned) = ([0; 2], 0);
+        self.reached(end - start);
+        self.publish(vm, end);
+        Ok(())
     }
 
     /// Bytes of the active half that are in use.
@@ -192,7 +231,7 @@ impl GcHeap {
     /// their cost, and the least that suffices.
     pub(super) fn wishes(&self, needed: u32) -> [u32; 2] {
         let least = needed.max(1).checked_next_multiple_of(GRANULE_SIZE as u32).unwrap_or(LARGEST);
-        [capacity_for(needed).min(self.half), least.min(self.half)]
+        [capacity_for(needed).min(self.largest), least.min(self.largest)]
     }
 
     /// The embedder allows `bytes` of a half.
@@ -202,8 +241,13 @@ impl GcHeap {
 
     /// Extends the usable part of the half as `needed` bytes suggest, within what is granted.
     pub(super) fn make_room(&mut self, vm: &mut VMStoreContext, needed: u32) {
-        self.capacity = capacity_for(needed).min(self.granted).max(self.capacity);
+        self.capacity = self.capacity_within(needed).max(self.capacity);
         self.publish(vm, vm.gc_next as u32);
+    }
+
+    /// As [`capacity_for`], as far as is granted and a half is large.
+    fn capacity_within(&self, live: u32) -> u32 {
+        capacity_for(live).min(self.granted).min(self.half)
     }
 
     /// Commits the memory that the survivors of `used` bytes may need. Returns the place of the first copy.
@@ -228,7 +272,7 @@ impl GcHeap {
         self.second = !self.second;
         let live = next - self.start();
         self.reached(prepared);
-        self.capacity = capacity_for(live).min(self.granted);
+        self.capacity = self.capacity_within(live);
         self.publish(vm, next);
         if release {
             self.give_back(!self.second, 0);
@@ -310,6 +354,31 @@ impl GcHeap {
     pub(crate) fn len_of(&self, place: RawRef) -> u32 {
         self.read(place, LENGTH_OFFSET)
     }
+}
+
+/// The region of a heap with halves of this size.
+fn reserve(engine: &Engine, half: u32) -> Result<PooledRegion> {
+    let config = engine.config();
+    let scarce = config.scarcity.is_some();
+    let maximum = NULL_OBJECT as usize + 2 * half as usize;
+    let options = RegionOptions::new(maximum)
+        .reserve_ahead(!scarce)
+        .accessible(maximum)
+        .speculation(config.speculation)
+        .pager(config.pager)
+        .displaced_handlers(config.displaced_handlers);
+    let shape = Shape { extent: (maximum, 0), accessible: maximum, contents: FirstContents::Heap };
+    let guard_null =
+        |region: &Region| region.protect(0..NULL_OBJECT as usize, Protection::NoAccess).is_ok();
+    // A heap that has grown would hold much while it waits for the next user.
+    let set = |region: &Region| guard_null(region) && !scarce;
+    let region = PooledRegion::new(engine.regions(), shape, || options.build(), set)
+        .map_err(|error| engine::refused(error, "cannot reserve the heap for objects"))?;
+    if !region.is_as_asked() {
+        // Once more, for the error.
+        region.protect(0..NULL_OBJECT as usize, Protection::NoAccess)?;
+    }
+    Ok(region)
 }
 
 /// Types of which any bits are a value.

@@ -91,23 +91,45 @@ unsafe fn make_room(store: *mut StoreOpaque, size: u32) -> Result<()> {
     unsafe {
         let vm = (*store).vm();
         let heap = (*store).gc_heap_mut();
-        let (granted, half) = (heap.granted(), heap.half());
+        let (granted, largest) = (heap.granted(), heap.largest());
         let needed = match heap.used(&*vm).checked_add(size) {
-            Some(needed) if needed <= half => needed,
+            Some(needed) if needed <= largest => needed,
             _ => return Ok(()),
         };
         let mut answer = Ok(false);
         for wish in heap.wishes(needed).into_iter().take_while(|&wish| wish > granted) {
             let (current, desired) = (granted as usize, wish as usize);
             answer =
-                StoreOpaque::whole(store).memory_growing(current, desired, Some(half as usize));
+                StoreOpaque::whole(store).memory_growing(current, desired, Some(largest as usize));
             if let Ok(true) = answer {
                 (*store).gc_heap_mut().grant(wish);
                 break;
             }
         }
+        if (*store).gc_heap_mut().is_too_small(needed) {
+            relocate(store, needed)?;
+        }
         let heap = (*store).gc_heap_mut();
         heap.make_room(&mut *vm, needed);
         if needed > heap.granted() { answer.map(drop) } else { Ok(()) }
+    }
+}
+
+/// Moves the heap to where a half has room for `needed` bytes. If the system refuses, the heap stays where it is, which
+/// is an error only if `needed` bytes have no room there.
+///
+/// # Safety
+///
+/// As for [`make_room`].
+unsafe fn relocate(store: *mut StoreOpaque, needed: u32) -> Result<()> {
+    // SAFETY: the caller's promise; each borrow ends with its line.
+    unsafe {
+        if !(*store).gc_heap_mut().can_move() {
+            collect(store, false)?;
+        }
+        let engine = (*store).engine().clone();
+        let vm = (*store).vm();
+        let moved = (*store).gc_heap_mut().relocate(&engine, &mut *vm, needed);
+        if needed <= (*store).gc_heap_mut().half() { Ok(()) } else { moved }
     }
 }

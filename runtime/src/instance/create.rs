@@ -7,7 +7,7 @@
 use super::context::InstanceData;
 use super::externs::Extern;
 use super::{Instance, const_expr, init};
-use crate::engine::TypeId;
+use crate::engine::{Scarcity, TypeId};
 use crate::entities::{Contents, TagCell, allocate_memory, allocate_table, write_global};
 use crate::error::{Error, Result};
 use crate::module::Module;
@@ -138,11 +138,13 @@ fn create_tags(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<(
 unsafe fn create_memories(store: *mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
     let module = instance.module().clone();
     let info = module.info();
+    let images = module.engine().config().scarcity.is_none_or(Scarcity::allows_images);
     for (defined, &ty) in info.memories[info.num_imported_memories..].iter().enumerate() {
         // SAFETY: the caller's promise.
         unsafe {
             StoreOpaque::check_interrupt(store)?;
-            let index = allocate_memory(store, ty, module.initial_memory(defined))?;
+            let index =
+                allocate_memory(store, ty, module.initial_memory(defined).filter(|_| images))?;
             instance.push_memory(&*store, index);
         }
     }

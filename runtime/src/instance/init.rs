@@ -3,6 +3,7 @@
 
 use super::const_expr::{evaluate_offset, evaluate_reference};
 use super::context::InstanceData;
+use crate::engine::Scarcity;
 use crate::entities::checked_range;
 use crate::error::Result;
 use crate::fallible;
@@ -95,6 +96,7 @@ pub(super) fn active_elements(store: &mut StoreOpaque, instance: &mut InstanceDa
 pub(super) fn active_data(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
     let module = instance.module().clone();
     let (info, data) = (module.info(), module.template().data());
+    let images = store.engine().config().scarcity.is_none_or(Scarcity::allows_images);
     for (defined, memory) in
         (info.num_imported_memories as u32..info.memories.len() as u32).enumerate()
     {
@@ -102,7 +104,7 @@ pub(super) fn active_data(store: &mut StoreOpaque, instance: &mut InstanceData) 
         if memory_data.has_data() {
             continue;
         }
-        if !data.attach(info, module.bytes(), defined, memory_data.region()) {
+        if !(images && data.attach(info, module.bytes(), defined, memory_data.region())) {
             for (segment, at) in data.of_memory(defined) {
                 let len = info.data[segment as usize].range.len() as u32;
                 memory_init(store, instance, memory, segment, at, 0, len)?;

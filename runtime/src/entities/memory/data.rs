@@ -7,7 +7,7 @@
 use super::MemoryAccessError;
 use super::pool::{FirstContents, PooledRegion, Shape};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{self, Engine, Scarcity};
 use crate::error::{Error, Result};
 use crate::module::InitialMemory;
 use crate::trap::MemoryFault;
@@ -101,7 +101,8 @@ impl MemoryData {
     ) -> Result<MemoryData> {
         let Plan { ty, space: AddressSpace { capacity, reach }, len } = plan;
         let config = engine.config();
-        let maximum = capacity.next_multiple_of(WASM_PAGE_SIZE);
+        let largest = config.scarcity.map_or(usize::MAX, Scarcity::largest_memory);
+        let maximum = capacity.min(largest.max(len)).next_multiple_of(WASM_PAGE_SIZE);
         let shape = Shape {
             extent: (maximum, reach - maximum),
             accessible: len.next_multiple_of(PAGE_SIZE),
@@ -110,6 +111,7 @@ impl MemoryData {
         let options = || {
             RegionOptions::new(maximum)
                 .guard(reach - maximum)
+                .reserve_ahead(config.scarcity.is_none())
                 .accessible(len.next_multiple_of(PAGE_SIZE))
                 .speculation(config.speculation)
                 .resident_limit(config.memory_resident_limit)
@@ -120,7 +122,7 @@ impl MemoryData {
         };
         let attach = |region: &Region| initial.is_none_or(|initial| initial.attach(region));
         let region = PooledRegion::new(engine.regions(), shape, || options().build(), attach)
-            .map_err(|error| Error::from(error).context("cannot reserve a linear memory"))?;
+            .map_err(|error| engine::refused(error, "cannot reserve a linear memory"))?;
         let vm = VMMemory { base: region.base(), len: AtomicUsize::new(len) };
         let has_data = initial.is_some() && region.is_as_asked();
         Ok(MemoryData { vm, region, ty, capacity, has_data, growing: Mutex::new(()) })
@@ -204,7 +206,12 @@ impl MemoryData {
         if self.vm.len.load(Ordering::Relaxed) != current {
             return None;
         }
-        if let Err(error) = self.region.grow(desired.next_multiple_of(PAGE_SIZE)) {
+        let grow = || self.region.grow(desired.next_multiple_of(PAGE_SIZE));
+        let grown = grow().or_else(|error| {
+            let again = error.errno() == Some(libc::ENOMEM) && self.region.clear_pool();
+            if again { grow() } else { Err(error) }
+        });
+        if let Err(error) = grown {
             return Some(Err(error));
         }
         // SeqCst: see `len`. A thread that sees the new length finds the region grown.

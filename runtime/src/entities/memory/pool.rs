@@ -340,6 +340,12 @@ impl PooledRegion {
         Ok(PooledRegion { region: ManuallyDrop::new(region), home })
     }
 
+    /// Gives back what waits for users, where the address space may be short. Whether there was any.
+    pub(crate) fn clear_pool(&self) -> bool {
+        let pool = self.home.as_ref().map(|(pool, _)| pool).filter(|pool| pool.size().0 > 0);
+        pool.inspect(|pool| pool.clear()).is_some()
+    }
+
     /// Whether it had its first contents set.
     pub(crate) fn is_as_asked(&self) -> bool {
         self.home.is_some()
