@@ -4,7 +4,7 @@
 
 use crate::features::{FeatureSwitch, FeatureSwitchParser};
 use clap::{Args, ValueEnum};
-use seqfault::{Compilation, Config, PagerKind};
+use seqfault::{AddressSpace, Compilation, Config, PagerKind};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -37,6 +37,10 @@ pub(crate) struct EngineArgs {
     /// How pages of linear memories are made present
     #[arg(long, value_enum, default_value_t = Pager::Auto)]
     pager: Pager,
+
+    /// How much address space memories take; little makes code slower
+    #[arg(long, value_enum, default_value_t = Space::Auto)]
+    address_space: Space,
 
     /// Check each memory access and each division by a branch, and install no signal handlers
     #[arg(long)]
@@ -77,6 +81,7 @@ impl EngineArgs {
             config.memory64_reservation(bytes as u64);
         }
         config.pager(self.pager.kind());
+        config.address_space(self.address_space.kind());
         if self.no_signals_based_traps {
             config.signals_based_traps(false);
         }
@@ -91,6 +96,27 @@ impl EngineArgs {
     pub(crate) fn switch_features(&self, config: &mut Config) {
         for switch in &self.wasm {
             config.wasm_feature(switch.feature, switch.on);
+        }
+    }
+}
+
+/// A choice of how much address space is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Space {
+    /// Little where the limits of the process are low
+    Auto,
+    /// 8 GiB for each memory, so that accesses need no checks
+    Ample,
+    /// What each memory has; its accesses are checked
+    Scarce,
+}
+
+impl Space {
+    fn kind(self) -> AddressSpace {
+        match self {
+            Space::Auto => AddressSpace::Auto,
+            Space::Ample => AddressSpace::Ample,
+            Space::Scarce => AddressSpace::Scarce,
         }
     }
 }

@@ -5,11 +5,11 @@
 //! which shells also report for SIGABRT. If a program could not run, the exit code is 1, and after
 //! a wrong command line it is 2 (clap's choice).
 
-use seqfault::{CompileError, Error, LinkError};
+use seqfault::{CompileError, Engine, Error, LinkError, Scarcity};
 use seqfault_wasi::I32Exit;
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Once, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +25,17 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     // If standard error is closed, the message is lost.
     let _ = writeln!(std::io::stderr(), "{text}");
     ExitCode::from(code)
+}
+
+/// Tells, once, that the limits of this process have made the engine choose slower code.
+pub(crate) fn announce(engine: &Engine) {
+    static ANNOUNCED: Once = Once::new();
+    match engine.scarcity() {
+        None | Some(Scarcity::Asked) => {}
+        Some(scarcity) => ANNOUNCED.call_once(|| {
+            let _ = writeln!(std::io::stderr(), "note: {scarcity}");
+        }),
+    }
 }
 
 /// Prints why the program is stopped, and ends the process, whatever its threads do.

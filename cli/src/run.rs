@@ -6,6 +6,7 @@
 use crate::args::{Dir, EngineArgs, EnvVar, Size, Span};
 use crate::entry::Entry;
 use crate::load::{self, Source};
+use crate::report;
 use crate::time_limit::{TimeLimit, exceeded};
 use clap::Args;
 use seqfault::message::Escaped;
@@ -158,6 +159,7 @@ impl RunCommand {
         let mut config = self.engine.config();
         config.epoch_interruption(limit.is_some());
         let engine = Engine::new(&config)?;
+        report::announce(&engine);
         if let Some(limit) = limit {
             limit.interrupt(engine.clone(), wasi.interrupt_handle()?)?;
         }

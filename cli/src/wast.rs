@@ -1,6 +1,7 @@
 //! `seqfault wast`: runs test scripts from files and folders.
 
 use crate::args::EngineArgs;
+use crate::report;
 use clap::Args;
 use seqfault::message::Escaped;
 use seqfault::{Config, Error, Result};
@@ -52,6 +53,7 @@ impl WastCommand {
                 Entry::Occupied(made) => made.into_mut(),
                 Entry::Vacant(none) => none.insert(WastRunner::new(&self.config(folder))?),
             };
+            report::announce(runner.engine());
             let report = runner.run_file(script);
             passed += report.passed;
             failed += report.failures.len();

@@ -26,6 +26,11 @@ impl WastRunner {
         Ok(WastRunner { engine: Engine::new(config)? })
     }
 
+    /// The engine that runs the scripts.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Runs the script in the file at `path`. A file that cannot be read is reported as a failure.
     pub fn run_file(&self, path: &Path) -> Report {
         let name = path.display().to_string();

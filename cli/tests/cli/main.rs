@@ -7,6 +7,7 @@ mod errors;
 mod invoke;
 mod names;
 mod run;
+mod scarce;
 mod signals;
 mod support;
 mod threads;
