@@ -295,7 +295,7 @@ impl Config {
     /// process are low, much elsewhere. Results are the same.
     ///
     /// Where it is [scarce](AddressSpace::Scarce) and no pager and no limit on resident memory is chosen, the kernel alone
-    /// pages memories ([`PagerKind::Demand`]). Loops that do little but access memory take 1.4 to 1.5 times as long.
+    /// pages memories ([`PagerKind::Demand`]). Loops that do little but access memory take 1.4 to 2 times as long.
     pub fn address_space(&mut self, space: AddressSpace) -> &mut Config {
         self.address_space = space;
         self
