@@ -151,7 +151,7 @@ impl Sorting<'_> {
         let Some(map) = geometry.map() else { return Ok(()) };
         match extent.attrs {
             Attrs { protection: Some(Protection::ReadWrite), paging: Paging::Faults, .. }
-                if self.pager.brings_pages() =>
+                if self.states_suffice(map, extent.range) =>
             {
                 self.sort_by_states(extent, map, geometry.base)
             }
@@ -163,6 +163,14 @@ impl Sorting<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether the page states tell what may have changed. Where the kernel brings the pages of a window, it tells better
+    /// which of them, but to look at a few pages takes less time than to ask.
+    fn states_suffice(&self, map: &PageMap, range: PageRange) -> bool {
+        const FEW: usize = 2 * GRANULE_PAGES;
+        self.pager.brings_pages()
+            || (!self.pager.commits_at_grow() && map.count_resident(range) <= FEW)
     }
 
     fn sort_by_states(&mut self, extent: &Extent, map: &PageMap, base: usize) -> Result<()> {

@@ -254,7 +254,15 @@ impl Sys for Fake {
         let start = (addr - self.base) / PAGE;
         let mut changed = false;
         for (index, pte) in state.pages[start..start + len / PAGE].iter_mut().enumerate() {
-            assert!(pte.allowed == Protection::ReadWrite && pte.present, "page {}", start + index);
+            let may_be_touched = pte.present || !pte.registered;
+            assert!(
+                pte.allowed == Protection::ReadWrite && may_be_touched,
+                "page {}",
+                start + index
+            );
+            if !pte.present {
+                (pte.present, pte.value) = (true, pte.initial);
+            }
             let right = first.map_or(0, |first| first + index as u64);
             changed |= pte.value != right;
             pte.value = right;
