@@ -181,12 +181,12 @@ impl Module {
         &self.0.offsets
     }
 
-    /// What its instances start with.
     /// What a memory of the module, by its number among the defined ones, can be made with.
     pub(crate) fn initial_memory(&self, defined: usize) -> Option<InitialMemory<'_>> {
         self.0.template.memory(&self.0.info, &self.0.bytes, defined)
     }
 
+    /// What its instances start with.
     pub(crate) fn template(&self) -> &Template {
         &self.0.template
     }

@@ -119,7 +119,8 @@ impl SharedMemory {
     }
 
     /// Grows it by `delta` pages; returns the old size in pages. Threads that use it see the new
-    /// size at once, and are not stopped.
+    /// size at once, and are not stopped. While it grows, they may reach the new pages, which read
+    /// zero, a moment before they see the new size.
     ///
     /// When a guest grows a memory, its store's limiter is asked. This function asks nobody.
     ///
