@@ -133,6 +133,23 @@ fn check(pager: PagerKind) {
     assert_eq!(parents.load(0).unwrap(), 5);
     parents.store(0, 0).unwrap();
     parents.works();
+    drop(parents);
+    memories_that_wait_stay_behind(&module);
+}
+
+/// Memories that wait in the parent are not used in a child, also where the child's own are among them.
+fn memories_that_wait_stay_behind(module: &Module) {
+    let many: Vec<Guest> = (0..6).map(|_| Guest::new(module)).collect();
+    drop(many);
+    assert!(module.engine().idle_memories().0 >= 6);
+    let worked = fork(|| {
+        let guest = std::thread::scope(|scope| scope.spawn(|| Guest::new(module)).join().unwrap());
+        drop(guest);
+        let mut own: Vec<Guest> = (0..10).map(|_| Guest::new(module)).collect();
+        own.iter_mut().for_each(Guest::works);
+    });
+    assert_eq!(worked, 0, "exit code or signal of the child: {worked:#x}");
+    (0..6).for_each(|_| Guest::new(module).works());
 }
 
 #[test]

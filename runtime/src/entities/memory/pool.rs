@@ -184,23 +184,31 @@ impl IdleRegion {
 impl Idle {
     /// `asked`: whether it is the shard that is asked first, so that it learns of the demand in any case.
     fn take(&mut self, shape: &Shape, asked: bool) -> Option<Found> {
-        // In a child by fork, those of its parent are of no use.
-        while self.regions.last().is_some_and(|idle| idle.region.is_inherited()) {
-            self.regions.pop().iter().for_each(|idle| self.removed(idle));
-        }
         let same = self.regions.iter().rposition(|idle| idle.shape.is(shape));
-        // A cold one first: what others keep in memory is of no use here.
-        let alike = || self.regions.iter().position(|idle| idle.shape.extent == shape.extent);
-        let at = same.or_else(alike);
+        let at = same.or_else(|| self.alike(shape));
         if asked || at.is_some() {
             self.demand.took();
         }
         let idle = self.regions.remove(at?);
         self.removed(&idle);
+        if idle.region.is_inherited() {
+            // This is a child by fork, to which those of its parent are of no use.
+            *self = Idle::default();
+            return None;
+        }
         Some(match same {
             Some(_) => Found::Ready(idle.region),
             None => Found::Other(idle.region),
         })
+    }
+
+    /// A region that can be made what is asked for. Not if few wait: then those who take turns would take each other's,
+    /// and each would have to make it anew.
+    fn alike(&self, shape: &Shape) -> Option<usize> {
+        const MANY: usize = 16;
+        // A cold one first: what others keep in memory is of no use here.
+        let alike = || self.regions.iter().position(|idle| idle.shape.extent == shape.extent);
+        (self.regions.len() >= MANY).then(alike)?
     }
 
     fn removed(&mut self, idle: &IdleRegion) {
@@ -410,6 +418,20 @@ mod tests {
             assert!(round < 2 || warm.count() >= 19, "round {round}");
             drop(taken);
             (0..20).for_each(|_| pool.give(used(), SHAPE));
+        }
+    }
+
+    #[test]
+    fn those_who_take_turns_do_not_take_each_others_unless_many_wait() {
+        let pool = RegionPool::new(Reuse::default());
+        let other = Shape { accessible: 2 << 16, ..SHAPE };
+        for waiting in 1..40 {
+            pool.give(region(), SHAPE);
+            let found = pool.take(&other);
+            assert_eq!(found.is_some(), waiting >= 16, "{waiting}");
+            if found.is_some() {
+                pool.give(region(), SHAPE);
+            }
         }
     }
 
