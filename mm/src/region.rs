@@ -43,9 +43,15 @@ pub struct Region {
     /// The images of that.
     first_images: Vec<Attached>,
     speculation: bool,
+    /// How often it was rewound.
+    rewinds: u32,
     /// Shared by the host's accesses that rely on unchanged protections: see `admit`.
     pub(crate) admitting: RwLock<()>,
 }
+
+/// One of so many rewinds gives back pages that its user has left as they were. Not each: guests also write what is there
+/// already, zeroes above all, and those pages would have to be brought each time.
+const SHEDDING: u32 = 32;
 
 /// An image and where it was attached.
 #[derive(Clone, Debug)]
@@ -97,6 +103,7 @@ impl Region {
             pristine: Pristine::default(),
             first_images: Vec::new(),
             speculation,
+            rewinds: 0,
             admitting: RwLock::default(),
         }
     }
@@ -273,8 +280,8 @@ impl Region {
     /// Makes the region ready for its next user: as it was when [`set_pristine`](Self::set_pristine) was called, with its
     /// first contents. Costs time in proportion to what was touched.
     ///
-    /// Pages that were written stay in memory, up to `keep` bytes, with their first contents; all others are given back
-    /// to the system. So does a part of an image that was discarded come back. Ranges that were left to the kernel stay
+    /// Pages that hold something stay in memory, up to `keep` bytes, with their first contents; all others are given back
+    /// to the system, and one of 32 times also those that this user has left as they were. So does a part of an image that was discarded come back. Ranges that were left to the kernel stay
     /// left to it. With a resident limit nothing is kept: what a user has not touched must not count for him.
     ///
     /// Returns how many bytes were kept.
@@ -283,12 +290,14 @@ impl Region {
     /// When the system refuses. The region is of no further use then.
     pub fn rewind(&mut self, keep: usize) -> Result<usize> {
         let (record, pool) = self.own()?;
+        self.rewinds = self.rewinds.wrapping_add(1);
+        let sheds = self.rewinds.is_multiple_of(SHEDDING);
         let accessible = self.pristine.accessible() * PAGE;
         let mut mapped = self.mapped();
         if !self.ahead {
             self.reserve(&mut mapped, accessible)?;
         }
-        let kept = record.space.rewind(&self.pristine, keep / PAGE, pool, record.pager)?;
+        let kept = record.space.rewind(&self.pristine, keep / PAGE, sheds, pool, record.pager)?;
         if !self.ahead {
             self.release_beyond(&mut mapped, accessible);
         }

@@ -2,8 +2,8 @@
 //!
 //! Pages that hold contents get their first contents back where they are and stay, up to a bound; the others are given
 //! back to the system. Which pages may have changed is told by the page states where the pager brings pages itself, and
-//! by the kernel's page tables where the kernel does. A granule of which the last user has changed nothing does not
-//! stay: so what stays is what users touch again and again.
+//! by the kernel's page tables where the kernel does. Now and then, those do not stay of
+//! which the last user has changed nothing: so what stays is what users write again and again.
 
 use super::pagemap::PageMap;
 use super::primitive::{LockGuard, Ordering};
@@ -48,6 +48,8 @@ struct Sorting<'a> {
     pager: &'a dyn Pager,
     /// How many pages may still be kept.
     room: usize,
+    /// Whether pages that hold their first contents already go.
+    sheds: bool,
     kept: usize,
     /// Pages that are still to be dropped, with others between them that hold nothing.
     going: PageRange,
@@ -62,17 +64,19 @@ impl Space {
         Pristine { accessible, extents, images }
     }
 
-    /// Brings back `pristine`, with at most `keep` pages in memory; returns with how many. Nobody else uses the space.
+    /// Brings back `pristine`, with at most `keep` pages in memory; returns with how many. `sheds` says whether pages that
+    /// hold their first contents already are given back. Nobody else uses the space.
     ///
     /// After a failure the space is fit for nothing but to be destroyed.
     pub(crate) fn rewind(
         &self,
         pristine: &Pristine,
         keep: usize,
+        sheds: bool,
         pool: &Pool,
         pager: &dyn Pager,
     ) -> Result<usize> {
-        if let Some(kept) = self.rewind_in_place(pristine, keep, pool, pager)? {
+        if let Some(kept) = self.rewind_in_place(pristine, keep, sheds, pool, pager)? {
             return Ok(kept);
         }
         self.reset(pristine.accessible, pool, pager)?;
@@ -92,6 +96,7 @@ impl Space {
         &self,
         pristine: &Pristine,
         keep: usize,
+        sheds: bool,
         pool: &Pool,
         pager: &dyn Pager,
     ) -> Result<Option<usize>> {
@@ -112,7 +117,7 @@ impl Space {
         self.cut(&held, grown, pool, pager)?;
         let room = if self.limit.load(Ordering::Relaxed) == usize::MAX { keep } else { 0 };
         let going = PageRange::default();
-        let mut sorting = Sorting { space: self, held: &held, pager, room, kept: 0, going };
+        let mut sorting = Sorting { space: self, held: &held, pager, room, sheds, kept: 0, going };
         let extents: plan::Extents = self.extents(&held, first).collect();
         extents.iter().try_for_each(|extent| sorting.sort(extent))?;
         sorting.drop_going()?;
@@ -221,18 +226,18 @@ impl Sorting<'_> {
         Ok(())
     }
 
-    /// Gives pages back what they held at first. Returns whether any held something else.
+    /// Gives pages back what they held at first. Returns whether they stay.
     fn restore(&self, extent: &Extent, runs: impl Iterator<Item = PageRange>, base: usize) -> bool {
-        let mut changed = false;
+        let mut stay = !self.sheds;
         for run in runs {
             let addr = base + run.start * PAGE;
             let source = match extent.attrs.backing {
                 Backing::Zero => None,
                 Backing::Image { delta } => Some(addr.wrapping_add(delta)),
             };
-            changed |= self.pager.system().restore(addr, run.len() * PAGE, source);
+            stay |= self.pager.system().restore(addr, run.len() * PAGE, source);
         }
-        changed
+        stay
     }
 
     fn keep(&mut self, pages: usize) -> Result<()> {

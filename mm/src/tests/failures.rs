@@ -33,7 +33,7 @@ const OPERATIONS: [(&str, Operation); 9] = [
     ("protect", |world| world.protect(PageRange::new(90, 305), Protection::ReadOnly).is_ok()),
     ("unprotect", |world| world.protect(PageRange::new(90, 305), Protection::ReadWrite).is_ok()),
     ("reset", |world| world.reset(300).is_ok()),
-    ("rewind", |world| world.rewind(50).is_ok()),
+    ("rewind", |world| world.rewind(50, true).is_ok()),
     ("touch", |world| {
         world.protect(PageRange::new(0, 700), Protection::ReadWrite).is_ok()
             && (0..700)

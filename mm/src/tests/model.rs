@@ -69,7 +69,10 @@ pub(super) fn step(world: &mut World<'_>, random: &mut Random, refusals: bool) {
                 let to = protections[random.below(4)];
                 world.found(pages, (image, random.below(50)), (protected, to))
             }
-            2..6 => world.rewind([0, 20, 100, usize::MAX / 2][random.below(4)]),
+            2..6 => {
+                let keep = [0, 20, 100, usize::MAX / 2][random.below(4)];
+                world.rewind(keep, random.below(2) == 0)
+            }
             _ => return,
         },
     };

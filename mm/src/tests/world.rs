@@ -242,9 +242,9 @@ impl<'a> World<'a> {
     }
 
     /// Brings back what was founded last; after a failure, a fresh space of the same length.
-    pub(super) fn rewind(&mut self, keep: usize) -> Result<()> {
+    pub(super) fn rewind(&mut self, keep: usize, sheds: bool) -> Result<()> {
         let (pristine, model) = self.pristine.clone();
-        match self.space.rewind(&pristine, keep, &self.pool, &*self.pager) {
+        match self.space.rewind(&pristine, keep, sheds, &self.pool, &*self.pager) {
             Ok(kept) => {
                 assert!(kept <= keep + GRANULE_PAGES, "{kept} pages stay, {keep} should at most");
                 let charged = self.space.resident();

@@ -34,7 +34,9 @@ pub(super) unsafe fn instantiate(
             return Err(Error::msg("the module belongs to another engine than the store"));
         }
         StoreOpaque::check_count(store, Counted::Instances)?;
-        vm::check_signals((*store).engine().config())?;
+        if !module.info().bodies.is_empty() || !module.info().memories.is_empty() {
+            vm::check_signals((*store).engine().config())?;
+        }
         if module.info().types.has_objects() {
             (*store).make_gc_heap()?;
         }
