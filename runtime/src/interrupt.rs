@@ -9,13 +9,13 @@
 //! # No wake-up is lost
 //!
 //! The waiter (1) publishes which address it waits on; then, (2) under the lock of that queue, it
-//! checks whether it is due, and parks if not. The interrupting thread (3) makes it due, (4) reads
+//! checks whether it is due, and queues up if not. The interrupting thread (3) makes it due, (4) reads
 //! the address, and (5) takes it out of that queue, under the same lock. Steps 1 to 4 are `SeqCst`.
-//! If 4 does not see 1, then 2 sees 3. If 4 does see 1, then 5 either finds the waiter parked, or
+//! If 4 does not see 1, then 2 sees 3. If 4 does see 1, then 5 either finds the waiter there, or
 //! comes before 2, which then sees 3. A thread that holds the lock of a queue takes no lock of this
 //! file, and nothing polls.
 
-use crate::entities::{INTERRUPTED, wake_waiter};
+use crate::entities::interrupt_waiter;
 use seqfault_jit::process::{ForkMutex, ForkMutexGuard};
 use std::collections::HashMap;
 use std::fmt;
@@ -92,7 +92,7 @@ impl Interrupt {
     fn wake(&self) {
         match self.waiting_on.load(Ordering::SeqCst) {
             0 => {}
-            address => wake_waiter(address, self.token(), INTERRUPTED),
+            address => interrupt_waiter(address, self.token()),
         }
     }
 }

@@ -1,9 +1,15 @@
 //! What a child of `fork` does with memories: it makes its own, for modules that it inherited, and does not get at its
 //! parent's. How code fares is next door.
 
-use seqfault::{Config, Engine, Instance, Memory, Module, PagerKind, Store, Trap, TrapCode};
+use seqfault::{
+    Config, Engine, Instance, Memory, MemoryType, Module, PagerKind, SharedMemory, Store, Trap,
+    TrapCode, WaitResult,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 const PROGRAM: &str = r#"
     (module
@@ -36,7 +42,16 @@ fn in_child(test: &str, body: impl FnOnce()) {
 /// Runs `body` in a child by `fork` and returns how it ended, as `waitpid` says.
 fn fork(body: impl FnOnce()) -> i32 {
     // SAFETY: the child uses what this library promises to be good after a fork.
-    let pid = unsafe { libc::fork() };
+    run_child(unsafe { libc::fork() }, body)
+}
+
+/// As `fork`, by the bare system call, which runs no handlers of `pthread_atfork`.
+fn fork_barely(body: impl FnOnce()) -> i32 {
+    // SAFETY: as above; the process's other threads allocate nothing, so no lock of the allocator is held.
+    run_child(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as i32, body)
+}
+
+fn run_child(pid: i32, body: impl FnOnce()) -> i32 {
     if pid == 0 {
         // SAFETY: no preconditions.
         unsafe { libc::alarm(60) };
@@ -171,5 +186,94 @@ fn a_child_drops_what_it_inherited() {
         });
         assert_eq!(status, 0, "exit code or signal of the child: {status:#x}");
         assert_eq!(parents.unwrap().load(0).unwrap(), 5);
+    });
+}
+
+/// Ends its threads, also when the test fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Waits and notifies at many addresses, so that it uses the queues of all threads of the parent.
+fn waits_and_notifies(memory: &SharedMemory) {
+    for addr in (0..4096).step_by(32) {
+        let short = Some(Duration::from_micros(1));
+        assert_eq!(memory.atomic_wait32(addr, 0, short).unwrap(), WaitResult::TimedOut);
+        assert_eq!(memory.atomic_notify(addr, 1).unwrap(), 0);
+    }
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| memory.atomic_wait64(64, 0, None).unwrap());
+        while memory.atomic_notify(64, 1).unwrap() == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(waiter.join().unwrap(), WaitResult::Ok);
+    });
+}
+
+#[test]
+fn a_child_waits_and_notifies_while_threads_of_its_parent_were_at_it() {
+    in_child("a_child_waits_and_notifies_while_threads_of_its_parent_were_at_it", || {
+        let engine = Engine::default();
+        let new = || SharedMemory::new(&engine, MemoryType::shared(1, 2)).unwrap();
+        let (memory, stop) = (new(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let _stop = StopAtEnd(&stop);
+            for number in 0..6 {
+                let (memory, stop) = (&memory, &stop);
+                let short = Some(Duration::from_micros(20));
+                scope.spawn(move || {
+                    for addr in (0..4096).step_by(4).cycle() {
+                        match number % 3 {
+                            0 => drop(memory.atomic_wait32(addr, 0, short).unwrap()),
+                            1 => drop(memory.atomic_notify(addr, 1).unwrap()),
+                            _ => drop(memory.grow(0).unwrap()),
+                        }
+                        if stop.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                });
+            }
+            for round in 0..60 {
+                let body = || {
+                    memory.grow(1).unwrap_err();
+                    waits_and_notifies(&new());
+                };
+                let status = if round % 2 == 0 { fork(body) } else { fork_barely(body) };
+                assert_eq!(status, 0, "exit code or signal of child {round}: {status:#x}");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_child_neither_wakes_who_waits_in_its_parent_nor_waits_there() {
+    in_child("a_child_neither_wakes_who_waits_in_its_parent_nor_waits_there", || {
+        let engine = Engine::default();
+        let memory = SharedMemory::new(&engine, MemoryType::shared(1, 2)).unwrap();
+        let longest = Some(Duration::from_secs(60));
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| memory.atomic_wait32(8, 0, longest).unwrap());
+            thread::sleep(Duration::from_millis(50));
+            for bare in [false, true] {
+                let body = || {
+                    memory.atomic_notify(8, 1).unwrap_err();
+                    memory.atomic_notify(16, 1).unwrap_err();
+                    memory.atomic_wait32(8, 0, longest).unwrap_err();
+                    memory.atomic_wait64(16, 1, longest).unwrap_err();
+                    memory.grow(1).unwrap_err();
+                };
+                let status = if bare { fork_barely(body) } else { fork(body) };
+                assert_eq!(status, 0, "exit code or signal of the child: {status:#x}");
+            }
+            while memory.atomic_notify(8, 1).unwrap() == 0 {
+                thread::yield_now();
+            }
+            assert_eq!(waiter.join().unwrap(), WaitResult::Ok);
+        });
     });
 }

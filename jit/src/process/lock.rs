@@ -23,6 +23,13 @@ pub struct LockGuard<'a, T>(&'a Lock<T>);
 
 const WAITED_FOR: u32 = 1;
 
+impl<T> Lock<T> {
+    /// A free lock.
+    pub const fn new(value: T) -> Lock<T> {
+        Lock { word: AtomicU32::new(0), value: UnsafeCell::new(ManuallyDrop::new(value)) }
+    }
+}
+
 impl<T: Default> Lock<T> {
     /// Waits for the lock and takes it.
     pub fn lock(&self) -> LockGuard<'_, T> {

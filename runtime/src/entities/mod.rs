@@ -10,8 +10,7 @@ pub use global::Global;
 pub(crate) use global::{GlobalCell, read_global, write_global};
 pub(crate) use memory::builtins as memory_builtins;
 pub(crate) use memory::{
-    FirstContents, INTERRUPTED, MemoryData, PooledRegion, RegionPool, Shape, allocate_memory,
-    wake_waiter,
+    FirstContents, MemoryData, PooledRegion, RegionPool, Shape, allocate_memory, interrupt_waiter,
 };
 pub use memory::{Memory, MemoryAccessError, SharedMemory, WaitResult};
 pub use table::Table;

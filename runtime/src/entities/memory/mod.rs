@@ -7,6 +7,7 @@ pub(crate) mod builtins;
 mod data;
 mod error;
 mod pool;
+mod queue;
 mod shared;
 mod wait;
 
@@ -15,7 +16,7 @@ pub use error::MemoryAccessError;
 pub(crate) use pool::{FirstContents, PooledRegion, RegionPool, Shape};
 pub use shared::SharedMemory;
 pub use wait::WaitResult;
-pub(crate) use wait::{Expected, INTERRUPTED, Waited, WaitingStore, wake_waiter};
+pub(crate) use wait::{Expected, Waited, WaitingStore, interrupt_waiter};
 
 use crate::error::{Error, Result};
 use crate::module::InitialMemory;

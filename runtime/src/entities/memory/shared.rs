@@ -175,7 +175,8 @@ impl SharedMemory {
     ///
     /// # Errors
     ///
-    /// The trap that a guest would get, when `addr` is outside or no multiple of 4.
+    /// The trap that a guest would get, when `addr` is outside or no multiple of 4, or the memory belongs to the parent
+    /// process.
     pub fn atomic_notify(&self, addr: u64, count: u32) -> Result<u32, Trap> {
         self.data.notify(None, addr, 0, count).map_err(trap)
     }
@@ -188,7 +189,7 @@ impl SharedMemory {
     /// # Errors
     ///
     /// The trap that a guest would get, when `addr` is outside or no multiple of 4, or its page
-    /// cannot be made present.
+    /// cannot be made present, for instance because the memory belongs to the parent process.
     pub fn atomic_wait32(
         &self,
         addr: u64,
@@ -203,7 +204,7 @@ impl SharedMemory {
     /// # Errors
     ///
     /// The trap that a guest would get, when `addr` is outside or no multiple of 8, or its page
-    /// cannot be made present.
+    /// cannot be made present, for instance because the memory belongs to the parent process.
     pub fn atomic_wait64(
         &self,
         addr: u64,

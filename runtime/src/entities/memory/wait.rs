@@ -1,6 +1,6 @@
 //! Waiting on shared memories, and notifying waiters.
 //!
-//! Each host address that a thread waits on is a queue of `parking_lot_core`, whatever the width of the value that was
+//! Each host address that a thread waits on has a [queue](super::queue), whatever the width of the value that was
 //! compared. A thread leaves its queue when it is notified, when its time is up, or when its store is interrupted. It
 //! is always told which; there are no spurious wake-ups. Threads are in a queue only while they wait, so a queue ends
 //! with its last waiter. The memory cannot be freed meanwhile, because waiters keep it alive.
@@ -10,17 +10,16 @@
 //! The value is compared under the lock of its queue: otherwise a notification between the comparison and the sleep
 //! would be lost. The page has been touched before, but another thread may have discarded it since, so the comparison
 //! may fault. That is safe. The handler, and everything that it may wait for in `seqfault-mm` (the region's writers,
-//! which are inside system calls or about to leave), never take a lock of `parking_lot_core` and never touch guest
-//! memory. So no thread that this thread waits for waits for it. A denied fault comes back as an error, not as a trap:
+//! which are inside system calls or about to leave), never take the lock of a queue and never touch guest memory. So no thread that this thread waits for waits for it. A denied fault comes back as an error, not as a trap:
 //! the value is loaded by a routine that the handler can make return.
 
 use super::MemoryData;
+use super::queue::{self, Ended, Message};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::trap::{MemoryFault, TrapCode, TrapReason};
-use crate::vm::trap_of;
-use parking_lot_core::{FilterOp, ParkResult, ParkToken, UnparkToken};
-use seqfault_mm::Fault;
+use crate::vm::{trap_of, trap_of_kind};
+use seqfault_mm::{Fault, FaultKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -73,14 +72,11 @@ impl WaitingStore<'_> {
     }
 }
 
-const NOTIFIED: UnparkToken = UnparkToken(0);
-/// The message to a waiter that may have to stop.
-pub(crate) const INTERRUPTED: UnparkToken = UnparkToken(1);
 /// A thread of the host, which nothing interrupts.
-const HOST: ParkToken = ParkToken(0);
+const HOST: usize = 0;
 
 impl MemoryData {
-    /// The offset of an atomic access of `size` bytes.
+    /// The offset of an access of `size` bytes for a wait or a notification, in a memory of this process.
     fn atomic_place(
         &self,
         memory: Option<u32>,
@@ -93,8 +89,13 @@ impl MemoryData {
         }
         let start = index.checked_add(offset);
         let range = start.and_then(|start| self.range(start, size as u64));
-        let outside = || MemoryFault::at(memory, start, self.len()).into();
-        range.map(|range| range.start).ok_or_else(outside)
+        let outside = || MemoryFault::at(memory, start, self.len());
+        let at = range.map(|range| range.start).ok_or_else(outside)?;
+        // Its waiters are threads of the process that made it.
+        match self.region().is_inherited() {
+            true => Err(trap_of_kind(FaultKind::Inherited).into()),
+            false => Ok(at),
+        }
     }
 
     /// Waits at `index + offset` until notified, or until `deadline`, if the value is `expected`. `memory` is the
@@ -120,14 +121,14 @@ impl MemoryData {
         if let Some(store) = &store {
             store.interrupt.begin_wait(address);
         }
-        let ended = self.park(address, at, expected, deadline, store.as_ref());
+        let ended = self.queue_up(address, at, expected, deadline, store.as_ref());
         if let Some(store) = &store {
             store.interrupt.end_wait();
         }
         ended
     }
 
-    fn park(
+    fn queue_up(
         &self,
         address: usize,
         at: usize,
@@ -137,21 +138,17 @@ impl MemoryData {
     ) -> Result<Waited> {
         let mut found = Ok(true);
         let mut due = false;
-        let validate = || {
+        let begin = || {
             due = store.is_some_and(WaitingStore::is_due);
             found = self.holds(at, expected);
             !due && matches!(found, Ok(true))
         };
-        let token = store.map_or(HOST, |store| ParkToken(store.interrupt.token()));
-        // SAFETY: the address is that of a byte of guest memory, which no other lock uses; the code that runs under the
-        // lock does not panic (the place is inside and aligned) and calls nothing of `parking_lot`, even if it faults.
-        let ended =
-            unsafe { parking_lot_core::park(address, validate, || {}, |_, _| {}, token, deadline) };
-        Ok(match ended {
-            ParkResult::Unparked(INTERRUPTED) => Waited::Interrupted,
-            ParkResult::Unparked(_) => Waited::Done(WaitResult::Ok),
-            ParkResult::TimedOut => Waited::Done(WaitResult::TimedOut),
-            ParkResult::Invalid => match found.map_err(trap_of)? {
+        let token = store.map_or(HOST, |store| store.interrupt.token());
+        Ok(match queue::wait(address, token, deadline, begin) {
+            Ended::Told(Message::Interrupted) => Waited::Interrupted,
+            Ended::Told(Message::Notified) => Waited::Done(WaitResult::Ok),
+            Ended::TimedOut => Waited::Done(WaitResult::TimedOut),
+            Ended::Refused => match found.map_err(trap_of)? {
                 true => {
                     debug_assert!(due);
                     Waited::Interrupted
@@ -181,32 +178,11 @@ impl MemoryData {
         if !self.ty().shared {
             return Ok(0);
         }
-        Ok(wake(self.base().addr() + at, count, NOTIFIED, |_| true))
+        Ok(queue::wake(self.base().addr() + at, count, Message::Notified, |_| true))
     }
 }
 
-/// Wakes the waiter with this token, if it is in the queue of `address`.
-pub(crate) fn wake_waiter(address: usize, token: usize, message: UnparkToken) {
-    wake(address, 1, message, |found| found == ParkToken(token));
-}
-
-/// Wakes the first `count` waiters in the queue of `address` that `wanted` selects.
-fn wake(
-    address: usize,
-    count: u32,
-    message: UnparkToken,
-    wanted: impl Fn(ParkToken) -> bool,
-) -> u32 {
-    let mut left = count;
-    let mut pick = |token| match left {
-        0 => FilterOp::Stop,
-        _ if wanted(token) => {
-            left -= 1;
-            FilterOp::Unpark
-        }
-        _ => FilterOp::Skip,
-    };
-    // SAFETY: as in `park`; the closures neither panic nor call anything of `parking_lot`.
-    let woken = unsafe { parking_lot_core::unpark_filter(address, &mut pick, |_| message) };
-    woken.unparked_threads as u32
+/// Makes the waiter with this token check whether it is due, if it is in the queue of `address`.
+pub(crate) fn interrupt_waiter(address: usize, token: usize) {
+    queue::wake(address, 1, Message::Interrupted, |found| found == token);
 }
