@@ -311,14 +311,9 @@ impl Region {
         Ok(kept * PAGE)
     }
 
-    /// Whether an ancestor of this process made it: the process has no access to it. One load.
-    pub fn is_inherited(&self) -> bool {
-        self.record.is_inherited()
-    }
-
     /// The parts that an operation works on, if this is the process that made the region.
     fn own(&self) -> Result<(&'static Record, &'static Pool)> {
-        if self.is_inherited() {
+        if self.record.is_inherited() {
             return Err(Error::Inherited);
         }
         Ok((self.record, &self.record.process.pool))
@@ -453,7 +448,7 @@ impl Region {
     /// Refuses ranges outside of the accessible part, and any access to an inherited region, before a byte moves. Also
     /// prepares the thread for the copy.
     fn check(&self, offset: usize, len: usize) -> std::result::Result<(), Fault> {
-        if self.is_inherited() {
+        if self.record.is_inherited() {
             return Err(self.fault(FaultKind::Inherited, offset));
         }
         stack::prepare_copy(self.record.pager);
@@ -488,7 +483,7 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        let inherited = self.is_inherited();
+        let inherited = self.record.is_inherited();
         if !inherited {
             registry::remove(self.base, self.total, self.record);
             self.empty_in_pieces();

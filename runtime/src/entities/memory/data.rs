@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::module::InitialMemory;
 use crate::trap::MemoryFault;
 use crate::types::{MemoryType, WASM_PAGE_SIZE};
+use seqfault_jit::process::Lock;
 use seqfault_jit::vm::{MemoryReach, VMMemory};
 use seqfault_mm::{Access, DisplacedHandlers, PAGE_SIZE, Region, RegionOptions};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// The address space of a memory, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ pub(crate) struct MemoryData {
     capacity: usize,
     has_data: bool,
     /// Held while the length changes; never while code of the embedder runs.
-    growing: Mutex<()>,
+    growing: Lock<()>,
 }
 
 // SAFETY: the raw pointer in `vm` points into the region, which many threads may use; the pointer
@@ -125,7 +125,7 @@ impl MemoryData {
             .map_err(|error| engine::refused(error, "cannot reserve a linear memory"))?;
         let vm = VMMemory { base: region.base(), len: AtomicUsize::new(len) };
         let has_data = initial.is_some() && region.is_as_asked();
-        Ok(MemoryData { vm, region, ty, capacity, has_data, growing: Mutex::new(()) })
+        Ok(MemoryData { vm, region, ty, capacity, has_data, growing: Lock::new(()) })
     }
 
     /// Whether it was made with the data that its module has for it.
@@ -200,8 +200,7 @@ impl MemoryData {
 
     /// Grows from `current` to `desired` bytes; `None` if the size is no longer `current`.
     fn lengthen(&self, current: usize, desired: usize) -> Option<Result<(), seqfault_mm::Error>> {
-        // Nothing panics while the data is half changed.
-        let _held = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _held = self.growing.lock();
         // Relaxed: it changes under the lock only.
         if self.vm.len.load(Ordering::Relaxed) != current {
             return None;
