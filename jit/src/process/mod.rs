@@ -11,9 +11,11 @@
 
 mod lock;
 mod mutex;
+mod once;
 
 pub use lock::{Lock, LockGuard};
 pub use mutex::{ForkMutex, ForkMutexGuard};
+pub use once::OnceValue;
 
 use region::Protection;
 use rustix::mm::{Advice, madvise};

@@ -14,12 +14,13 @@ use seqfault_jit::module::{
     BodyValidation, EntityIndex, EntityType, InvalidBody, ModuleInfo, ParsedModule,
     ValidationScratch, function_names, parse,
 };
+use seqfault_jit::process::OnceValue;
 use seqfault_jit::vm::{VMOffsets, VMSlot};
 use seqfault_jit::{CompileError, ModuleSource, WasmFeatures};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 pub(crate) use template::InitialMemory;
 use template::Template;
 
@@ -42,7 +43,7 @@ pub(crate) struct ModuleInner {
     exports: HashMap<Box<str>, EntityIndex>,
     code: ModuleCode,
     template: Template,
-    names: OnceLock<HashMap<u32, Box<str>>>,
+    names: OnceValue<HashMap<u32, Box<str>>>,
 }
 
 impl Drop for ModuleInner {
@@ -105,7 +106,7 @@ impl Module {
             exports,
             code: ModuleCode::new(engine, info.bodies.len()),
             template: Template::new(&info),
-            names: OnceLock::new(),
+            names: OnceValue::new(),
             info,
         }));
         match engine.config().compilation {
@@ -157,7 +158,7 @@ impl Module {
     /// The name of a function, from the name section, or else from an export or import.
     pub(crate) fn function_name(&self, func: u32) -> Option<&str> {
         let info = &self.0.info;
-        let names = self.0.names.get_or_init(|| match &info.name_section {
+        let names = self.0.names.get_or_make(|| match &info.name_section {
             Some(range) => function_names(&self.0.bytes, range.clone()),
             None => HashMap::new(),
         });

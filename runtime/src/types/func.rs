@@ -4,9 +4,10 @@ use super::value::Concrete;
 use super::{Finality, ValType};
 use crate::engine::{Engine, RegisteredType};
 use crate::error::{Error, Result};
+use seqfault_jit::process::OnceValue;
 use seqfault_jit::types::{self as canonical, CompositeType, SubType};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// A function type: parameters and results.
 #[derive(Clone)]
@@ -19,7 +20,7 @@ struct Inner {
     params: usize,
     /// Parameters first, then results. They are read from the engine's type when they are needed,
     /// because types may refer to themselves.
-    types: OnceLock<Box<[ValType]>>,
+    types: OnceValue<Box<[ValType]>>,
 }
 
 impl FuncType {
@@ -34,7 +35,7 @@ impl FuncType {
         FuncType(Arc::new(Inner {
             registered: None,
             params,
-            types: OnceLock::from(Box::from(types)),
+            types: OnceValue::from(Box::from(types)),
         }))
     }
 
@@ -84,7 +85,7 @@ impl FuncType {
     }
 
     fn types(&self) -> &[ValType] {
-        self.0.types.get_or_init(|| {
+        self.0.types.get_or_make(|| {
             let ty = self.0.registered.as_ref().expect("types without an engine are listed");
             let func = ty.ty().as_func().expect("a function type");
             let types = func.params().iter().chain(func.results());
@@ -116,7 +117,7 @@ impl FuncType {
 
     pub(crate) fn registered(ty: RegisteredType) -> FuncType {
         let params = ty.ty().as_func().expect("a function type").params().len();
-        FuncType(Arc::new(Inner { registered: Some(ty), params, types: OnceLock::new() }))
+        FuncType(Arc::new(Inner { registered: Some(ty), params, types: OnceValue::new() }))
     }
 
     /// The type of `engine` that is equal to this.
