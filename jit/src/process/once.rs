@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A value that is made when it is first needed. Threads that need it at the same time each make one, of which one
@@ -10,7 +11,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 pub struct OnceValue<T> {
     /// Null, or from a box; set only once.
     value: AtomicPtr<T>,
-    _owned: PhantomData<Box<T>>,
+    /// As `OnceLock`, it is shared only if the value may be made by one thread and dropped by another.
+    _owned: PhantomData<(Box<T>, Mutex<T>)>,
 }
 
 impl<T> OnceValue<T> {
