@@ -105,7 +105,6 @@ impl Space {
         let grown = PageRange::new(first.end, self.accessible.load(Ordering::Relaxed));
         let plain = |attrs: Attrs| Attrs { paging: Paging::Faults, ..attrs } == Attrs::FRESH;
         if self.doubtful.load(Ordering::Relaxed)
-            || self.asks_for_huge_pages(&held)
             || grown.end < first.end
             // A dense use may be followed by a sparse one.
             || self.asks_for_huge_pages(&held)
@@ -227,6 +226,9 @@ impl Sorting<'_> {
     }
 
     /// Gives pages back what they held at first. Returns whether they stay.
+    ///
+    /// This is the only access to guest memory under the writer lock, and in no write section. It raises no signal, whose
+    /// handler might ask for the lock: the pages are mapped as their VMAs say, and nobody else uses the space.
     fn restore(&self, extent: &Extent, runs: impl Iterator<Item = PageRange>, base: usize) -> bool {
         let mut stay = !self.sheds;
         for run in runs {
