@@ -21,17 +21,18 @@ pub enum Compilation {
 ///
 /// A memory that is dropped is made what it was before it was used, and waits in its engine for the next memory of the
 /// same kind, best of the same module. Pages that guests write again and again stay in memory meanwhile, holding their
-/// first contents; no byte of a former guest is left. So making and dropping a memory takes no system call.
+/// first contents; no byte of a former guest is left. So making and dropping a
+/// memory changes no mapping; where the kernel brings its pages, it is asked once which of them were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reuse {
     /// Most memories that wait. Each takes up the address space that it reserves, and two or three mappings of the
-    /// kernel. Default: 1,024. With 0 nothing is used again.
+    /// kernel. Default: 1,024. With 0 nothing is used again. Those that one thread drops fill at most a sixteenth of it.
     pub max_idle: usize,
     /// Most bytes that a waiting memory keeps in memory. Default: 1 MiB.
     pub keep_resident: usize,
     /// Most bytes that all waiting memories together keep in memory. They keep that much only if as many were in use at
-    /// the same time lately. Default: 64 MiB.
+    /// the same time lately; those that one thread drops keep at most a sixteenth of it. Default: 64 MiB.
     pub max_resident: usize,
 }
 

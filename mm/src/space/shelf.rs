@@ -1,8 +1,8 @@
 //! `Shelf`: type-stable items of one kind, made once and used again and again.
 //!
-//! Items live in blocks of 64 (fewer if they are large). A block of which no item is in use is kept for the next user, but only one of them: the
-//! others are emptied when all [`Readers`] have left who may hold references to their items. Their addresses stay. The
-//! first free item by address is taken first, so that blocks become idle.
+//! Items live in blocks of 64 (fewer if they are large). A block of which no item is in use is kept for the next user,
+//! but only one of them: the others are emptied when all [`Readers`] have left who may hold references to their items.
+//! Their addresses stay. The first free item by address is taken first, so that blocks become idle.
 
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! [`RegionPool`]: regions between two users, so that most memories are made without a system call.
+//! [`RegionPool`]: regions between two users, so that most memories are made without a change of mappings.
 //!
 //! An engine has one. Regions are rewound when they come, so nothing of a user is in the pool. They come back to the
 //! thread's own shard, and are taken from there, last in, first out; a thread that finds none looks at the other

@@ -10,8 +10,9 @@
 //! The value is compared under the lock of its queue: otherwise a notification between the comparison and the sleep
 //! would be lost. The page has been touched before, but another thread may have discarded it since, so the comparison
 //! may fault. That is safe. The handler, and everything that it may wait for in `seqfault-mm` (the region's writers,
-//! which are inside system calls or about to leave), never take the lock of a queue and never touch guest memory. So no thread that this thread waits for waits for it. A denied fault comes back as an error, not as a trap:
-//! the value is loaded by a routine that the handler can make return.
+//! which are inside system calls or about to leave), never take the lock of a queue and never touch guest memory. (A
+//! rewind does, but of a region that nobody uses.) So no thread that this thread waits for waits for it. A denied fault
+//! comes back as an error, not as a trap: the value is loaded by a routine that the handler can make return.
 
 use super::MemoryData;
 use super::queue::{self, Ended, Message};
