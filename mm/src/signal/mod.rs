@@ -14,6 +14,8 @@ mod newcomer;
 mod placing;
 mod predecessors;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 
