@@ -215,6 +215,8 @@ where
 ///
 /// `context` must be that of a host function in a `Store<T>` whose closure is a `C`, entered by its
 /// exit trampoline.
+// It has one caller for each type of closure, and is most of what a short host function costs.
+#[inline(always)]
 pub(super) unsafe fn run<T: 'static, C: 'static>(
     context: *mut VMHostContext,
     body: impl FnOnce(Caller<'_, T>, &C) -> Result<()>,
