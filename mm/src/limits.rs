@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rlimit::Resource;
+
 /// What the system lets this process map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -23,11 +25,7 @@ pub struct Mapped {
 impl Limits {
     /// As they are now. Two system calls and a small file.
     pub fn now() -> Limits {
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: the structure is writable.
-        let told = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) } == 0;
-        let address_space =
-            (told && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur);
+        let address_space = Resource::AS.get_soft().ok().filter(|&limit| limit != rlimit::INFINITY);
         let mappings = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
         let mappings = mappings.and_then(|text| text.trim().parse().ok());
         Limits { address_space, mappings }

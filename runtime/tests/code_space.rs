@@ -301,11 +301,27 @@ fn without_a_file_pages_change_their_protection() {
     });
 }
 
+/// Uses a memory with initial data, of which there are two pages.
+fn use_initial_data() {
+    let module = r#"(module
+        (memory (export "memory") 1)
+        (data (i32.const 8190) "abcd"))"#;
+    let engine = Engine::default();
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &Module::new(&engine, module).unwrap(), &[]).unwrap();
+    let mut read = [0; 6];
+    instance.get_memory(&mut store, "memory").unwrap().read(&store, 8189, &mut read).unwrap();
+    assert_eq!(&read, b"\0abcd\0");
+}
+
 #[test]
 fn the_limit_on_the_size_of_files_kills_nobody() {
     in_child("the_limit_on_the_size_of_files_kills_nobody", || {
-        limit(libc::RLIMIT_FSIZE, 1 << 20);
-        use_both_ways_of_compiling();
+        for bytes in [1 << 20, 4 << 10, 100, 0] {
+            limit(libc::RLIMIT_FSIZE, bytes);
+            use_both_ways_of_compiling();
+            use_initial_data();
+        }
     });
 }
 
@@ -331,6 +347,7 @@ fn where_nothing_can_be_executed_the_error_says_why() {
         limit(libc::RLIMIT_NOFILE, 3);
         let error = Module::new(&Engine::default(), numbers(3, 1)).unwrap_err();
         let error = format!("{error:#}");
+        assert!(error.contains("mprotect was refused: Permission denied"), "{error}");
         assert!(error.contains("memfd_create was refused"), "{error}");
     });
 }

@@ -290,9 +290,9 @@ impl WasiCtxBuilder {
 const NUMBERS: usize = 1 << 31;
 
 fn default_max_descriptors() -> usize {
-    let process = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let half = process.current.and_then(|limit| usize::try_from(limit / 2).ok());
-    half.unwrap_or(usize::MAX).min(1024)
+    // A system that does not tell has some limit, and the usual one is 1024.
+    let process = rlimit::Resource::NOFILE.get_soft().unwrap_or(1024);
+    usize::try_from(process / 2).unwrap_or(usize::MAX).min(1024)
 }
 
 fn insert(table: &Table, descriptor: Descriptor) {

@@ -191,9 +191,15 @@ impl CodeMemory {
                 let file = file.expect("the caller has the chunk's file");
                 file.write(code, self.addresses.start - self.space.base() + offset)
             }
-            Backing::Anonymous { reason } => self
-                .write_anonymous(offset, code)
-                .map_err(|error| format!("{error}, and before that: {reason}")),
+            Backing::Anonymous { reason } => self.write_anonymous(offset, code).map_err(|error| {
+                let error = match error {
+                    region::Error::SystemCall(errno) => {
+                        std::io::Error::from_raw_os_error(errno).to_string()
+                    }
+                    other => other.to_string(),
+                };
+                format!("mprotect was refused: {error}, and before that: {reason}")
+            }),
         }
     }
 

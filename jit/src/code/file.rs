@@ -15,10 +15,10 @@
 
 use super::space::PAGE;
 use crate::process;
+use rlimit::Resource;
 use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, fstat, ftruncate, memfd_create};
 use rustix::io::{Errno, pwrite};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
-use rustix::process::{Resource, getrlimit};
 use rustix::thread::{MembarrierCommand, membarrier};
 use std::mem::ManuallyDrop;
 use std::ops::Range;
@@ -137,8 +137,8 @@ impl Drop for CodeFile {
 
 /// The limit on file sizes also applies to this file; exceeding it would kill the process.
 fn check_size_limit(size: usize) -> Result<(), String> {
-    match getrlimit(Resource::Fsize).current {
-        Some(limit) if limit < size as u64 => {
+    match Resource::FSIZE.get_soft() {
+        Ok(limit) if limit < size as u64 => {
             Err(format!("files may have {limit} bytes at most (RLIMIT_FSIZE)"))
         }
         _ => Ok(()),

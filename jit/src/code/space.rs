@@ -14,6 +14,7 @@ use super::pages::PageMap;
 use super::unit::CodeUnit;
 use crate::process::Lock;
 use region::Protection;
+use rlimit::Resource;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -172,12 +173,7 @@ fn reservation(address_space: u64) -> usize {
 
 /// How much the process may map.
 fn address_space() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the structure is writable.
-    match unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) } {
-        0 => limit.rlim_cur,
-        _ => libc::RLIM_INFINITY,
-    }
+    Resource::AS.get_soft().unwrap_or(rlimit::INFINITY)
 }
 
 #[cfg(test)]
@@ -186,7 +182,7 @@ mod tests {
 
     #[test]
     fn code_has_a_sixteenth_of_a_limited_address_space() {
-        assert_eq!(reservation(libc::RLIM_INFINITY), RESERVATION);
+        assert_eq!(reservation(rlimit::INFINITY), RESERVATION);
         assert_eq!(reservation(32 << 30), RESERVATION);
         assert_eq!(reservation(4 << 30), 256 << 20);
         assert_eq!(reservation(4_096_000_000), 128 << 20);

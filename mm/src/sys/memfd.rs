@@ -2,6 +2,7 @@
 
 use std::ptr;
 
+use rlimit::Resource;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
@@ -60,7 +61,8 @@ impl NewMemFile {
 impl MemFile {
     /// A file of `len` zero bytes (whole pages).
     ///
-    /// Refused with `EMFILE` when the process has used up half of its descriptors: the others are left to the host.
+    /// Refused with `EMFILE` when the process has used up half of its descriptors: the others are left to the host;
+    /// and with `EFBIG` when its files may not be so large.
     #[allow(clippy::new_ret_no_self, reason = "it is written before it is sealed")]
     pub(crate) fn new(len: usize) -> Result<NewMemFile, SysError> {
         may("memfd_create")?;
@@ -68,8 +70,12 @@ impl MemFile {
         let fd =
             rustix::fs::memfd_create(c"seqfault-image", flags).map_err(named("memfd_create"))?;
         // The kernel gives the lowest number that is free, so about as many descriptors are in use.
-        if fd.as_raw_fd() as u64 > descriptor_limit() / 2 {
+        if fd.as_raw_fd() as u64 > limit(Resource::NOFILE) / 2 {
             return Err(SysError { call: "memfd_create", errno: libc::EMFILE });
+        }
+        // The limit on file sizes also applies here; exceeding it would kill the process.
+        if len as u64 > limit(Resource::FSIZE) {
+            return Err(SysError { call: "ftruncate", errno: libc::EFBIG });
         }
         rustix::fs::ftruncate(&fd, len as u64).map_err(named("ftruncate"))?;
         Ok(NewMemFile { fd, len })
@@ -86,14 +92,9 @@ impl MemFile {
     }
 }
 
-/// Descriptors that the process may have.
-fn descriptor_limit() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is the structure that is written.
-    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
-        0 => limit.rlim_cur,
-        _ => u64::MAX,
-    }
+/// How much of `resource` the process may have; all that there is if the system does not tell.
+fn limit(resource: Resource) -> u64 {
+    resource.get_soft().unwrap_or(rlimit::INFINITY)
 }
 
 impl Drop for MemFile {

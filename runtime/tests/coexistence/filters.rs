@@ -55,12 +55,13 @@ fn filter(calls: &[c_long], verdict: Verdict) {
 }
 
 /// The calls that a filter may not know, or not like.
-const RARE: [(&str, c_long); 5] = [
+const RARE: [(&str, c_long); 6] = [
     ("userfaultfd", libc::SYS_userfaultfd),
     ("membarrier", libc::SYS_membarrier),
     ("memfd_create", libc::SYS_memfd_create),
     ("sigaltstack", libc::SYS_sigaltstack),
     ("ioctl", libc::SYS_ioctl),
+    ("prlimit64", libc::SYS_prlimit64),
 ];
 
 fn use_all(pager: PagerKind) {
