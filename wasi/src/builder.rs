@@ -256,6 +256,9 @@ impl WasiCtxBuilder {
 
     /// Opens the directories, and makes the context.
     ///
+    /// If the process has a limit on the size of files (RLIMIT_FSIZE) at this time, a guest's call that exceeds it fails
+    /// with EFBIG. Under a limit that is set later, SIGXFSZ ends the process unless the host ignores it.
+    ///
     /// # Errors
     ///
     /// [`BuildError`], which names what cannot be given to the guest.
@@ -282,6 +285,7 @@ impl WasiCtxBuilder {
             clocks: self.clocks.unwrap_or_else(|| Box::new(SystemClocks::new())),
             random: self.random,
             interrupt: Interrupt::default(),
+            file_limit: file_limit(),
         }))
     }
 }
@@ -293,6 +297,12 @@ fn default_max_descriptors() -> usize {
     // A system that does not tell has some limit, and the usual one is 1024.
     let process = rlimit::Resource::NOFILE.get_soft().unwrap_or(1024);
     usize::try_from(process / 2).unwrap_or(usize::MAX).min(1024)
+}
+
+/// How large a file of the process may become, in bytes.
+fn file_limit() -> u64 {
+    // A system that does not tell may have one. This number stands for one that is not reached.
+    rlimit::Resource::FSIZE.get_soft().unwrap_or(rlimit::INFINITY - 1)
 }
 
 fn insert(table: &Table, descriptor: Descriptor) {

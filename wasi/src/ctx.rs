@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::clocks::WasiClocks;
 use crate::interrupt::{Interrupt, InterruptHandle};
+use crate::kernel;
 use crate::random::Random;
 use crate::table::Table;
 
@@ -30,6 +31,19 @@ pub(crate) struct State {
     pub(crate) clocks: Box<dyn WasiClocks>,
     pub(crate) random: Random,
     pub(crate) interrupt: Interrupt,
+    /// The process's limit on the size of files (`RLIMIT_FSIZE`).
+    pub(crate) file_limit: u64,
+}
+
+impl State {
+    /// Makes a system call that may let a file grow. One that exceeds the process's limit on the size of files fails
+    /// with EFBIG, and does not end the process by SIGXFSZ.
+    pub(crate) fn growing<R>(&self, call: impl FnOnce() -> R) -> R {
+        match self.file_limit {
+            rlimit::INFINITY => call(),
+            _ => kernel::without_file_size_signal(call),
+        }
+    }
 }
 
 /// Strings in the form that a guest gets: an array of pointers, and the NUL-terminated bytes one

@@ -17,8 +17,10 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
 
 use seqfault::{Access, AsContext, Memory, MemoryAccessError, SharedMemory};
 use smallvec::SmallVec;
@@ -125,6 +127,27 @@ pub(crate) fn write(
     let (offset, flags) = (position.raw()?, how.raw());
     // SAFETY: as in `read`; the kernel only reads from the ranges.
     retry(|| unsafe { libc::pwritev2(fd.as_raw_fd(), list, count, offset, flags) })
+}
+
+/// Makes a call that may exceed the process's limit on the size of files (`RLIMIT_FSIZE`). The call then fails with
+/// EFBIG, and the signal that ends the process by default is taken back: guests have no signals.
+pub(crate) fn without_file_size_signal<R>(call: impl FnOnce() -> R) -> R {
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut signal = MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: makes an empty set in `signal`.
+    unsafe { libc::sigemptyset(signal.as_mut_ptr()) };
+    // SAFETY: `signal` is initialised, and the number is valid.
+    unsafe { libc::sigaddset(signal.as_mut_ptr(), libc::SIGXFSZ) };
+    // SAFETY: reads one set and writes the other.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, signal.as_ptr(), before.as_mut_ptr()) };
+    let result = call();
+    // The kernel sends it to the thread that made the call. Without one, this returns at once.
+    // SAFETY: reads a set and a time.
+    unsafe { libc::sigtimedwait(signal.as_ptr(), ptr::null_mut(), &raw const now) };
+    // SAFETY: `before` was written by the call that blocked the signal.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    result
 }
 
 impl Position {

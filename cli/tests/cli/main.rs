@@ -4,6 +4,7 @@
 
 mod entries;
 mod errors;
+mod file_sizes;
 mod invoke;
 mod names;
 mod run;

@@ -107,7 +107,8 @@ fn timestamp(seconds: i64, nanoseconds: impl TryInto<u64>) -> u64 {
 /// Sets the size of a file.
 pub(crate) fn fd_filestat_set_size(ctx: &State, fd: u32, size: u64) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_FILESTAT_SET_SIZE)?;
-    Ok(rustix::fs::ftruncate(descriptor.as_file()?, size)?)
+    let file = descriptor.as_file()?;
+    Ok(ctx.growing(|| rustix::fs::ftruncate(file, size))?)
 }
 
 /// Sets the times of a file or directory.
@@ -216,21 +217,27 @@ pub(crate) fn fd_allocate(ctx: &State, fd: u32, offset: u64, len: u64) -> Result
     let descriptor = get(ctx, fd, Rights::FD_ALLOCATE)?;
     let file = descriptor.as_file()?;
     let keep_size = FallocateFlags::KEEP_SIZE;
+    let allocate = |flags, at, len| ctx.growing(|| rustix::fs::fallocate(file, flags, at, len));
     let (mut at, mut left) = (offset, len);
     if left > ALLOCATED_AT_ONCE {
         // The end is checked first: if it is too far for a file, nothing is allocated.
         let signed = |value| i64::try_from(value).map_err(|_| Errno::Inval);
         let end = signed(offset)?.checked_add(signed(len)?).ok_or(Errno::FBig)?;
-        rustix::fs::fallocate(file, keep_size, end.cast_unsigned() - 1, 1)?;
+        let end = end.cast_unsigned();
+        // The kernel does not check the limit while the size is kept.
+        if end > ctx.file_limit && end > rustix::fs::fstat(file)?.st_size.cast_unsigned() {
+            return Err(Errno::FBig.into());
+        }
+        allocate(keep_size, end - 1, 1)?;
     }
     // The size changes with the last piece, as in a single call.
     while left > ALLOCATED_AT_ONCE {
         ctx.interrupt.check()?;
-        rustix::fs::fallocate(file, keep_size, at, ALLOCATED_AT_ONCE)?;
+        allocate(keep_size, at, ALLOCATED_AT_ONCE)?;
         at += ALLOCATED_AT_ONCE;
         left -= ALLOCATED_AT_ONCE;
     }
-    Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), at, left)?)
+    Ok(allocate(FallocateFlags::empty(), at, left)?)
 }
 
 /// How much space is allocated in one system call. On tmpfs this is memory, which is filled at
