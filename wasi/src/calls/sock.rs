@@ -5,8 +5,8 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use rustix::event::PollFlags;
-use rustix::io::Errno as Host;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno as Host, ioctl_fionread};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
 
 use super::fd_io::{Waiting, when_ready};
@@ -86,6 +86,9 @@ fn receive(ctx: &State, file: &File, buffer: &mut [u8], flags: RiFlags) -> Resul
     let mut filled = 0;
     loop {
         let step = when_ready(ctx, file, PollFlags::IN, |waiting| {
+            if filled > 0 && has_only_an_error(file) {
+                return Ok((0, 0));
+            }
             let mut host = host;
             host.set(RecvFlags::DONTWAIT, waiting == Waiting::Never);
             Ok(retry(|| recv(file, &mut buffer[filled..], host))?)
@@ -102,6 +105,13 @@ fn receive(ctx: &State, file: &File, buffer: &mut [u8], flags: RiFlags) -> Resul
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether the next call would take an error from the socket, and no bytes. The system tells an error once.
+fn has_only_an_error(file: &File) -> bool {
+    let mut fds = [PollFd::new(file, PollFlags::IN)];
+    let polled = retry(|| poll(&mut fds, Some(&Timespec::default())));
+    polled.is_ok() && fds[0].revents().contains(PollFlags::ERR) && ioctl_fionread(file) == Ok(0)
 }
 
 fn receive_flags(file: &File, flags: RiFlags) -> RecvFlags {

@@ -198,6 +198,27 @@ fn space_is_allocated_piece_by_piece_and_without_a_hole() {
     let found = std::fs::metadata(guest.host("file")).unwrap();
     assert_eq!(found.len(), offset + len);
     assert!(found.blocks() * 512 >= len, "{} blocks", found.blocks());
+
+    // One byte behind the largest file is too far, whether it is asked for at once or in pieces; and then nothing
+    // is allocated.
+    let end = u64::try_from(i64::MAX).unwrap();
+    for len in [1, 64 << 20, (64 << 20) + 1] {
+        let too_far = fd_stat::fd_allocate(&guest.ctx, file, end - len + 1, len);
+        assert_eq!(errno(too_far), Errno::FBig, "{len}");
+    }
+    assert_eq!(std::fs::metadata(guest.host("file")).unwrap().blocks(), found.blocks());
+}
+
+#[test]
+fn no_more_is_allocated_than_asked_for() {
+    use std::os::unix::fs::MetadataExt;
+    let mut guest = Guest::new();
+    let file = guest.create("file");
+    // Pieces that end with a page: one byte more would be a page more.
+    let len = (64 << 20) + 4096;
+    fd_stat::fd_allocate(&guest.ctx, file, 0, len).unwrap();
+    let found = std::fs::metadata(guest.host("file")).unwrap();
+    assert_eq!((found.len(), found.blocks() * 512), (len, len));
 }
 
 #[test]

@@ -428,6 +428,32 @@ fn a_guest_that_can_be_interrupted_receives_all_it_asks_for() {
 }
 
 #[test]
+fn what_was_received_before_an_error_is_returned_and_then_the_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let ctx = WasiCtxBuilder::new().preopened_socket(listener.accept().unwrap().0).build().unwrap();
+    let _handle = ctx.interrupt_handle().unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let mut guest = Guest { ctx: ctx.pin(), memory: FakeMemory::new(MEMORY as usize), temp };
+    let list = guest.list(&[(DATA, 8)]);
+    (&client).write_all(b"abc").unwrap();
+    let sender = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(30));
+        (&client).write_all(b"de").unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        // Closing resets the connection.
+        rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+    });
+    let (waitall, len, ro_flags) = (2, ptr(RESULT), ptr(RESULT + 4));
+    sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, len, ro_flags).unwrap();
+    assert_eq!(guest.memory.u32_at(RESULT), 5);
+    assert_eq!(guest.memory.get(DATA, 5), b"abcde");
+    sender.join().unwrap();
+    let again = sock::sock_recv(&guest.ctx, &mut guest.memory, 3, list, waitall, len, ro_flags);
+    assert_eq!(errno(again), Errno::ConnReset);
+}
+
+#[test]
 fn a_server_accepts_receives_and_sends() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
