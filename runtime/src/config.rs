@@ -27,7 +27,8 @@ pub enum Compilation {
 #[non_exhaustive]
 pub struct Reuse {
     /// Most memories that wait. Each takes up the address space that it reserves, and two or three mappings of the
-    /// kernel. Default: 1,024. With 0 nothing is used again. Those that one thread drops fill at most a sixteenth of it.
+    /// kernel. Default: 1,024. With 0 nothing is used again. Those that one thread drops fill at most a sixteenth
+    /// of it, and are no more than it took lately.
     pub max_idle: usize,
     /// Most bytes that a waiting memory keeps in memory. Default: 1 MiB.
     pub keep_resident: usize,

@@ -4,14 +4,18 @@
 //! thread's own shard, and are taken from there, last in, first out; a thread that finds none looks at the other
 //! shards. So threads that each make and drop memories share no lock.
 //!
-//! How many regions keep pages in memory follows from how many were taken lately ([`Demand`]): ten thousand memories
+//! How many regions wait follows from how many were taken lately ([`Demand`]): ten thousand memories
 //! that are dropped at once, and are not needed again, leave a few.
 
+mod demand;
+mod list;
+
 use crate::config::Reuse;
+use demand::Demand;
+use list::{Link, List};
 use seqfault_jit::process::Lock;
 use seqfault_mm::Region;
 use std::cell::Cell;
-use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -84,27 +88,19 @@ struct Shard(Lock<Idle>);
 
 #[derive(Default)]
 struct Idle {
-    /// Those that keep nothing in memory come first, then those that do, the last one at the end.
-    regions: Vec<IdleRegion>,
+    /// The one that came last is the first.
+    regions: List,
     /// Bytes that they keep in memory.
     kept: usize,
-    /// How many of them keep any.
-    warm: usize,
     demand: Demand,
-}
-
-struct IdleRegion {
-    region: Region,
-    shape: Shape,
-    kept: usize,
 }
 
 /// What the pool has for a user.
 pub(crate) enum Found {
     /// A region as asked for.
-    Ready(Region),
+    Ready(Box<Link>),
     /// One with the same extent, to be made what is asked for.
-    Other(Region),
+    Other(Box<Link>),
 }
 
 impl RegionPool {
@@ -127,20 +123,16 @@ impl RegionPool {
         others.find_map(|mut idle| idle.take(shape, false))
     }
 
-    /// Takes a region back from its user, who has stopped using it. `shape` is what it was before.
-    pub(crate) fn give(&self, region: Region, shape: Shape) {
-        let shard = &self.shards[own_shard()];
-        let (room, too_warm) = shard.0.lock().prepare(&self.limits);
+    /// Takes a region back from its user, who has stopped using it.
+    fn give(&self, mut region: Box<Link>) {
+        let shard = &self.shards[own_shard()].0;
+        let (keep, surplus) = shard.lock().prepare(&self.limits);
         // Outside of the lock: both may take system calls.
-        if let Some(IdleRegion { region, shape, .. }) = too_warm
-            && let Some(cold) = IdleRegion::rewound(region, shape, 0)
+        drop(surplus);
+        if let Some(keep) = keep
+            && region.rewind(keep)
         {
-            shard.0.lock().add(cold);
-        }
-        if let Some(keep) = room
-            && let Some(idle) = IdleRegion::rewound(region, shape, keep)
-        {
-            shard.0.lock().add(idle);
+            shard.lock().add(region);
         }
     }
 
@@ -148,6 +140,7 @@ impl RegionPool {
     pub(crate) fn clear(&self) {
         for shard in &self.shards {
             let idle = std::mem::take(&mut *shard.0.lock());
+            // Without the lock.
             drop(idle);
         }
     }
@@ -170,121 +163,62 @@ impl RegionPool {
     }
 }
 
-impl IdleRegion {
-    /// A region as it was before its last user; `None` if it is of no further use.
-    fn rewound(mut region: Region, shape: Shape, keep: usize) -> Option<IdleRegion> {
-        if shape.contents.is_of_the_past() {
-            return None;
-        }
-        let kept = region.rewind(keep).ok()?;
-        Some(IdleRegion { region, shape, kept })
-    }
-}
-
 impl Idle {
     /// `asked`: whether it is the shard that is asked first, so that it learns of the demand in any case.
     fn take(&mut self, shape: &Shape, asked: bool) -> Option<Found> {
-        let same = self.regions.iter().rposition(|idle| idle.shape.is(shape));
-        let at = same.or_else(|| self.alike(shape));
-        if asked || at.is_some() {
+        let same = self.regions.take_first(|link| link.shape.is(shape));
+        let found = match same {
+            Some(same) => Some(Found::Ready(same)),
+            None => self.alike(shape).map(Found::Other),
+        };
+        if asked || found.is_some() {
             self.demand.took();
         }
-        let idle = self.regions.remove(at?);
-        self.removed(&idle);
-        if idle.region.is_inherited() {
+        let (Found::Ready(link) | Found::Other(link)) = found.as_ref()?;
+        self.kept -= link.kept;
+        if link.region.is_inherited() {
             // This is a child by fork, to which those of its parent are of no use.
             *self = Idle::default();
             return None;
         }
-        Some(match same {
-            Some(_) => Found::Ready(idle.region),
-            None => Found::Other(idle.region),
-        })
+        found
     }
 
     /// A region that can be made what is asked for. Not if few wait: then those who take turns would take each other's,
     /// and each would have to make it anew.
-    fn alike(&self, shape: &Shape) -> Option<usize> {
+    fn alike(&mut self, shape: &Shape) -> Option<Box<Link>> {
         const MANY: usize = 16;
-        // A cold one first: what others keep in memory is of no use here.
-        let alike = || self.regions.iter().position(|idle| idle.shape.extent == shape.extent);
-        (self.regions.len() >= MANY).then(alike)?
-    }
-
-    fn removed(&mut self, idle: &IdleRegion) {
-        self.kept -= idle.kept;
-        self.warm -= usize::from(idle.kept != 0);
+        if self.regions.len() < MANY {
+            return None;
+        }
+        self.regions.take_last(|link| link.shape.extent == shape.extent)
     }
 
     /// Before a region is given: how many bytes it may keep in memory, or `None` if there is no room for it; and one that
-    /// is no longer to keep any, if there is such a one.
-    fn prepare(&mut self, limits: &Reuse) -> (Option<usize>, Option<IdleRegion>) {
+    /// is to wait no longer, if there is such a one.
+    fn prepare(&mut self, limits: &Reuse) -> (Option<usize>, Option<Box<Link>>) {
         self.demand.gave();
-        let allowed = self.demand.allowance();
-        let too_warm = (self.warm > allowed).then(|| {
-            let oldest = self.regions.iter().position(|idle| idle.kept != 0);
-            let idle = self.regions.remove(oldest.expect("there are warm ones"));
-            self.removed(&idle);
-            idle
-        });
+        let most = self.demand.allowance().min(limits.max_idle.div_ceil(SHARDS));
+        let surplus = (self.regions.len() > most).then(|| self.regions.take_last(|_| true));
+        let surplus = surplus.flatten().inspect(|link| self.kept -= link.kept);
         let room = (limits.max_resident / SHARDS).saturating_sub(self.kept);
-        let keep = if self.warm < allowed { limits.keep_resident.min(room) } else { 0 };
-        let fits = self.regions.len() < limits.max_idle.div_ceil(SHARDS);
-        (fits.then_some(keep), too_warm)
+        let fits = self.regions.len() < most;
+        (fits.then_some(limits.keep_resident.min(room)), surplus)
     }
 
-    /// Adds a region: a cold one before all others, which are taken first.
-    fn add(&mut self, idle: IdleRegion) {
-        self.kept += idle.kept;
-        self.warm += usize::from(idle.kept != 0);
-        match idle.kept {
-            0 => self.regions.insert(0, idle),
-            _ => self.regions.push(idle),
+    fn add(&mut self, link: Box<Link>) {
+        self.kept += link.kept;
+        self.regions.push(link);
+    }
+
+    fn take_past(&mut self) -> List {
+        let mut past = List::default();
+        while let Some(link) = self.regions.take_first(|link| link.shape.contents.is_of_the_past())
+        {
+            self.kept -= link.kept;
+            past.push(link);
         }
-    }
-
-    fn take_past(&mut self) -> Vec<IdleRegion> {
-        let past = self.regions.extract_if(.., |idle| idle.shape.contents.is_of_the_past());
-        let past: Vec<_> = past.collect();
-        past.iter().for_each(|idle| self.removed(idle));
         past
-    }
-}
-
-/// How many warm regions a shard needs: as many as were taken in a period, the last one or the present one, or half of
-/// what it was.
-#[derive(Default)]
-struct Demand {
-    operations: usize,
-    taken: usize,
-    before: usize,
-}
-
-impl Demand {
-    /// Operations in a period.
-    const PERIOD: usize = 64;
-    /// For threads that have only begun.
-    const LEAST: usize = 2;
-
-    fn took(&mut self) {
-        self.taken += 1;
-        self.pass();
-    }
-
-    fn gave(&mut self) {
-        self.pass();
-    }
-
-    fn pass(&mut self) {
-        self.operations += 1;
-        if self.operations == Self::PERIOD {
-            let before = self.taken.max(self.before / 2);
-            *self = Demand { operations: 0, taken: 0, before };
-        }
-    }
-
-    fn allowance(&self) -> usize {
-        self.taken.max(self.before).max(Self::LEAST)
     }
 }
 
@@ -305,9 +239,10 @@ fn own_shard() -> usize {
 /// A region that goes to a pool when it is dropped.
 #[derive(Debug)]
 pub(crate) struct PooledRegion {
-    region: ManuallyDrop<Region>,
-    /// Where it goes, and what it was before it was used; `None` if it cannot be used again.
-    home: Option<(Arc<RegionPool>, Shape)>,
+    /// Taken when this is dropped.
+    link: Option<Box<Link>>,
+    /// Where it goes; `None` if it cannot be used again.
+    home: Option<Arc<RegionPool>>,
 }
 
 impl PooledRegion {
@@ -324,9 +259,12 @@ impl PooledRegion {
         set: impl FnOnce(&Region) -> bool,
     ) -> Result<PooledRegion, seqfault_mm::Error> {
         let found = pool.take(&shape);
-        let (mut region, is_set) = match found {
-            Some(Found::Ready(region)) => (region, true),
-            Some(Found::Other(region)) if region.reset(shape.accessible).is_ok() => (region, false),
+        let (mut link, is_set) = match found {
+            Some(Found::Ready(link)) => (link, true),
+            Some(Found::Other(mut link)) if link.region.reset(shape.accessible).is_ok() => {
+                link.shape = shape;
+                (link, false)
+            }
             _ => {
                 let built = build().or_else(|error| match pool.size().0 {
                     0 => Err(error),
@@ -336,21 +274,20 @@ impl PooledRegion {
                         build()
                     }
                 });
-                (built?, false)
+                (Link::new(built?, shape), false)
             }
         };
         let can_return = is_set || {
-            let can_return = set(&region);
-            region.set_pristine();
+            let can_return = set(&link.region);
+            link.region.set_pristine();
             can_return
         };
-        let home = can_return.then(|| (Arc::clone(pool), shape));
-        Ok(PooledRegion { region: ManuallyDrop::new(region), home })
+        Ok(PooledRegion { link: Some(link), home: can_return.then(|| Arc::clone(pool)) })
     }
 
     /// Gives back what waits for users, where the address space may be short. Whether there was any.
     pub(crate) fn clear_pool(&self) -> bool {
-        let pool = self.home.as_ref().map(|(pool, _)| pool).filter(|pool| pool.size().0 > 0);
+        let pool = self.home.as_ref().filter(|pool| pool.size().0 > 0);
         pool.inspect(|pool| pool.clear()).is_some()
     }
 
@@ -364,16 +301,14 @@ impl Deref for PooledRegion {
     type Target = Region;
 
     fn deref(&self) -> &Region {
-        &self.region
+        &self.link.as_ref().expect("there until it is dropped").region
     }
 }
 
 impl Drop for PooledRegion {
     fn drop(&mut self) {
-        // SAFETY: not used after this.
-        let region = unsafe { ManuallyDrop::take(&mut self.region) };
-        if let Some((pool, shape)) = self.home.take() {
-            pool.give(region, shape);
+        if let Some((pool, link)) = self.home.take().zip(self.link.take()) {
+            pool.give(link);
         }
     }
 }
@@ -386,24 +321,29 @@ mod tests {
     const SHAPE: Shape =
         Shape { extent: (1 << 20, 0), accessible: 1 << 16, contents: FirstContents::Zero };
 
-    fn region() -> Region {
-        RegionOptions::new(SHAPE.extent.0).accessible(SHAPE.accessible).build().unwrap()
+    fn link(shape: Shape) -> Box<Link> {
+        let region = RegionOptions::new(shape.extent.0).accessible(shape.accessible).build();
+        Link::new(region.unwrap(), shape)
     }
 
-    fn used() -> Region {
-        let region = region();
-        region.fill(0, 1, SHAPE.accessible).unwrap();
-        region
+    fn used(shape: Shape) -> Box<Link> {
+        let link = link(shape);
+        link.region.fill(0, 1, link.shape.accessible).unwrap();
+        link
     }
 
     #[test]
-    fn a_burst_leaves_few_warm_regions_and_no_more_than_the_limit() {
+    fn a_burst_leaves_few_regions() {
         let pool = RegionPool::new(Reuse::default());
         (0..2 * Demand::PERIOD).for_each(|_| drop(pool.take(&SHAPE)));
-        (0..10 * Demand::PERIOD).for_each(|_| pool.give(used(), SHAPE));
-        let (count, kept) = pool.size();
-        assert!(count <= Reuse::default().max_idle, "{count}");
-        assert!(kept <= Demand::LEAST * SHAPE.accessible, "{kept}");
+        for given in 1..=10 * Demand::PERIOD {
+            pool.give(used(SHAPE));
+            let (count, kept) = pool.size();
+            assert!(count <= Reuse::default().max_idle / SHARDS, "{count}");
+            assert!(given >= Demand::PERIOD || count == given.min(Demand::PERIOD), "{count}");
+            assert_eq!(kept, count * SHAPE.accessible);
+        }
+        assert_eq!(pool.size().0, Demand::LEAST);
     }
 
     #[test]
@@ -412,12 +352,12 @@ mod tests {
         for round in 0..10 {
             let taken: Vec<_> = (0..20).map(|_| pool.take(&SHAPE)).collect();
             let warm = taken.iter().flatten().filter(|found| match found {
-                Found::Ready(region) => region.resident() != 0,
+                Found::Ready(link) => link.region.resident() != 0,
                 Found::Other(_) => false,
             });
             assert!(round < 2 || warm.count() >= 19, "round {round}");
             drop(taken);
-            (0..20).for_each(|_| pool.give(used(), SHAPE));
+            (0..20).for_each(|_| pool.give(used(SHAPE)));
         }
     }
 
@@ -425,14 +365,26 @@ mod tests {
     fn those_who_take_turns_do_not_take_each_others_unless_many_wait() {
         let pool = RegionPool::new(Reuse::default());
         let other = Shape { accessible: 2 << 16, ..SHAPE };
+        (0..2 * Demand::PERIOD).for_each(|_| drop(pool.take(&SHAPE)));
         for waiting in 1..40 {
-            pool.give(region(), SHAPE);
+            pool.give(link(SHAPE));
             let found = pool.take(&other);
             assert_eq!(found.is_some(), waiting >= 16, "{waiting}");
             if found.is_some() {
-                pool.give(region(), SHAPE);
+                pool.give(link(SHAPE));
             }
         }
+    }
+
+    #[test]
+    fn what_one_thread_drops_and_others_take_waits_for_them() {
+        let pool = RegionPool::new(Reuse::default());
+        std::thread::scope(|scope| {
+            let dropping = scope.spawn(|| (0..100).for_each(|_| pool.give(used(SHAPE))));
+            dropping.join().unwrap();
+        });
+        let found = (0..100).filter_map(|_| pool.take(&SHAPE)).count();
+        assert_eq!(found, Demand::LEAST);
     }
 
     #[test]
@@ -443,7 +395,7 @@ mod tests {
             Reuse { max_resident: 0, ..Reuse::default() },
         ] {
             let pool = RegionPool::new(limits.clone());
-            pool.give(used(), SHAPE);
+            pool.give(used(SHAPE));
             let expected = usize::from(limits.max_idle != 0);
             assert_eq!(pool.size(), (expected, 0), "{limits:?}");
         }
@@ -454,13 +406,13 @@ mod tests {
         let pool = RegionPool::new(Reuse::default());
         let mark = Arc::new(());
         let shape = || Shape { contents: FirstContents::Data(Arc::downgrade(&mark), 0), ..SHAPE };
-        pool.give(used(), shape());
-        pool.give(used(), SHAPE);
+        pool.give(used(shape()));
+        pool.give(used(SHAPE));
         assert_eq!(pool.size().0, 2);
-        let late = shape();
+        let late = used(shape());
         drop(mark);
         pool.forget_the_past();
-        pool.give(used(), late);
+        pool.give(late);
         assert_eq!(pool.size(), (1, SHAPE.accessible));
     }
 }
