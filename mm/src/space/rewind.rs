@@ -5,6 +5,8 @@
 //! by the kernel's page tables where the kernel does. Now and then, those do not stay of
 //! which the last user has changed nothing: so what stays is what users write again and again.
 
+use smallvec::SmallVec;
+
 use super::pagemap::PageMap;
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, Backing, Extent, GRANULE_PAGES, PAGE, PageRange, Paging};
@@ -21,7 +23,7 @@ pub(crate) struct Pristine {
     /// Pages of the accessible part.
     accessible: usize,
     /// The extents of that part.
-    extents: Vec<Extent>,
+    extents: SmallVec<[Extent; 1]>,
     /// The images in it, in the order in which they were attached: where, which, and the distance to its view.
     images: Vec<(PageRange, ImagePart, usize)>,
 }

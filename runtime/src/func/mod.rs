@@ -119,7 +119,9 @@ impl Func {
         Params: WasmParams,
         Results: WasmResults,
     {
-        TypedFunc::new(*self, store.as_context().opaque())
+        let store = store.as_context().opaque();
+        let registered = store.engine().types().get(self.type_id(store));
+        TypedFunc::new(*self, store, &registered)
     }
 
     /// # Safety

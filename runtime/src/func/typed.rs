@@ -1,9 +1,10 @@
 //! [`TypedFunc`]: a function whose type was checked once.
 
 use super::{Func, WasmParams, WasmResults};
+use crate::engine::RegisteredType;
 use crate::error::{Error, Result};
 use crate::store::{AsContextMut, StoreOpaque};
-use crate::types::{FuncType, all_match};
+use crate::types::{FuncType, ValType};
 use crate::vm;
 use seqfault_jit::message::Escaped;
 use seqfault_jit::vm::{EntryTrampoline, ValRaw};
@@ -29,10 +30,21 @@ impl<Params, Results> Copy for TypedFunc<Params, Results> {}
 const MAX_VALUES: usize = 12;
 
 impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
-    pub(super) fn new(func: Func, store: &StoreOpaque) -> Result<Self> {
-        let registered = store.engine().types().get(func.type_id(store));
-        let ty = FuncType::registered(registered.clone());
-        if !all_match(Params::TYPES, ty.params()) || !all_match(ty.results(), Results::TYPES) {
+    /// `registered` is the function's type. Allocates nothing, unless types that modules define are among its parts.
+    pub(crate) fn new(
+        func: Func,
+        store: &StoreOpaque,
+        registered: &RegisteredType,
+    ) -> Result<Self> {
+        let ty = registered.ty().as_func().expect("the type of a function");
+        let part = |&part| ValType::from_canonical(part, &|id| registered.resolve(id));
+        let (params, results) = (ty.params().iter().map(part), ty.results().iter().map(part));
+        let fits = Params::TYPES.len() == params.len()
+            && Results::TYPES.len() == results.len()
+            && Params::TYPES.iter().zip(params).all(|(asked, param)| asked.matches(&param))
+            && results.zip(Results::TYPES).all(|(result, asked)| result.matches(asked));
+        if !fits {
+            let ty = FuncType::registered(registered.clone());
             let asked =
                 FuncType::new(Params::TYPES.iter().cloned(), Results::TYPES.iter().cloned());
             let (ty, asked) = (ty.to_string(), asked.to_string());

@@ -2,6 +2,7 @@
 
 use super::dropped::Dropped;
 use super::externs::Extern;
+use crate::engine::RegisteredType;
 use crate::entities::{Global, Memory, SharedMemory, Table, Tag};
 use crate::fallible::{self, NoMemory};
 use crate::func::Func;
@@ -270,6 +271,14 @@ impl InstanceData {
 
     pub(crate) fn export(&self, store: &StoreOpaque, name: &str) -> Option<Extern> {
         Some(self.entity(store, self.module.export_index(name)?))
+    }
+
+    /// The type of an exported function that the module defines.
+    pub(super) fn exported_type(&self, name: &str) -> Option<&RegisteredType> {
+        let EntityIndex::Function(func) = self.module.export_index(name)? else { return None };
+        let info = self.module.info();
+        info.defined_function(func)?;
+        Some(self.module.registered_type(info.functions[func as usize]))
     }
 
     pub(crate) fn drop_data(&mut self, segment: u32) {

@@ -43,19 +43,19 @@ pub(super) unsafe fn instantiate(
         let mut instance = InstanceData::new(store, module)?;
         take_imports(&mut *store, &mut instance, imports)?;
         instance.fill_imported_func_refs();
-        create_tags(&mut *store, &mut instance)?;
-        create_memories(store, &mut instance).map_err(without_frames)?;
+        create_tags(&mut *store, module, &mut instance)?;
+        create_memories(store, module, &mut instance).map_err(without_frames)?;
         // From here on, the store's roots include its references.
         let (index, instance) = (*store).add_instance(instance)?;
-        if let Err(error) = create_globals_and_tables(store, instance) {
+        if let Err(error) = create_globals_and_tables(store, module, instance) {
             abandon(&mut *store, &*instance);
             return Err(without_frames(error));
         }
         if (*store).engine().config().check_segments_first {
             init::check_active(&mut *store, &*instance).map_err(without_frames)?;
         }
-        init::active_elements(&mut *store, &mut *instance).map_err(without_frames)?;
-        init::active_data(&mut *store, &mut *instance).map_err(without_frames)?;
+        init::active_elements(&mut *store, module, &mut *instance).map_err(without_frames)?;
+        init::active_data(&mut *store, module, &mut *instance).map_err(without_frames)?;
         run_start(store, instance)?;
         Ok(Instance { store: (*store).id(), index })
     }
@@ -81,13 +81,14 @@ fn abandon(store: &mut StoreOpaque, instance: *const InstanceData) {
 /// As for [`instantiate`]; `instance` must be the store's.
 unsafe fn create_globals_and_tables(
     store: *mut StoreOpaque,
+    module: &Module,
     instance: *mut InstanceData,
 ) -> Result<()> {
     // SAFETY: the caller's promise.
     unsafe {
-        create_globals(store, instance)?;
-        create_tables(store, instance)?;
-        init::evaluate_segments(store, instance)
+        create_globals(store, module, instance)?;
+        create_tables(store, module, instance)?;
+        init::evaluate_segments(store, module, instance)
     }
 }
 
@@ -124,8 +125,11 @@ fn take_imports(
     Ok(())
 }
 
-fn create_tags(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
-    let module = instance.module().clone();
+fn create_tags(
+    store: &mut StoreOpaque,
+    module: &Module,
+    instance: &mut InstanceData,
+) -> Result<()> {
     let info = module.info();
     for (index, &ty) in info.tags.iter().enumerate().skip(info.num_imported_tags) {
         let cell = store.add_tag(TagCell::new(module.registered_type(ty).clone())?)?;
@@ -137,8 +141,11 @@ fn create_tags(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<(
 /// # Safety
 ///
 /// As for [`instantiate`].
-unsafe fn create_memories(store: *mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
-    let module = instance.module().clone();
+unsafe fn create_memories(
+    store: *mut StoreOpaque,
+    module: &Module,
+    instance: &mut InstanceData,
+) -> Result<()> {
     let info = module.info();
     let images = module.engine().config().scarcity.is_none_or(Scarcity::allows_images);
     for (defined, &ty) in info.memories[info.num_imported_memories..].iter().enumerate() {
@@ -156,9 +163,11 @@ unsafe fn create_memories(store: *mut StoreOpaque, instance: &mut InstanceData) 
 /// # Safety
 ///
 /// As for [`create_globals_and_tables`].
-unsafe fn create_tables(store: *mut StoreOpaque, instance: *mut InstanceData) -> Result<()> {
-    // SAFETY: the caller's promise.
-    let module = unsafe { (*instance).module().clone() };
+unsafe fn create_tables(
+    store: *mut StoreOpaque,
+    module: &Module,
+    instance: *mut InstanceData,
+) -> Result<()> {
     let info = module.info();
     let templates = module.template().elements();
     for (defined, table) in info.tables[info.num_imported_tables..].iter().enumerate() {
@@ -184,9 +193,11 @@ unsafe fn create_tables(store: *mut StoreOpaque, instance: *mut InstanceData) ->
 /// # Safety
 ///
 /// As for [`create_globals_and_tables`].
-unsafe fn create_globals(store: *mut StoreOpaque, instance: *mut InstanceData) -> Result<()> {
-    // SAFETY: the caller's promise.
-    let module = unsafe { (*instance).module().clone() };
+unsafe fn create_globals(
+    store: *mut StoreOpaque,
+    module: &Module,
+    instance: *mut InstanceData,
+) -> Result<()> {
     let info = module.info();
     // The others are there already.
     for &global in module.template().open_globals() {

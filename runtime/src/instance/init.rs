@@ -7,6 +7,7 @@ use crate::engine::Scarcity;
 use crate::entities::checked_range;
 use crate::error::Result;
 use crate::fallible;
+use crate::module::Module;
 use crate::store::StoreOpaque;
 use crate::vm::trap_of;
 use seqfault_jit::module::{DataMode, ElementItems, ElementMode};
@@ -18,12 +19,12 @@ use seqfault_jit::module::{DataMode, ElementItems, ElementMode};
 /// As for [`evaluate`](super::const_expr::evaluate).
 pub(super) unsafe fn evaluate_segments(
     store: *mut StoreOpaque,
+    module: &Module,
     instance: *mut InstanceData,
 ) -> Result<()> {
     // SAFETY: the caller's promise; each borrow ends with its line, because an evaluation may
     // collect, which rewrites the values in the segments.
     unsafe {
-        let module = (*instance).module().clone();
         for (segment, index) in module.info().elements.iter().zip(0..) {
             let ElementItems::Expressions(items) = &segment.items else {
                 (*instance).elements.push(None);
@@ -66,8 +67,11 @@ pub(super) fn check_active(store: &mut StoreOpaque, instance: &InstanceData) -> 
 
 /// Copies those active element segments into their tables that the tables were not made with. Drops all active ones, and
 /// the declarative ones.
-pub(super) fn active_elements(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
-    let module = instance.module().clone();
+pub(super) fn active_elements(
+    store: &mut StoreOpaque,
+    module: &Module,
+    instance: &mut InstanceData,
+) -> Result<()> {
     let (info, initial) = (module.info(), module.template().elements());
     for (segment, defined, at) in initial.copied() {
         let table = info.num_imported_tables as u32 + defined;
@@ -93,8 +97,11 @@ pub(super) fn active_elements(store: &mut StoreOpaque, instance: &mut InstanceDa
 
 /// Makes the memories start with their data, and drops the active segments. Those that are certain to fit come as an
 /// image; the others are copied.
-pub(super) fn active_data(store: &mut StoreOpaque, instance: &mut InstanceData) -> Result<()> {
-    let module = instance.module().clone();
+pub(super) fn active_data(
+    store: &mut StoreOpaque,
+    module: &Module,
+    instance: &mut InstanceData,
+) -> Result<()> {
     let (info, data) = (module.info(), module.template().data());
     let images = store.engine().config().scarcity.is_none_or(Scarcity::allows_images);
     for (defined, memory) in

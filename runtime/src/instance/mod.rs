@@ -101,7 +101,13 @@ impl Instance {
         let func = self
             .get_func(&mut store, name)
             .ok_or_else(|| Error::msg(format!("no exported function is named `{shown}`")))?;
-        func.typed(&store).map_err(|error| error.context(format!("exported function `{shown}`")))
+        let opaque = store.as_context().opaque();
+        let typed = match self.data(opaque).exported_type(name) {
+            // The engine's list of types has a lock, which all threads share.
+            Some(ty) => TypedFunc::new(func, opaque, ty),
+            None => func.typed(&store),
+        };
+        typed.map_err(|error| error.context(format!("exported function `{shown}`")))
     }
 
     fn data<'a>(&self, store: &'a StoreOpaque) -> &'a InstanceData {
