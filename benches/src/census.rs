@@ -3,7 +3,8 @@
 use crate::{Clock, wait_until_resident};
 use std::collections::VecDeque;
 use std::fmt::{self, Display};
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -46,8 +47,9 @@ impl Census {
     /// Makes things as `plan` says and looks at the process. `make` has made one before.
     pub fn of<T, E: fmt::Debug>(plan: Plan, mut make: impl FnMut() -> Result<T, E>) -> Census {
         let mut census = Census::default();
+        let mut looker = Looker::new();
         drop(make().expect("the first one"));
-        let before = Footprint::now();
+        let before = looker.look();
         let mut times = Vec::with_capacity(plan.count);
         let mut alive = VecDeque::with_capacity(plan.alive + 1);
         for number in 1..=plan.count {
@@ -65,7 +67,7 @@ impl Census {
                 alive.pop_front();
             }
             if number == plan.look {
-                let now = Footprint::now();
+                let now = looker.look();
                 census.bytes = (now.bytes - before.bytes) / alive.len() as f64;
                 census.maps = (now.maps - before.maps) / alive.len() as f64;
             }
@@ -74,7 +76,7 @@ impl Census {
         wait_until_resident(before.bytes as u64);
         census.made = times.len() as f64;
         census.before = before.bytes;
-        census.after = Footprint::now().bytes;
+        census.after = looker.look().bytes;
         census.first = median(times.iter().take(TIMED));
         census.last = median(times.iter().rev().take(TIMED));
         census
@@ -125,17 +127,42 @@ struct Footprint {
     maps: f64,
 }
 
-impl Footprint {
-    fn now() -> Footprint {
-        let status = fs::read_to_string("/proc/self/status").expect("/proc");
-        let kib = |name: &str| -> f64 {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
-            kib.expect("a number")
-        };
-        let maps = fs::read("/proc/self/maps").expect("/proc");
-        let maps = maps.iter().filter(|&&byte| byte == b'\n').count();
-        Footprint { bytes: (kib("VmRSS") + kib("VmPTE")) * 1024.0, maps: maps as f64 }
+/// Looks at the process. It allocates before everything else: small pieces of memory that are freed in the midst of what
+/// is looked at would keep the C library from giving back what lies below them.
+struct Looker(Box<[u8; 1 << 16]>);
+
+impl Looker {
+    fn new() -> Looker {
+        Looker(Box::new([0; 1 << 16]))
+    }
+
+    fn look(&mut self) -> Footprint {
+        let (mut bytes, mut maps) = (0.0, 0);
+        // A file of one piece.
+        self.read("/proc/self/status", |status| {
+            let status = std::str::from_utf8(status).expect("text");
+            let kib = |name: &str| -> f64 {
+                let line = status.lines().find_map(|line| line.strip_prefix(name));
+                let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+                kib.expect("a number")
+            };
+            bytes = (kib("VmRSS") + kib("VmPTE")) * 1024.0;
+        });
+        self.read("/proc/self/maps", |piece| {
+            maps += piece.iter().filter(|&&byte| byte == b'\n').count();
+        });
+        Footprint { bytes, maps: maps as f64 }
+    }
+
+    /// Calls `see` with each piece of a file.
+    fn read(&mut self, path: &str, mut see: impl FnMut(&[u8])) {
+        let mut file = File::open(path).expect("/proc");
+        loop {
+            match file.read(&mut self.0[..]).expect("/proc") {
+                0 => return,
+                len => see(&self.0[..len]),
+            }
+        }
     }
 }
 
