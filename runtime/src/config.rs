@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::types::WASM_PAGE_SIZE;
 use crate::vm;
 use seqfault_jit::{Feature, OptLevel, Tunables, WasmFeatures, WasmVersion};
-use seqfault_mm::{DisplacedHandlers, Limits, PagerKind};
+use seqfault_mm::{DisplacedHandlers, PagerKind};
 
 /// When functions are compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -368,7 +368,7 @@ impl Config {
             config.pager = PagerKind::Demand;
         }
         config.scarcity = match config.address_space {
-            AddressSpace::Auto => Scarcity::of(Limits::now()),
+            AddressSpace::Auto => Scarcity::now(),
             AddressSpace::Ample => None,
             AddressSpace::Scarce => Some(Scarcity::Asked),
         };

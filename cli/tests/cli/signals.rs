@@ -97,4 +97,29 @@ fn under_valgrind_the_results_are_the_same() {
     command.args(["run", "p.wat"]).current_dir(bench.path()).stdin(Stdio::null());
     let checked = Outcome::of(command.output().expect("valgrind starts"));
     assert_eq!(checked.code, native.code, "{checked:?}");
+    let note = "note: valgrind lets this process map little: ";
+    assert!(checked.stderr.starts_with(note) && checked.stderr.lines().count() == 1, "{checked:?}");
+}
+
+#[test]
+fn valgrind_has_room_for_memories_with_all_kinds_of_addresses() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        eprintln!("skipped: valgrind is not installed");
+        return;
+    }
+    let memories = "(memory i64 1 100000) (memory 1)".repeat(20);
+    let text = format!(
+        r#"(module {memories}
+            (func (export "_start")
+                (i64.store 38 (i64.const 65528) (i64.const 7))
+                (i32.store 39 (i32.const 65532) (i32.const 7))
+                (if (i64.ne (memory.grow 38 (i64.const 1000)) (i64.const 1)) (then unreachable))
+                (i64.store 38 (i64.const 65600000) (i64.const 7))))"#
+    );
+    let bench = Bench::with("p.wat", text);
+    let mut command = Command::new("valgrind");
+    command.args(["-q", "--tool=none", env!("CARGO_BIN_EXE_seqfault")]);
+    command.args(["run", "p.wat"]).current_dir(bench.path()).stdin(Stdio::null());
+    let outcome = Outcome::of(command.output().expect("valgrind starts"));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
 }

@@ -2,14 +2,15 @@
 //! system refuses.
 
 use crate::error::Error;
+use crate::vm;
 use seqfault_mm::{Limits, Mapped};
 use std::fmt;
 
 /// How much address space the memories and heaps of an engine take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressSpace {
-    /// [`Scarce`](Self::Scarce) where the process may map less than 2 TiB (`ulimit -v`) or may have less than 32,768
-    /// mappings (`vm.max_map_count`), otherwise [`Ample`](Self::Ample).
+    /// [`Scarce`](Self::Scarce) where the process may map less than 2 TiB (`ulimit -v`), may have less than 32,768
+    /// mappings (`vm.max_map_count`), or runs under valgrind, otherwise [`Ample`](Self::Ample).
     /// [`Engine::scarcity`](crate::Engine::scarcity) tells.
     #[default]
     Auto,
@@ -37,11 +38,19 @@ pub enum Scarcity {
     AddressSpace(u64),
     /// The process may have only so many mappings.
     Mappings(usize),
+    /// valgrind runs the process. All that it lets a process map lies in 128 GiB.
+    Valgrind,
 }
 
 impl Scarcity {
+    /// Why address space is scarce in this process, if it is.
+    pub(crate) fn now() -> Option<Scarcity> {
+        let valgrind = || vm::runs_on_valgrind().then_some(Scarcity::Valgrind);
+        Scarcity::of(Limits::now()).or_else(valgrind)
+    }
+
     /// Why address space is scarce in a process with these limits, if it is.
-    pub(crate) fn of(limits: Limits) -> Option<Scarcity> {
+    fn of(limits: Limits) -> Option<Scarcity> {
         let bytes = limits.address_space.filter(|&bytes| bytes < MEMORIES * (8 << 30));
         let mappings = limits.mappings.filter(|&count| count < MAPPINGS);
         // Who has few mappings needs the more thrifty way.
@@ -52,7 +61,7 @@ impl Scarcity {
     pub(crate) fn largest_memory(self) -> usize {
         match self {
             Scarcity::AddressSpace(bytes) => bytes.try_into().unwrap_or(usize::MAX),
-            Scarcity::Asked | Scarcity::Mappings(_) => usize::MAX,
+            Scarcity::Asked | Scarcity::Mappings(_) | Scarcity::Valgrind => usize::MAX,
         }
     }
 
@@ -72,6 +81,7 @@ impl fmt::Display for Scarcity {
             Scarcity::Mappings(count) => {
                 write!(f, "this process may have only {count} mappings (`vm.max_map_count`)")?;
             }
+            Scarcity::Valgrind => f.write_str("valgrind lets this process map little")?,
         }
         f.write_str(
             ": memories reserve no more than they have, and each access is compared with their length, which makes \

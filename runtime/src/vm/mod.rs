@@ -35,7 +35,7 @@ mod traps;
 mod unwind;
 
 pub(crate) use activation::Activation;
-pub(crate) use arch::{lazy_exit_stub, lazy_function_stub, restarts_are_unsafe};
+pub(crate) use arch::{lazy_exit_stub, lazy_function_stub, restarts_are_unsafe, runs_on_valgrind};
 pub(crate) use backtrace::visit_references;
 pub(crate) use builtins::{builtins, trap_of, trap_of_kind};
 pub(crate) use enter::enter;

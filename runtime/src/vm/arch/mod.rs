@@ -9,7 +9,9 @@ mod x86_64;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(super) use x86_64::{builtin_shim, continue_at, continue_in_handler, keeping_shim};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub(crate) use x86_64::{lazy_exit_stub, lazy_function_stub, restarts_are_unsafe};
+pub(crate) use x86_64::{
+    lazy_exit_stub, lazy_function_stub, restarts_are_unsafe, runs_on_valgrind,
+};
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("seqfault runs on x86_64 Linux; a port adds a file in `runtime/src/vm/arch`");

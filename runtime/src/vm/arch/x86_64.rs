@@ -57,9 +57,9 @@ pub(crate) fn restarts_are_unsafe() -> bool {
     runs_on_valgrind()
 }
 
-/// The client request `RUNNING_ON_VALGRIND` (`valgrind.h`): instructions that have no effect on a processor, and that
+/// Whether valgrind runs the process: the client request `RUNNING_ON_VALGRIND` (`valgrind.h`): instructions that have no effect on a processor, and that
 /// valgrind answers.
-fn runs_on_valgrind() -> bool {
+pub(crate) fn runs_on_valgrind() -> bool {
     let request: [u64; 6] = [0x1001, 0, 0, 0, 0, 0];
     let mut depth = 0u64;
     // SAFETY: the register is rotated by twice its width in total, and exchanged with itself: nothing changes except
