@@ -9,6 +9,8 @@ use rlimit::Resource;
 pub struct Limits {
     /// Bytes of address space (`RLIMIT_AS`, `ulimit -v`); `None` without a limit.
     pub address_space: Option<u64>,
+    /// Bytes of private memory that it may make writable (`RLIMIT_DATA`, `ulimit -d`); `None` without a limit.
+    pub data: Option<u64>,
     /// How many mappings it may have (`vm.max_map_count`); `None` if the system does not tell.
     pub mappings: Option<usize>,
 }
@@ -18,28 +20,37 @@ pub struct Limits {
 pub struct Mapped {
     /// Bytes of address space.
     pub address_space: Option<u64>,
+    /// Bytes of private memory that is writable.
+    pub data: Option<u64>,
     /// How many mappings it has.
     pub mappings: Option<usize>,
 }
 
 impl Limits {
-    /// As they are now. Two system calls and a small file.
+    /// As they are now. A few system calls and a small file.
     pub fn now() -> Limits {
-        let address_space = Resource::AS.get_soft().ok().filter(|&limit| limit != rlimit::INFINITY);
+        let limit = |resource: Resource| {
+            resource.get_soft().ok().filter(|&limit| limit != rlimit::INFINITY)
+        };
         let mappings = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
         let mappings = mappings.and_then(|text| text.trim().parse().ok());
-        Limits { address_space, mappings }
+        Limits { address_space: limit(Resource::AS), data: limit(Resource::DATA), mappings }
     }
 }
 
 impl Mapped {
     /// As it is now. Takes time in proportion to the mappings: for messages.
     pub fn now() -> Mapped {
-        let pages = fs::read_to_string("/proc/self/statm").ok();
-        let pages: Option<u64> = pages.and_then(|text| text.split(' ').next()?.parse().ok());
+        // proc_pid_statm(5): the first number is the size, the sixth that of data and stacks.
+        let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let bytes = |at: usize| {
+            let pages: u64 = pages.split_whitespace().nth(at)?.parse().ok()?;
+            Some(pages * crate::PAGE_SIZE as u64)
+        };
         let maps = fs::read("/proc/self/maps").ok();
         Mapped {
-            address_space: pages.map(|pages| pages * crate::PAGE_SIZE as u64),
+            address_space: bytes(0),
+            data: bytes(5),
             mappings: maps.map(|maps| maps.iter().filter(|&&byte| byte == b'\n').count()),
         }
     }

@@ -113,10 +113,16 @@ fn explain(limits: Limits, mapped: Mapped) -> Option<String> {
              have fewer instances, or save mappings (`Config::address_space`, `--address-space scarce`)"
         ));
     }
-    let (most, now) = (limits.address_space?, mapped.address_space?);
+    if let (Some(most), Some(now)) = (limits.address_space, mapped.address_space) {
+        return Some(format!(
+            "the process has mapped {now} bytes of at most {most}: raise the limit (`ulimit -v`), have fewer or \
+             smaller instances, or save address space (`Config::address_space`, `--address-space scarce`)"
+        ));
+    }
+    let (most, now) = (limits.data?, mapped.data?);
     Some(format!(
-        "the process has mapped {now} bytes of at most {most}: raise the limit (`ulimit -v`), have fewer or smaller \
-         instances, or save address space (`Config::address_space`, `--address-space scarce`)"
+        "the process has {now} bytes of writable memory of at most {most}: raise the limit (`ulimit -d`), have fewer \
+         or smaller instances, or make less memory writable ahead (`Config::address_space`, `--address-space scarce`)"
     ))
 }
 
@@ -124,7 +130,7 @@ fn explain(limits: Limits, mapped: Mapped) -> Option<String> {
 mod tests {
     use super::*;
 
-    const USUAL: Limits = Limits { address_space: None, mappings: Some(65_530) };
+    const USUAL: Limits = Limits { address_space: None, data: None, mappings: Some(65_530) };
 
     #[test]
     fn a_low_limit_makes_address_space_scarce() {
@@ -140,11 +146,18 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_limit_that_is_reached() {
-        let full = Mapped { address_space: Some(4_000_000_000), mappings: Some(300) };
+        let full = Mapped {
+            address_space: Some(4_000_000_000),
+            data: Some(900_000_000),
+            mappings: Some(300),
+        };
         assert_eq!(explain(USUAL, full), None);
         let said = explain(Limits { address_space: Some(4_096_000_000), ..USUAL }, full).unwrap();
         assert!(said.contains("4096000000") && said.contains("ulimit -v"), "{said}");
         assert!(said.contains("4000000000"), "{said}");
+        let said = explain(Limits { data: Some(1 << 30), ..USUAL }, full).unwrap();
+        assert!(said.contains("900000000") && said.contains("1073741824"), "{said}");
+        assert!(said.contains("ulimit -d"), "{said}");
         let said = explain(USUAL, Mapped { mappings: Some(65_500), ..full }).unwrap();
         assert!(said.contains("65500 mappings") && said.contains("vm.max_map_count"), "{said}");
     }
