@@ -42,6 +42,19 @@ pub type CopyBytes = unsafe extern "C" fn(dst: *mut u8, src: *const u8, len: usi
 /// As for [`CopyBytes`].
 pub type FillBytes = unsafe extern "C" fn(dst: *mut u8, byte: u32, len: usize) -> Verdict;
 
+/// Sets `len` bytes from `dst` on to `word` over and over. If the length is not a multiple of 8, a part of the word of 1, 2 or
+/// 4 bytes must repeat itself in it, and the length be a multiple of that part. The address must be one, too.
+///
+/// # Safety
+/// As for [`CopyBytes`].
+pub type FillWords = unsafe extern "C" fn(dst: *mut u8, word: u64, len: usize) -> Verdict;
+
+/// The same with two words in turn. The length must be a multiple of 16, and the address of 8.
+///
+/// # Safety
+/// As for [`CopyBytes`].
+pub type FillPairs = unsafe extern "C" fn(dst: *mut u8, low: u64, len: usize, high: u64) -> Verdict;
+
 /// The routine that copies, for generated code that has made sure of bounds itself. It uses no stack, and registers as the
 /// C convention has it. A region must have been built before.
 pub const fn copy_routine() -> CopyBytes {
@@ -51,6 +64,16 @@ pub const fn copy_routine() -> CopyBytes {
 /// The routine that fills, as [`copy_routine`].
 pub const fn fill_routine() -> FillBytes {
     arch::seqfault_mm_fill
+}
+
+/// The routine that fills with a word, as [`copy_routine`].
+pub const fn fill_words_routine() -> FillWords {
+    arch::seqfault_mm_fill_words
+}
+
+/// The routine that fills with two words, as [`copy_routine`].
+pub const fn fill_pairs_routine() -> FillPairs {
+    arch::seqfault_mm_fill_pairs
 }
 
 /// Copies `len` bytes; the ranges may overlap.
@@ -69,6 +92,23 @@ pub(crate) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> Result<()
 pub(crate) unsafe fn fill(dst: *mut u8, byte: u8, len: usize) -> Result<(), Stop> {
     // SAFETY: the caller's condition.
     unsafe { arch::seqfault_mm_fill(dst, u32::from(byte), len) }.check()
+}
+
+/// Sets `len` bytes to `pair`, little-endian, over and over.
+///
+/// # Safety
+/// The range is inside a region. Its length is a multiple of 16 and its address of 8, or `pair` repeats a part of itself of 1,
+/// 2, 4 or 8 bytes of which both are multiples.
+pub(crate) unsafe fn fill_pairs(dst: *mut u8, pair: u128, len: usize) -> Result<(), Stop> {
+    let [low, high] = [pair as u64, (pair >> 64) as u64];
+    // SAFETY: the caller's condition.
+    let verdict = unsafe {
+        match low == high {
+            true => arch::seqfault_mm_fill_words(dst, low, len),
+            false => arch::seqfault_mm_fill_pairs(dst, low, len, high),
+        }
+    };
+    verdict.check()
 }
 
 /// Loads 4 bytes at once: other threads' stores are seen whole or not at all. On x86-64 every such load has the

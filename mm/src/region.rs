@@ -424,6 +424,29 @@ impl Region {
         unsafe { copy::fill(self.at(offset), byte, len) }.map_err(|stop| self.stopped(stop))
     }
 
+    /// Sets `len` bytes to those of `pair`, little-endian, over and over.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    ///
+    /// # Panics
+    /// When `pair` is not the same 8 bytes twice and `len` no multiple of 16 or `offset` none of 8; or when it is, and `len`
+    /// and `offset` are no multiples of the shortest part, of 1, 2, 4 or 8 bytes, that it repeats.
+    pub fn fill_pairs(
+        &self,
+        offset: usize,
+        pair: u128,
+        len: usize,
+    ) -> std::result::Result<(), Fault> {
+        let repeats = |bytes: u32| pair.rotate_left(8 * bytes) == pair;
+        let part = [1, 2, 4, 8].into_iter().find(|&bytes| repeats(bytes)).unwrap_or(16) as usize;
+        assert!(len.is_multiple_of(part) && offset.is_multiple_of(part.min(8)));
+        self.check(offset, len)?;
+        let _admitted = self.admit(offset, len, Access::Write)?;
+        // SAFETY: as in `write`; the rest was asserted.
+        unsafe { copy::fill_pairs(self.at(offset), pair, len) }.map_err(|stop| self.stopped(stop))
+    }
+
     /// Copies bytes between regions, or within one; the ranges may overlap.
     ///
     /// # Errors

@@ -48,13 +48,18 @@ unsafe extern "C" {
     pub(crate) fn seqfault_mm_copy(dst: *mut u8, src: *const u8, len: usize) -> Verdict;
     /// Fills with the low byte of `byte`.
     pub(crate) fn seqfault_mm_fill(dst: *mut u8, byte: u32, len: usize) -> Verdict;
+    /// Fills with a word. If the length is not a multiple of 8, a part of the word must repeat itself in it, and the length
+    /// be a multiple of that part; so must the address be.
+    pub(crate) fn seqfault_mm_fill_words(dst: *mut u8, word: u64, len: usize) -> Verdict;
+    /// Fills with two words in turn; the length is a multiple of 16, the address of 8.
+    pub(crate) fn seqfault_mm_fill_pairs(dst: *mut u8, low: u64, len: usize, high: u64) -> Verdict;
     /// Loads 4 aligned bytes at once and stores them at `dst`.
     pub(crate) fn seqfault_mm_load_u32(dst: *mut u32, src: *const u32) -> Verdict;
     /// Loads 8 aligned bytes at once and stores them at `dst`.
     pub(crate) fn seqfault_mm_load_u64(dst: *mut u64, src: *const u64) -> Verdict;
 }
 
-// `rdi` is the destination, `rsi` the source or the byte, `rdx` the length.
+// `rdi` is the destination, `rsi` the source, the byte or the word, `rdx` the length, `rcx` the second word.
 std::arch::global_asm!(
     r#"
     .pushsection .text.seqfault_mm_copy,"ax",@progbits
@@ -291,7 +296,7 @@ std::arch::global_asm!(
     movzx esi, sil
     movabs rax, 0x0101010101010101
     imul rax, rsi
-    cmp rdx, 16
+70: cmp rdx, 16
     jb 80f
     movq xmm0, rax
     punpcklqdq xmm0, xmm0
@@ -372,6 +377,46 @@ std::arch::global_asm!(
     seqfault_mm_done_wide
 
     .p2align 4
+    seqfault_mm_export seqfault_mm_fill_words
+    mov rax, rsi
+    jmp 70b
+
+    // Not aligned to the vectors: that would shift the words. First what is left of 64.
+    .p2align 4
+    seqfault_mm_export seqfault_mm_fill_pairs
+    movq xmm0, rsi
+    movq xmm1, rcx
+    punpcklqdq xmm0, xmm1
+    mov eax, edx
+    add rdx, rdi
+    and eax, 48
+    jz 101f
+100: movups [rdi], xmm0
+    add rdi, 16
+    sub eax, 16
+    jnz 100b
+101: cmp rdi, rdx
+    jae 104f
+    cmp byte ptr [rip + {wide}], 0
+    jne 103f
+102: movups [rdi], xmm0
+    movups [rdi + 16], xmm0
+    movups [rdi + 32], xmm0
+    movups [rdi + 48], xmm0
+    add rdi, 64
+    cmp rdi, rdx
+    jb 102b
+104: seqfault_mm_done
+103: vinsertf128 ymm0, ymm0, xmm0, 1
+    .p2align 4
+105: vmovdqu [rdi], ymm0
+    vmovdqu [rdi + 32], ymm0
+    add rdi, 64
+    cmp rdi, rdx
+    jb 105b
+    seqfault_mm_done_wide
+
+    .p2align 4
     seqfault_mm_export seqfault_mm_load_u32
     mov ecx, dword ptr [rsi]
     mov dword ptr [rdi], ecx
@@ -442,6 +487,39 @@ mod tests {
             theirs[align..][dst..dst + len].fill(byte as u8);
             assert_eq!(verdict.check(), Ok(()));
             assert!(ours == theirs, "fill of {len} at {dst}, wide: {wide}");
+        }
+    }
+
+    #[test]
+    fn words_and_pairs_are_repeated_from_the_first_byte_on() {
+        let mut random = Random::new(6);
+        for round in 0..20_000 {
+            // As above.
+            let wide = round % 2 == 0 && std::is_x86_feature_detected!("avx");
+            WIDE.store(wide, Ordering::Relaxed);
+            let size = 1 << random.below(5);
+            let (_, at, len) = draw(&mut random);
+            // Elements of 16 bytes are aligned to 8.
+            let (align, len) = (size.min(8), len / size * size);
+            let at = at / align * align;
+            let element: Vec<u8> = (0..size).map(|_| random.below(256) as u8).collect();
+            let pair: [u8; 16] = element.repeat(16 / size).try_into().expect("16 bytes");
+            let [low, high] = [0, 8]
+                .map(|half| u64::from_le_bytes(pair[half..half + 8].try_into().expect("a half")));
+            let mut ours = vec![0u64; BYTES / 8 + 1];
+            let mut theirs = vec![0u8; BYTES + 8];
+            // SAFETY: the range lies in the buffer, and is aligned as the routines ask.
+            let verdict = unsafe {
+                let dst = ours.as_mut_ptr().cast::<u8>().add(at);
+                match size {
+                    16 => seqfault_mm_fill_pairs(dst, low, len, high),
+                    _ => seqfault_mm_fill_words(dst, low, len),
+                }
+            };
+            theirs[at..at + len].copy_from_slice(&element.repeat(len / size));
+            assert_eq!(verdict.check(), Ok(()));
+            let ours: Vec<u8> = ours.iter().flat_map(|word| word.to_le_bytes()).collect();
+            assert!(ours == theirs, "fill of {len} at {at} by {size}, wide: {wide}");
         }
     }
 }

@@ -3,8 +3,8 @@
 mod copy;
 
 pub(crate) use copy::{
-    in_copy, prepare_copies, seqfault_mm_copy, seqfault_mm_fill, seqfault_mm_load_u32,
-    seqfault_mm_load_u64, stop_copy,
+    in_copy, prepare_copies, seqfault_mm_copy, seqfault_mm_fill, seqfault_mm_fill_pairs,
+    seqfault_mm_fill_words, seqfault_mm_load_u32, seqfault_mm_load_u64, stop_copy,
 };
 
 use std::ffi::{c_int, c_void};
