@@ -10,6 +10,10 @@
 //! its value in the bits above. 0 is null. An object that has moved has
 //! [`FORWARDED`](crate::vm::FORWARDED) as its type and its new offset as its length.
 //!
+//! An array that is filled in pieces, between which a collection may happen, has
+//! [`UNFINISHED`](crate::vm::UNFINISHED) as its type until it is full. Its length is that of all its elements in bytes, and
+//! at [`FILLED_OFFSET`] is how many bytes of the object there are already. They are no references to the collector.
+//!
 //! Fields follow each other in order, each aligned to its size (at most 8), so that a struct begins
 //! like its supertype. The length is that of an array; in other objects it is 0.
 
@@ -23,6 +27,9 @@ pub const TYPE_OFFSET: u32 = 0;
 
 /// Byte offset of the length.
 pub const LENGTH_OFFSET: u32 = 4;
+
+/// Byte offset, in an array that is being filled, of the number of bytes that it has.
+pub const FILLED_OFFSET: u32 = HEADER_SIZE;
 
 /// The alignment of objects.
 pub const OBJECT_ALIGN: u32 = 8;

@@ -205,7 +205,8 @@ impl Config {
     /// Limits the bytes of each store's heap that objects may take. An allocation beyond it traps with
     /// [`TrapCode::GcHeapOutOfMemory`](crate::TrapCode::GcHeapOutOfMemory). Default and maximum: nearly 2 GiB.
     ///
-    /// A collection copies objects, so for a moment twice as much may be resident.
+    /// A collection copies objects, so for a moment twice as much may be resident. While it copies, the guest cannot be
+    /// interrupted: about 25 ms for each million small objects that are alive, or 3.5 s for the largest heap.
     pub fn gc_heap_limit(&mut self, bytes: Option<usize>) -> &mut Config {
         self.gc_heap_limit = bytes;
         self

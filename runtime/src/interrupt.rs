@@ -120,9 +120,10 @@ impl InterruptHandle {
     ///
     /// A guest that is blocked in a wait traps at once. A guest that computes traps at the next
     /// function entry or loop iteration, if the engine compiles code [with epoch
-    /// checks](crate::Config::epoch_interruption). Operations on large memories and instantiations
-    /// check every few milliseconds. A guest that is inside of a host function traps when it
-    /// returns.
+    /// checks](crate::Config::epoch_interruption). Instantiations, operations on large memories, tables and arrays, and
+    /// collections check every few milliseconds, except while a collection moves objects
+    /// ([`Config::gc_heap_limit`](crate::Config::gc_heap_limit) says how long that may take). A guest that is inside of a host function
+    /// traps when it returns.
     pub fn interrupt(&self) {
         self.0.request();
     }

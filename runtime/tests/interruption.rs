@@ -56,6 +56,17 @@ const CASES: &[(&str, &str)] = &[
         r#"(memory 65535) (memory 65535) (func (export "run")
             (memory.copy 0 1 (i32.const 0) (i32.const 0) (i32.const 0xffff0000)))"#,
     ),
+    (
+        "array.new",
+        r#"(type $a (array (mut i8))) (func (export "run")
+            (drop (array.new $a (i32.const 1) (i32.const 2100000000))))"#,
+    ),
+    (
+        "array.fill with vectors",
+        r#"(type $a (array (mut v128))) (func (export "run")
+            (array.fill $a (array.new_default $a (i32.const 130000000)) (i32.const 0)
+              (v128.const i64x2 1 2) (i32.const 130000000)))"#,
+    ),
     ("tables that are filled", "TABLES"),
     ("globals with large arrays", "ARRAYS"),
     ("segments with large arrays", "SEGMENT"),
@@ -125,7 +136,7 @@ fn a_deadline_and_its_callback_end_it_as_well() {
     let error = interrupted(name, &mut store, &module, || engine.increment_epoch());
     assert_eq!(error.trap().map(|trap| trap.code()), Some(TrapCode::Interrupt));
 
-    let (name, text) = CASES[5];
+    let (name, text) = CASES[7];
     let module = Module::new(&engine, module_of(text)).unwrap();
     let mut store = Store::new(&engine, ());
     store.set_epoch_deadline(1);

@@ -1,4 +1,5 @@
-//! `memory.copy`, `memory.fill` and `table.copy`: copying and filling at the speed of the machine.
+//! `memory.copy`, `memory.fill` and `table.copy`: copying and filling at the speed of the machine. Arrays are copied and filled
+//! in the same ways (`gc/arrays.rs`).
 //!
 //! | length | how |
 //! |---|---|
@@ -22,17 +23,17 @@ use smallvec::SmallVec;
 use std::mem::offset_of;
 
 /// The most bytes for which loads and stores are shorter than what a call needs.
-const INLINE: u64 = 128;
+pub(super) const INLINE: u64 = 128;
 
-/// A part of a memory or table that an operation begins at.
+/// A part of a memory, table or array that an operation begins at.
 #[derive(Clone, Copy)]
-struct End {
-    /// Where it begins: bytes of a memory, elements of a table.
-    index: Value,
+pub(super) struct End {
+    /// Where it begins: bytes of a memory, elements of a table or an array.
+    pub(super) index: Value,
     /// How many there are.
-    available: Value,
+    pub(super) available: Value,
     /// Whether the index may have more than 32 bits.
-    is_64: bool,
+    pub(super) is_64: bool,
 }
 
 impl FuncTranslator<'_, '_> {
@@ -55,7 +56,7 @@ impl FuncTranslator<'_, '_> {
                 let (dst, src) = (this.memory_base(to), this.memory_base(from));
                 let dst = this.builder.ins().iadd(dst, target.index);
                 let src = this.builder.ins().iadd(src, source.index);
-                this.call_routine(offset_of!(VMBuiltins, copy_bytes), [dst, src, len])
+                this.run_routine(offset_of!(VMBuiltins, copy_bytes), &[dst, src, len]);
             },
             |this| {
                 let (target, source) = (Bits64(target.index), Bits64(source.index));
@@ -79,7 +80,7 @@ impl FuncTranslator<'_, '_> {
             |this| {
                 let dst = this.memory_base(memory);
                 let dst = this.builder.ins().iadd(dst, target.index);
-                this.call_routine(offset_of!(VMBuiltins, fill_bytes), [dst, byte, len])
+                this.run_routine(offset_of!(VMBuiltins, fill_bytes), &[dst, byte, len]);
             },
             |this| {
                 this.builtin().memory_fill(memory, Bits64(target.index), Bits32(byte), Bits64(len));
@@ -106,7 +107,7 @@ impl FuncTranslator<'_, '_> {
                     .map(|elements| this.builder.ins().imul_imm_u(elements, ELEMENT));
                 let dst = this.builder.ins().iadd(target_base, to);
                 let src = this.builder.ins().iadd(source_base, from);
-                this.call_routine(offset_of!(VMBuiltins, copy_bytes), [dst, src, bytes])
+                this.run_routine(offset_of!(VMBuiltins, copy_bytes), &[dst, src, bytes]);
             },
             |this| {
                 let (target, source) = (Bits64(target.index), Bits64(source.index));
@@ -130,7 +131,7 @@ impl FuncTranslator<'_, '_> {
     }
 
     /// Whether `len` is more than `most`, or leads beyond one of the ends.
-    fn exceeds(&mut self, ends: &[End], len: Value, most: usize) -> Value {
+    pub(super) fn exceeds(&mut self, ends: &[End], len: Value, most: usize) -> Value {
         let ins = self.builder.ins();
         let mut exceeds = ins.icmp_imm_u(IntCC::UnsignedGreaterThan, len, most as i64);
         for end in ends {
@@ -146,56 +147,62 @@ impl FuncTranslator<'_, '_> {
         exceeds
     }
 
-    /// Does `slow` off the path if `is_slow`, else `fast`, which calls a routine.
-    fn fast_or_slow(
+    /// Does `slow` off the path if `is_slow`, else `fast`.
+    pub(super) fn fast_or_slow(
         &mut self,
         is_slow: Value,
-        fast: impl FnOnce(&mut Self) -> [Value; 2],
+        fast: impl FnOnce(&mut Self),
         slow: impl FnOnce(&mut Self),
     ) {
-        let blocks: [Block; 4] = std::array::from_fn(|_| self.builder.create_block());
-        let [fast_block, slow_block, stopped, done] = blocks;
+        let [fast_block, slow_block, done]: [Block; 3] =
+            std::array::from_fn(|_| self.builder.create_block());
         self.builder.set_cold_block(slow_block);
-        self.builder.set_cold_block(stopped);
         self.builder.ins().brif(is_slow, slow_block, &[], fast_block, &[]);
 
-        self.builder.switch_to_block(slow_block);
+        self.enter_sealed(slow_block);
         slow(self);
         self.builder.ins().jump(done, &[]);
 
-        self.builder.switch_to_block(fast_block);
-        let [code, addr] = fast(self);
-        self.builder.ins().brif(code, stopped, &[], done, &[]);
-
-        self.builder.switch_to_block(stopped);
-        self.failing_builtin().raise_stopped(Bits64(code), Bits64(addr));
-        blocks.into_iter().for_each(|block| self.builder.seal_block(block));
-        self.builder.switch_to_block(done);
+        self.enter_sealed(fast_block);
+        fast(self);
+        self.builder.ins().jump(done, &[]);
+        self.enter_sealed(done);
     }
 
-    /// Calls the routine at this offset of the table: what it returns.
-    fn call_routine(&mut self, offset: usize, args: [Value; 3]) -> [Value; 2] {
+    /// Calls the routine at this offset of the table, and traps if it was stopped.
+    pub(super) fn run_routine(&mut self, offset: usize, args: &[Value]) {
         self.count_call();
         let mut signature = Signature::new(self.env.isa.default_call_conv());
-        let type_of = |value| AbiParam::new(self.builder.func.dfg.value_type(value));
-        signature.params.extend(args.map(type_of));
+        let type_of = |&value: &Value| AbiParam::new(self.builder.func.dfg.value_type(value));
+        signature.params.extend(args.iter().map(type_of));
         signature.returns.extend([AbiParam::new(types::I64); 2]);
         let signature = self.builder.import_signature(signature);
         let table = self.context_pointer(offset_of!(VMContext, builtins) as u32);
         let code = self.constant_pointer(table, offset);
-        let call = self.builder.ins().call_indirect(signature, code, &args);
+        let call = self.builder.ins().call_indirect(signature, code, args);
         let &[code, addr] = self.builder.inst_results(call) else { unreachable!("two results") };
-        [code, addr]
+
+        let [stopped, done]: [Block; 2] = std::array::from_fn(|_| self.builder.create_block());
+        self.builder.set_cold_block(stopped);
+        self.builder.ins().brif(code, stopped, &[], done, &[]);
+        self.enter_sealed(stopped);
+        self.failing_builtin().raise_stopped(Bits64(code), Bits64(addr));
+        self.enter_sealed(done);
     }
 
     /// The length, if it is a constant for which loads and stores are best.
     fn inline_len(&self, len: Value) -> Option<u64> {
+        self.constant(len).filter(|len| (1..=INLINE).contains(len))
+    }
+
+    /// The value, if it is a constant that is not negative.
+    pub(super) fn constant(&self, value: Value) -> Option<u64> {
         let dfg = &self.builder.func.dfg;
-        let ValueDef::Result(inst, _) = dfg.value_def(len) else { return None };
+        let ValueDef::Result(inst, _) = dfg.value_def(value) else { return None };
         let InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } = dfg.insts[inst] else {
             return None;
         };
-        u64::try_from(imm.bits()).ok().filter(|len| (1..=INLINE).contains(len))
+        u64::try_from(imm.bits()).ok()
     }
 
     fn copy_inline(&mut self, to: (u32, Value), from: (u32, Value), len: u64) {
@@ -224,6 +231,11 @@ impl FuncTranslator<'_, '_> {
             false => self.builder.ins().splat(types::I8X16, byte),
         };
         let target = self.place(to, len);
+        self.store_repeated(target, wide, len);
+    }
+
+    /// Stores a value over and over: it has 64 bits if there are less than 16 bytes, else it is a vector.
+    pub(super) fn store_repeated(&mut self, target: Place, wide: Value, len: u64) {
         for (at, ty) in pieces(len) {
             let value = match ty {
                 types::I64 | types::I8X16 => wide,

@@ -12,7 +12,9 @@
 //!
 //! Beside the builtins, the table holds the [`routines`](super::VMCopyBytes) that copy and fill bytes.
 
-use super::{VMContext, VMCopyBytes, VMFillBytes, VMHostContext, VMTag, ValRaw};
+use super::{
+    VMContext, VMCopyBytes, VMFillBytes, VMFillPairs, VMFillWords, VMHostContext, VMTag, ValRaw,
+};
 use std::ptr::NonNull;
 
 /// Calls a macro with the list of builtins, without the context that comes first.
@@ -62,6 +64,13 @@ macro_rules! foreach_builtin {
                 /// Allocates an object for which the heap has no room at present: the engine's
                 /// number of its type, bytes, length; the new object.
                 fn gc_alloc(ty: u32, size: u64, len: u32) -> u32;
+                /// `array.new` of many elements: `len` of the module's type `ty`, all with the same value, which is in
+                /// the low bits of two words; the new array.
+                fn array_new(ty: u32, len: u32, low: u64, high: u64) -> u32;
+                /// `array.fill` of `len` elements from `index` on with such a value.
+                fn array_fill(
+                    ty: u32, array: u32, index: u32, low: u64, high: u64, len: u32,
+                );
                 /// `array.new_data`: `len` elements, from the byte `from` on in the segment; the new
                 /// array.
                 fn array_new_data(ty: u32, segment: u32, from: u32, len: u32) -> u32;
@@ -150,6 +159,10 @@ macro_rules! define_table {
             pub copy_bytes: VMCopyBytes,
             /// Fills bytes.
             pub fill_bytes: VMFillBytes,
+            /// Fills words.
+            pub fill_words: VMFillWords,
+            /// Fills pairs of words.
+            pub fill_pairs: VMFillPairs,
         }
     };
 }

@@ -40,8 +40,8 @@ pub use entities::{
 };
 pub use offsets::VMOffsets;
 pub use reach::{MemoryReach, NULL_OBJECT, NULL_PAGE};
-pub use routines::{ROUTINE_LIMIT, VMCopyBytes, VMFillBytes, VMVerdict};
+pub use routines::{ROUTINE_LIMIT, VMCopyBytes, VMFillBytes, VMFillPairs, VMFillWords, VMVerdict};
 pub use types::{
     FORWARDED, HOST_OBJECT, MIN_DISPLAY, POISON, POISON_PLACE, TYPE_KIND_BITS, TYPE_KIND_MASK,
-    UNMADE, VMType, VMTypeKind, VMTypes,
+    UNFINISHED, UNFINISHED_PLACE, UNMADE, VMType, VMTypeKind, VMTypes,
 };

@@ -31,6 +31,13 @@ pub const TYPE_KIND_MASK: u32 = (1 << TYPE_KIND_BITS) - 1;
 /// is never used.
 pub const HOST_OBJECT: u32 = VMTypeKind::Other as u32;
 
+/// The number in the header of an array that is still being filled ([`crate::gc`]). No type has it, because its place in
+/// the table is never used.
+pub const UNFINISHED: u32 = UNFINISHED_PLACE << TYPE_KIND_BITS | VMTypeKind::Other as u32;
+
+/// The place of the table that [`UNFINISHED`] refers to; every table has it.
+pub const UNFINISHED_PLACE: u32 = POISON_PLACE - 1;
+
 /// What stands for the type in a function reference that has not been made: the first reader of a table's element finds
 /// a number that no type has, because its place in the table of types is never used.
 pub const UNMADE: u32 = VMTypeKind::Func as u32;

@@ -6,7 +6,7 @@ use super::Val;
 use crate::error::{Error, Result};
 use crate::fallible::{self, NoMemory};
 use crate::instance::InstanceData;
-use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque};
+use crate::store::{AsContext, AsContextMut, Counted, Kept, StoreId, StoreOpaque, piece_of};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::TableType;
 use crate::vm::Shared;
@@ -62,7 +62,10 @@ pub(crate) struct TableData {
     /// same address as the list itself. So references to them are made only for a moment, from that address, while no
     /// compiled code runs.
     vm: Shared<VMTable>,
+    /// What the table has, and while it grows ([`grow_table`]) what it will have.
     elements: Vec<u64>,
+    /// How many elements the table has.
+    len: usize,
     ty: TableType,
     /// See [`Contents::owner`].
     owner: Option<Owner>,
@@ -91,7 +94,7 @@ impl TableData {
         let mut elements = contents.elements(len).map_err(no_memory)?;
         let unmade = contents.owner.is_some();
         let vm = Shared::new(VMTable { base: elements.as_mut_ptr(), len, unmade });
-        Ok(TableData { vm, elements, ty, owner: contents.owner.map(Owner) })
+        Ok(TableData { vm, elements, len, ty, owner: contents.owner.map(Owner) })
     }
 
     pub(crate) fn vm(&self) -> *mut VMTable {
@@ -99,7 +102,7 @@ impl TableData {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.elements.len()
+        self.len
     }
 
     /// The type with the present size as its minimum: imports are matched against it.
@@ -111,18 +114,41 @@ impl TableData {
         self.ty.maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS)
     }
 
-    /// Makes room for `delta` more elements; false if there is none.
-    fn grow(&mut self, delta: usize, init: u64) -> bool {
-        if fallible::reserve(&mut self.elements, delta).is_err() {
-            return false;
-        }
-        self.elements.resize(self.elements.len() + delta, init);
+    /// Makes room for `len` elements in all; false if there is none. What another growth, during which this one happens, has
+    /// added is removed.
+    fn reserve(&mut self, len: usize) -> bool {
+        self.give_up_growth();
+        let reserved = fallible::reserve(&mut self.elements, len - self.len).is_ok();
         self.update_vm();
-        true
+        reserved
+    }
+
+    /// Adds a piece of elements that the table does not have yet, towards `len` of them. Whether all are there now.
+    fn lengthen(&mut self, len: usize, init: u64) -> bool {
+        let end = len.min(self.elements.len() + piece_of(size_of::<u64>()));
+        self.elements.resize(end, init);
+        end == len
+    }
+
+    /// Gives the table all elements that were added.
+    fn commit(&mut self) {
+        self.len = self.elements.len();
+        self.update_vm();
+    }
+
+    /// Removes the elements that were added.
+    fn give_up_growth(&mut self) {
+        self.elements.truncate(self.len);
+    }
+
+    /// Removes all elements. Nothing may access them again.
+    pub(crate) fn empty(&mut self) {
+        (self.elements, self.len) = (Vec::new(), 0);
+        self.update_vm();
     }
 
     fn update_vm(&mut self) {
-        let (base, len) = (self.elements.as_mut_ptr(), self.elements.len());
+        let (base, len) = (self.elements.as_mut_ptr(), self.len);
         // SAFETY: the table is borrowed mutably, so no compiled code of its store runs.
         unsafe { self.vm.get().write(VMTable { base, len, unmade: self.owner.is_some() }) };
     }
@@ -137,16 +163,25 @@ impl TableData {
         self.ty.element.is_gc()
     }
 
-    /// All elements, with all functions made. The first call takes time in proportion to the table, later ones do not.
-    pub(crate) fn made_elements(&mut self) -> &mut [u64] {
-        if self.owner.is_some() {
-            for index in 0..self.elements.len() {
+    /// Whether functions in it may not be made.
+    pub(crate) fn is_unmade(&self) -> bool {
+        self.owner.is_some()
+    }
+
+    /// Some elements, with their functions made.
+    pub(crate) fn made_elements(&mut self, range: Range<usize>) -> &mut [u64] {
+        if self.is_unmade() {
+            for index in range.clone() {
                 self.elements[index] = self.made(self.elements[index]);
             }
-            self.owner = None;
-            self.update_vm();
         }
-        &mut self.elements
+        &mut self.elements[range]
+    }
+
+    /// All functions in it are made now, and it gets no others.
+    pub(crate) fn all_are_made(&mut self) {
+        self.owner = None;
+        self.update_vm();
     }
 
     /// The function reference at `index`, which is not null; made, if it was not.
@@ -159,7 +194,7 @@ impl TableData {
     /// The element at `index`, with the function made, if there is one.
     pub(crate) fn get(&self, index: u64) -> Option<u64> {
         let index = usize::try_from(index).ok()?;
-        self.elements.get(index).map(|&element| self.made(element))
+        self.elements[..self.len].get(index).map(|&element| self.made(element))
     }
 
     /// An element, with the function made.
@@ -179,6 +214,11 @@ impl TableData {
     }
 
     pub(crate) fn elements_mut(&mut self) -> &mut [u64] {
+        &mut self.elements[..self.len]
+    }
+
+    /// All that holds references, including what it will have once it has grown.
+    pub(crate) fn all_elements_mut(&mut self) -> &mut [u64] {
         &mut self.elements
     }
 }
@@ -239,37 +279,95 @@ pub(crate) unsafe fn allocate_table(
 
 /// Grows a table by `delta` elements that are `init`. Returns the old size, or `None` if it may not grow.
 ///
+/// The elements are added in pieces, which `between` separates. Nobody sees any of them before all are there. If the table
+/// has another size after `between`, the growth begins again from that size.
+///
 /// # Safety
 ///
-/// As for [`allocate_table`].
+/// As for [`allocate_table`]; `between` may use the store.
 pub(crate) unsafe fn grow_table(
     store: *mut StoreOpaque,
     index: usize,
     delta: u64,
     init: u64,
+    mut between: impl FnMut() -> Result<()>,
 ) -> Result<Option<u64>> {
-    // SAFETY: the caller's promise.
-    let table = unsafe { &*store }.table(index);
-    let (old, maximum) = (table.len() as u64, table.maximum());
-    let declared = table.ty.maximum.map(|maximum| maximum as usize);
-    let new = match old.checked_add(delta) {
-        Some(new) if new <= maximum => new,
-        _ => return Ok(None),
-    };
-    // SAFETY: the caller's promise; no borrow is alive.
-    let whole = unsafe { StoreOpaque::whole(store) };
-    if !whole.table_growing(old as usize, new as usize, declared)? {
-        return Ok(None);
-    }
-    // SAFETY: as above; the first borrow ends before the second begins.
+    // SAFETY: the caller's promise, for all that follows: no borrow outlives its line.
     unsafe {
-        if (*store).table_mut(index).grow(delta as usize, init) {
-            return Ok(Some(old));
+        let in_pieces = delta > piece_of(size_of::<u64>()) as u64;
+        let init =
+            Kept::new(&mut *store, init, (*store).table(index).holds_objects() && in_pieces)?;
+        loop {
+            let table = (*store).table(index);
+            let (old, maximum) = (table.len(), table.maximum());
+            let declared = table.ty.maximum.map(|maximum| maximum as usize);
+            let new = match (old as u64).checked_add(delta) {
+                Some(new) if new <= maximum => new as usize,
+                _ => return Ok(None),
+            };
+            if !StoreOpaque::whole(store).table_growing(old, new, declared)? {
+                return Ok(None);
+            }
+            let outcome = Growth { store, index, old, new }.run(&init, &mut between);
+            if let Ok(Grown::Done) = outcome {
+                return Ok(Some(old as u64));
+            }
+            if let Some(limiter) = StoreOpaque::whole(store).limiter() {
+                limiter.table_grow_failed(old, new);
+            }
+            if let Grown::Refused = outcome? {
+                return Ok(None);
+            }
         }
-        if let Some(limiter) = StoreOpaque::whole(store).limiter() {
-            limiter.table_grow_failed(old as usize, new as usize);
+    }
+}
+
+/// One attempt to grow a table.
+struct Growth {
+    store: *mut StoreOpaque,
+    index: usize,
+    old: usize,
+    new: usize,
+}
+
+/// How an attempt ended.
+enum Grown {
+    Done,
+    /// The system has no memory.
+    Refused,
+    /// The size has changed meanwhile.
+    Disturbed,
+}
+
+impl Growth {
+    /// # Safety
+    ///
+    /// As for [`grow_table`].
+    unsafe fn run(self, init: &Kept, between: &mut dyn FnMut() -> Result<()>) -> Result<Grown> {
+        // SAFETY: the caller's promise: each borrow ends before `between`.
+        unsafe {
+            if !(*self.store).table_mut(self.index).reserve(self.new) {
+                return Ok(Grown::Refused);
+            }
+            loop {
+                let table = (*self.store).table_mut(self.index);
+                if table.len() != self.old {
+                    return Ok(Grown::Disturbed);
+                }
+                if table.lengthen(self.new, init.bits()) {
+                    table.commit();
+                    return Ok(Grown::Done);
+                }
+                between()?;
+            }
         }
-        Ok(None)
+    }
+}
+
+impl Drop for Growth {
+    fn drop(&mut self) {
+        // SAFETY: as for `run`, which has ended, perhaps by a panic of the embedder's.
+        unsafe { (*self.store).table_mut(self.index).give_up_growth() };
     }
 }
 
@@ -351,7 +449,7 @@ impl Table {
         init.check_reference(store, &store.table(self.index).ty.element)?;
         let init = init.to_reference(store);
         // SAFETY: the store is borrowed mutably, and `init` is its own.
-        let old = unsafe { grow_table(store, self.index, delta, init)? };
+        let old = unsafe { grow_table(store, self.index, delta, init, || Ok(()))? };
         old.ok_or_else(|| Error::msg(format!("the table cannot grow by {delta} elements")))
     }
 

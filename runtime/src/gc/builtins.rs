@@ -5,26 +5,34 @@
 //! For all builtins here: compiled code calls them, so nothing borrows the store, and the
 //! references in frames are where stack maps say; `instance` is the one that the code runs in.
 
-use super::heap::{GcHeap, RawRef};
+use super::arrays::{self, ArrayShape, Elements};
+use super::heap::RawRef;
 use crate::error::Result;
 use crate::instance::InstanceData;
-use crate::store::StoreOpaque;
+use crate::store::{Kept, StoreOpaque};
 use crate::trap::{TrapCode, TrapReason};
-use seqfault_jit::gc::{HEADER_SIZE, array_size};
 use seqfault_jit::types::{CompositeType, StorageType};
-use std::ops::Range;
 
-/// `start..start + len`, if it ends at or below `available`.
-fn range(start: u32, len: u32, available: u32, code: TrapCode) -> Result<Range<usize>> {
+/// An error unless `start..start + len` ends at or below `available`.
+fn range(start: u32, len: u32, available: u32, code: TrapCode) -> Result<()> {
     match start.checked_add(len) {
-        Some(end) if end <= available => Ok(start as usize..end as usize),
+        Some(end) if end <= available => Ok(()),
         _ => Err(TrapReason(code).into()),
     }
 }
 
-/// `len` elements of an array from `start` on, if the array has them.
-fn elements(heap: &GcHeap, array: RawRef, start: u32, len: u32) -> Result<Range<usize>> {
-    range(start, len, heap.len_of(array), TrapCode::ArrayOutOfBounds)
+/// `len` elements of an array from `start` on, if there is an array and it has them.
+fn elements(
+    store: &StoreOpaque,
+    array: RawRef,
+    start: u32,
+    len: u32,
+    size: u32,
+) -> Result<Elements> {
+    not_null(array)?;
+    let available = arrays::heap(store).len_of(array);
+    range(start, len, available, TrapCode::ArrayOutOfBounds)?;
+    Ok(Elements { array, index: start, len, size })
 }
 
 fn not_null(array: RawRef) -> Result<()> {
@@ -34,11 +42,6 @@ fn not_null(array: RawRef) -> Result<()> {
     }
 }
 
-/// The heap that contains the array.
-fn heap(store: &StoreOpaque) -> &GcHeap {
-    store.gc_heap().expect("there is an array")
-}
-
 fn storage(instance: &InstanceData, type_index: u32) -> StorageType {
     match &instance.module().info().types[type_index].composite {
         CompositeType::Array(ty) => ty.element.storage,
@@ -46,9 +49,15 @@ fn storage(instance: &InstanceData, type_index: u32) -> StorageType {
     }
 }
 
-/// The address of an element.
-fn address(heap: &GcHeap, array: RawRef, element_size: u32, index: usize) -> *mut u8 {
-    heap.at(array, HEADER_SIZE).wrapping_add(index * element_size as usize)
+fn shape(instance: &InstanceData, type_index: u32, len: u32) -> ArrayShape {
+    // Instances keep their types alive.
+    let ty = instance.module().type_ids()[type_index as usize].0;
+    ArrayShape { ty, storage: storage(instance, type_index), len }
+}
+
+/// The value of an element, as two words.
+fn value(low: u64, high: u64) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
 }
 
 pub(crate) unsafe fn gc_alloc(
@@ -59,7 +68,38 @@ pub(crate) unsafe fn gc_alloc(
     len: u32,
 ) -> Result<RawRef> {
     // SAFETY: see the head of this file.
-    unsafe { super::allocate(store, ty, size, len) }
+    unsafe { super::allocate_for_guest(store, ty, size, len) }
+}
+
+pub(crate) unsafe fn array_new(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    type_index: u32,
+    len: u32,
+    low: u64,
+    high: u64,
+) -> Result<RawRef> {
+    // SAFETY: see the head of this file.
+    unsafe { arrays::new_repeated(store, shape(&*instance, type_index, len), value(low, high)) }
+}
+
+#[expect(clippy::too_many_arguments, reason = "those of the list")]
+pub(crate) unsafe fn array_fill(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    type_index: u32,
+    array: RawRef,
+    index: u32,
+    low: u64,
+    high: u64,
+    len: u32,
+) -> Result<()> {
+    // SAFETY: see the head of this file.
+    unsafe {
+        let storage = storage(&*instance, type_index);
+        let elements = elements(&*store, array, index, len, storage.size())?;
+        arrays::fill(store, elements, value(low, high), storage.is_gc())
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "those of the list")]
@@ -76,14 +116,11 @@ pub(crate) unsafe fn array_copy(
     not_null(to)?;
     not_null(from)?;
     // SAFETY: see the head of this file.
-    let heap = heap(unsafe { &*store });
-    let target = elements(heap, to, to_index, len)?;
-    let source = elements(heap, from, from_index, len)?;
-    let bytes = target.len() * size as usize;
-    let source = address(heap, from, size, source.start);
-    // SAFETY: both ranges lie in arrays, whose pages are present; they may overlap.
-    unsafe { address(heap, to, size, target.start).copy_from(source, bytes) };
-    Ok(())
+    unsafe {
+        let target = elements(&*store, to, to_index, len, size)?;
+        let source = elements(&*store, from, from_index, len, size)?;
+        arrays::copy(store, target, source)
+    }
 }
 
 pub(crate) unsafe fn array_new_data(
@@ -94,13 +131,11 @@ pub(crate) unsafe fn array_new_data(
     from: u32,
     len: u32,
 ) -> Result<RawRef> {
-    // SAFETY: see the head of this file.
+    // SAFETY: see the head of this file. The bytes are those of the module, which lives as long as the instance.
     unsafe {
-        let size = storage(&*instance, type_index).size();
-        data(&*instance, segment, from, len, size)?;
-        let array = new_array(store, instance, type_index, size, len)?;
-        init_data(&*store, &*instance, (array, 0), segment, from, len, size)?;
-        Ok(array)
+        let shape = shape(&*instance, type_index, len);
+        let bytes = data(&*instance, segment, from, len, shape.storage.size())?;
+        arrays::new_of_bytes(store, shape, bytes)
     }
 }
 
@@ -115,29 +150,13 @@ pub(crate) unsafe fn array_init_data(
     from: u32,
     len: u32,
 ) -> Result<()> {
-    not_null(array)?;
-    // SAFETY: see the head of this file.
-    let (store, instance) = unsafe { (&*store, &*instance) };
-    let size = storage(instance, type_index).size();
-    init_data(store, instance, (array, index), segment, from, len, size)
-}
-
-fn init_data(
-    store: &StoreOpaque,
-    instance: &InstanceData,
-    to: (RawRef, u32),
-    segment: u32,
-    from: u32,
-    len: u32,
-    size: u32,
-) -> Result<()> {
-    let heap = heap(store);
-    let target = elements(heap, to.0, to.1, len)?;
-    let source = data(instance, segment, from, len, size)?;
-    let target = address(heap, to.0, size, target.start);
-    // SAFETY: as many bytes as the elements have, in an array whose pages are present.
-    unsafe { target.copy_from_nonoverlapping(source.as_ptr(), source.len()) };
-    Ok(())
+    // SAFETY: as for `array_new_data`.
+    unsafe {
+        let size = storage(&*instance, type_index).size();
+        let target = elements(&*store, array, index, len, size)?;
+        let bytes = data(&*instance, segment, from, len, size)?;
+        arrays::write(store, target, bytes)
+    }
 }
 
 /// The bytes of a segment for `len` elements.
@@ -157,10 +176,13 @@ pub(crate) unsafe fn array_new_elem(
     unsafe {
         let available = (*instance).element_count(segment);
         range(from, len, available, TrapCode::TableOutOfBounds)?;
-        let size = storage(&*instance, type_index).size();
-        let array = new_array(store, instance, type_index, size, len)?;
-        init_elem(&*store, &*instance, (array, 0), segment, from, len, size)?;
-        Ok(array)
+        let shape = shape(&*instance, type_index, len);
+        let array = arrays::new_repeated(store, shape, 0)?;
+        let array = Kept::new(&mut *store, array.into(), true)?;
+        let size = shape.storage.size();
+        let target = Elements { array: array.raw(), index: 0, len, size };
+        arrays::init(store, instance, target, segment, from)?;
+        Ok(array.raw())
     }
 }
 
@@ -175,53 +197,12 @@ pub(crate) unsafe fn array_init_elem(
     from: u32,
     len: u32,
 ) -> Result<()> {
-    not_null(array)?;
     // SAFETY: see the head of this file.
-    let (store, instance) = unsafe { (&*store, &*instance) };
-    let size = storage(instance, type_index).size();
-    init_elem(store, instance, (array, index), segment, from, len, size)
-}
-
-fn init_elem(
-    store: &StoreOpaque,
-    instance: &InstanceData,
-    to: (RawRef, u32),
-    segment: u32,
-    from: u32,
-    len: u32,
-    size: u32,
-) -> Result<()> {
-    let heap = heap(store);
-    let target = elements(heap, to.0, to.1, len)?;
-    let available = instance.element_count(segment);
-    let source = range(from, len, available, TrapCode::TableOutOfBounds)?;
-    for (index, item) in target.zip(source) {
-        let value = instance.element(segment, item);
-        let offset = HEADER_SIZE + index as u32 * size;
-        match size {
-            8 => heap.write::<u64>(to.0, offset, value),
-            _ => heap.write::<u32>(to.0, offset, value as u32),
-        }
-    }
-    Ok(())
-}
-
-/// A new array, whose elements are still to be written.
-///
-/// # Safety
-///
-/// As for [`super::allocate`]; `instance` must be one of the store's.
-unsafe fn new_array(
-    store: *mut StoreOpaque,
-    instance: *const InstanceData,
-    type_index: u32,
-    element_size: u32,
-    len: u32,
-) -> Result<RawRef> {
-    let size = array_size(element_size, len).ok_or(TrapReason(TrapCode::GcHeapOutOfMemory))?;
-    // SAFETY: the caller's promise; instances keep their types alive.
     unsafe {
-        let ty = (*instance).module().type_ids()[type_index as usize].0;
-        super::allocate(store, ty, size.into(), len)
+        let size = storage(&*instance, type_index).size();
+        let target = elements(&*store, array, index, len, size)?;
+        let available = (*instance).element_count(segment);
+        range(from, len, available, TrapCode::TableOutOfBounds)?;
+        arrays::init(store, instance, target, segment, from)
     }
 }

@@ -7,16 +7,21 @@
 //! place that is missed would hold a dangling reference from then on. The mode that collects at every allocation makes
 //! such faults visible.
 
-use super::heap::RawRef;
+use super::heap::{RawRef, Release};
 use super::host_data::HostData;
 use crate::error::Result;
 use crate::store::StoreOpaque;
-use seqfault_jit::gc::{GcLayout, HEADER_SIZE, I31_TAG, LENGTH_OFFSET, TYPE_OFFSET, array_size};
-use seqfault_jit::vm::{FORWARDED, HOST_OBJECT, TYPE_KIND_BITS, VMType};
+use seqfault_jit::gc::{
+    FILLED_OFFSET, GcLayout, HEADER_SIZE, I31_TAG, LENGTH_OFFSET, TYPE_OFFSET, array_size,
+};
+use seqfault_jit::vm::{FORWARDED, HOST_OBJECT, TYPE_KIND_BITS, UNFINISHED, VMType};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
-/// Collects the store's heap, if it has one. With `release`, all memory that holds no object is returned to the system.
+/// Bytes that are committed or returned to the system at once where the guest may be interrupted: some milliseconds.
+const PIECE: u32 = 16 << 20;
+
+/// Collects the store's heap, if it has one.
 ///
 /// # Safety
 ///
@@ -26,7 +31,7 @@ use std::sync::atomic::Ordering;
 /// # Errors
 ///
 /// When the system has no memory for the copies: nothing has moved then.
-pub(crate) unsafe fn collect(store: *mut StoreOpaque, release: bool) -> Result<()> {
+pub(crate) unsafe fn collect(store: *mut StoreOpaque, release: Release) -> Result<()> {
     // SAFETY: the caller's promise; each borrow ends with its line.
     unsafe {
         let Some(heap) = (*store).gc_heap() else { return Ok(()) };
@@ -47,6 +52,41 @@ pub(crate) unsafe fn collect(store: *mut StoreOpaque, release: bool) -> Result<(
         heap.flip(&mut *(*store).vm(), next, release);
         (*store).gc_heap_mut().host_data.drop_dead();
         Ok(())
+    }
+}
+
+/// Collects the store's heap for a guest, which may be interrupted before objects move and after that, and while memory
+/// is committed or returned to the system. It waits while objects move: they are in both halves then.
+///
+/// # Safety
+///
+/// As for [`collect`].
+///
+/// # Errors
+///
+/// The interruption, and as [`collect`].
+pub(super) unsafe fn collect_for_guest(store: *mut StoreOpaque) -> Result<()> {
+    // SAFETY: the caller's promise; no borrow is alive while the guest may be interrupted.
+    unsafe {
+        let begun = (*store).checks_answered();
+        let used = (*store).gc_heap_mut().used(&*(*store).vm());
+        // A small heap is not looked through twice.
+        let large = if used > PIECE { used } else { 0 };
+        let pieces = (0..large).step_by(PIECE as usize);
+        for piece in pieces.map(|start| start..start.saturating_add(PIECE).min(used)) {
+            // After code of the embedder, the heap may be another; what is missing is committed below.
+            if (*store).checks_answered() == begun {
+                (*store).gc_heap_mut().commit_idle(piece)?;
+            }
+            StoreOpaque::check_interrupt(store)?;
+        }
+        collect(store, Release::Later)?;
+        loop {
+            StoreOpaque::check_interrupt(store)?;
+            if !(*store).gc_heap_mut().trim(PIECE) {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -97,7 +137,9 @@ impl Copier {
             }
             let size = size(self.layout(ty), len);
             let place = self.next;
-            from.copy_to_nonoverlapping(self.base.add(place as usize), size as usize);
+            // Of an array that is being filled, the rest may not even be present.
+            let present = if ty == UNFINISHED { filled(from) } else { size };
+            from.copy_to_nonoverlapping(self.base.add(place as usize), present as usize);
             self.next = place + size;
             from.add(TYPE_OFFSET as usize).cast::<u32>().write(FORWARDED);
             from.add(LENGTH_OFFSET as usize).cast::<u32>().write(place);
@@ -159,6 +201,17 @@ unsafe fn header(object: *const u8) -> (u32, u32) {
         let ty = object.add(TYPE_OFFSET as usize).cast::<u32>().read();
         (ty, object.add(LENGTH_OFFSET as usize).cast::<u32>().read())
     }
+}
+
+/// Bytes of an unfinished array that are there.
+///
+/// # Safety
+///
+/// `array` must be the address of one.
+#[cold]
+unsafe fn filled(array: *const u8) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { array.add(FILLED_OFFSET as usize).cast::<u32>().read() }
 }
 
 /// Bytes of an object.

@@ -21,8 +21,8 @@ use crate::engine::{self, Engine};
 use crate::entities::{FirstContents, PooledRegion, Shape};
 use crate::error::Result;
 use crate::vm::trap_of;
-use seqfault_jit::gc::{HEADER_SIZE, LENGTH_OFFSET, OBJECT_ALIGN, TYPE_OFFSET};
-use seqfault_jit::vm::{NULL_OBJECT, POISON, VMStoreContext};
+use seqfault_jit::gc::{FILLED_OFFSET, HEADER_SIZE, LENGTH_OFFSET, OBJECT_ALIGN, TYPE_OFFSET};
+use seqfault_jit::vm::{NULL_OBJECT, POISON, UNFINISHED, VMStoreContext};
 use seqfault_mm::{Access, GRANULE_SIZE, Protection, Region, RegionOptions};
 use std::ops::Range;
 
@@ -40,6 +40,17 @@ const PREFETCHED: u32 = 4 << 20;
 
 /// The most bytes that a half can have: references are 32 bits wide.
 const LARGEST: u32 = ((u32::MAX - NULL_OBJECT) / 2) & !(GRANULE_SIZE as u32 - 1);
+
+/// What a collection returns to the system of the memory that holds no object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Release {
+    /// All of it.
+    All,
+    /// All of the idle half that will not be used soon.
+    Most,
+    /// The same, but the caller does it ([`GcHeap::trim`]).
+    Later,
+}
 
 /// The memory for objects.
 #[derive(Debug)]
@@ -160,10 +171,44 @@ impl GcHeap {
         Ok(())
     }
 
-    /// Sets the bytes of an object from `offset` on to 0.
-    pub(crate) fn zero(&self, place: RawRef, offset: u32, len: u32) {
-        // SAFETY: inside an object, whose pages are present.
-        unsafe { self.at(place, offset).write_bytes(0, len as usize) };
+    /// Writes the header of a new array with `len` bytes of elements, which is [unfinished](super::arrays).
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory.
+    pub(super) fn write_unfinished(&self, place: RawRef, len: u32) -> Result<()> {
+        let start = place as usize;
+        let range = start..start + (FILLED_OFFSET as usize + size_of::<u32>());
+        self.region.fault_in(range.clone(), Access::Write).map_err(trap_of)?;
+        self.write::<u32>(place, TYPE_OFFSET, UNFINISHED);
+        self.write::<u32>(place, LENGTH_OFFSET, len);
+        self.write::<u32>(place, FILLED_OFFSET, range.len() as u32);
+        Ok(())
+    }
+
+    /// Makes an array whose elements are all there what it is to be.
+    pub(super) fn finish(&self, place: RawRef, ty: u32, len: u32) {
+        self.write::<u32>(place, TYPE_OFFSET, ty);
+        self.write::<u32>(place, LENGTH_OFFSET, len);
+    }
+
+    /// Fills a part of an object with `pair` over and over, as [`Region::fill_pairs`] does.
+    pub(super) fn fill(&self, place: RawRef, offset: u32, pair: u128, len: usize) -> Result<()> {
+        let start = place as usize + offset as usize;
+        Ok(self.region.fill_pairs(start, pair, len).map_err(trap_of)?)
+    }
+
+    /// Copies bytes to a part of an object.
+    pub(super) fn write_bytes(&self, place: RawRef, offset: u32, bytes: &[u8]) -> Result<()> {
+        let start = place as usize + offset as usize;
+        Ok(self.region.write(start, bytes).map_err(trap_of)?)
+    }
+
+    /// Copies a part of an object to another or to itself.
+    pub(super) fn copy(&self, to: (RawRef, u32), from: (RawRef, u32), len: usize) -> Result<()> {
+        let [to, from] =
+            [to, from].map(|(place, offset)| (&*self.region, place as usize + offset as usize));
+        Ok(Region::copy(to, from, len).map_err(trap_of)?)
     }
 
     /// The largest size that a half can have.
@@ -256,15 +301,25 @@ impl GcHeap {
     ///
     /// When the system has no memory: nothing has changed then.
     pub(super) fn prepare_idle(&self, used: u32) -> Result<u32> {
+        self.commit_idle(0..used)?;
         let start = self.half_start(!self.second);
-        let range = start as usize..start as usize + used as usize;
-        self.region.fault_in(range, Access::Write).map_err(trap_of)?;
         self.check_poison(start);
         Ok(start)
     }
 
+    /// Commits a part of the idle half.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory.
+    pub(super) fn commit_idle(&self, range: Range<u32>) -> Result<()> {
+        let start = self.half_start(!self.second) as usize;
+        let range = start + range.start as usize..start + range.end as usize;
+        Ok(self.region.fault_in(range, Access::Write).map_err(trap_of)?)
+    }
+
     /// Makes the idle half, which is used up to `next`, the active one.
-    pub(super) fn flip(&mut self, vm: &mut VMStoreContext, next: u32, release: bool) {
+    pub(super) fn flip(&mut self, vm: &mut VMStoreContext, next: u32, release: Release) {
         self.collections += 1;
         // Room was made for everything, although little of it may have been alive.
         let prepared = vm.gc_next as u32 - self.start();
@@ -274,16 +329,28 @@ impl GcHeap {
         self.reached(prepared);
         self.capacity = self.capacity_within(live);
         self.publish(vm, next);
-        if release {
-            self.give_back(!self.second, 0);
-            self.give_back(self.second, live.next_multiple_of(seqfault_mm::PAGE_SIZE as u32));
-        } else {
-            self.give_back(!self.second, RETAINED.min(self.capacity));
+        match release {
+            Release::All => {
+                self.give_back(!self.second, 0);
+                self.give_back(self.second, live.next_multiple_of(seqfault_mm::PAGE_SIZE as u32));
+            }
+            Release::Later if !self.stress => {}
+            Release::Most | Release::Later => {
+                self.trim(u32::MAX);
+            }
         }
         if self.stress {
             let left = self.reach[usize::from(!self.second)].min(prepared);
             self.poison(left);
         }
+    }
+
+    /// Returns memory of the idle half to the system, at most `most` bytes. Whether there is more to return.
+    pub(super) fn trim(&mut self, most: u32) -> bool {
+        let wanted = RETAINED.min(self.capacity);
+        let kept = self.reach[usize::from(!self.second)].saturating_sub(most).max(wanted);
+        self.give_back(!self.second, kept);
+        kept > wanted
     }
 
     /// Fills the first bytes of the idle half, which are present, with a pattern that is noticed when it is used.

@@ -8,11 +8,13 @@
 //! | `rooting` | [`Rooted`] and [`OwnedRooted`]: how the host holds references |
 //! | `object` | fields and elements, read and written by the host |
 //! | `refs` | the kinds of references, as the API has them |
+//! | `arrays` | arrays that are made, filled and copied in pieces |
 //! | `builtins` | what compiled code leaves to the runtime |
 //!
 //! A collection may happen at every allocation and moves everything. So no raw reference is held
 //! across one, except in the places that [`StoreOpaque::visit_roots`] visits.
 
+pub(crate) mod arrays;
 pub(crate) mod builtins;
 mod collect;
 mod heap;
@@ -21,7 +23,8 @@ mod object;
 mod refs;
 mod rooting;
 
-pub(crate) use collect::collect;
+use collect::{collect, collect_for_guest};
+use heap::Release;
 pub(crate) use heap::{GcHeap, RawRef};
 pub use refs::{
     AnyRef, ArrayRef, ArrayRefPre, EqRef, ExnRef, ExternRef, I31, StructRef, StructRefPre,
@@ -33,6 +36,20 @@ pub(crate) use rooting::{HeldRef, RootSet};
 use crate::error::Result;
 use crate::store::StoreOpaque;
 use crate::trap::{TrapCode, TrapReason};
+
+/// Collects the store's heap, and returns all memory that holds no object to the system.
+///
+/// # Safety
+///
+/// As for [`collect`].
+///
+/// # Errors
+///
+/// When the system has no memory for the copies: nothing has moved then.
+pub(crate) unsafe fn collect_and_release(store: *mut StoreOpaque) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe { collect(store, Release::All) }
+}
 
 /// Allocates an object of `size` bytes and writes its header. The other bytes keep their old
 /// contents.
@@ -51,6 +68,48 @@ pub(crate) unsafe fn allocate(
     size: u64,
     len: u32,
 ) -> Result<RawRef> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (place, size) = find_room(store, size, |store| collect(store, Release::Most))?;
+        (*store).gc_heap_mut().write_header(place, size, ty, len)?;
+        Ok(place)
+    }
+}
+
+/// The same for a guest, which may be interrupted if it has to collect.
+///
+/// # Safety
+///
+/// As for [`allocate`]; code of the embedder may run, so nothing may borrow the store.
+///
+/// # Errors
+///
+/// The interruption, and as [`allocate`].
+pub(crate) unsafe fn allocate_for_guest(
+    store: *mut StoreOpaque,
+    ty: u32,
+    size: u64,
+    len: u32,
+) -> Result<RawRef> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (place, size) = find_room(store, size, |store| collect_for_guest(store))?;
+        (*store).gc_heap_mut().write_header(place, size, ty, len)?;
+        Ok(place)
+    }
+}
+
+/// Finds room for an object, which the caller must give a header before anything else happens. Returns its place and its
+/// size.
+///
+/// # Safety
+///
+/// As for [`collect`].
+unsafe fn find_room(
+    store: *mut StoreOpaque,
+    size: u64,
+    collect: impl FnOnce(*mut StoreOpaque) -> Result<()>,
+) -> Result<(RawRef, u32)> {
     // SAFETY: the caller's promise; each borrow ends with its line.
     unsafe {
         seqfault_mm::prepare_thread()?;
@@ -66,13 +125,12 @@ pub(crate) unsafe fn allocate(
             false => heap.bump(&mut *vm, size),
         };
         if place.is_none() {
-            collect(store, false)?;
+            collect(store)?;
             make_room(store, size)?;
             place = (*store).gc_heap().and_then(|heap| heap.bump(&mut *vm, size));
         }
         let place = place.ok_or(TrapReason(TrapCode::GcHeapOutOfMemory))?;
-        (*store).gc_heap().expect("made above").write_header(place, size, ty, len)?;
-        Ok(place)
+        Ok((place, size))
     }
 }
 
@@ -125,7 +183,7 @@ unsafe fn relocate(store: *mut StoreOpaque, needed: u32) -> Result<()> {
     // SAFETY: the caller's promise; each borrow ends with its line.
     unsafe {
         if !(*store).gc_heap_mut().can_move() {
-            collect(store, false)?;
+            collect(store, Release::Most)?;
         }
         let engine = (*store).engine().clone();
         let vm = (*store).vm();

@@ -30,8 +30,7 @@ pub(crate) unsafe fn memory_init(
     len: u32,
 ) -> Result<()> {
     // SAFETY: see the head of this file.
-    let (store, instance) = unsafe { (&*store, &*instance) };
-    init::memory_init(store, instance, memory, segment, addr, from, len)
+    unsafe { init::memory_init(store, instance, memory, segment, addr, from, len) }
 }
 
 pub(crate) unsafe fn data_drop(
@@ -53,9 +52,8 @@ pub(crate) unsafe fn table_init(
     from: u32,
     len: u32,
 ) -> Result<()> {
-    // SAFETY: see the head of this file; instances are outside of their store.
-    let (store, instance) = unsafe { (&mut *store, &*instance) };
-    init::table_init(store, instance, table, segment, index, from, len)
+    // SAFETY: see the head of this file.
+    unsafe { init::table_init(store, instance, table, segment, index, from, len) }
 }
 
 pub(crate) unsafe fn elem_drop(

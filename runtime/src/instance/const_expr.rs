@@ -10,6 +10,7 @@ use super::context::InstanceData;
 use crate::entities::read_global;
 use crate::error::Result;
 use crate::fallible;
+use crate::gc::arrays::{ArrayShape, new_repeated};
 use crate::gc::{self, I31, RawRef};
 use crate::store::StoreOpaque;
 use crate::trap::{TrapCode, TrapReason};
@@ -123,13 +124,14 @@ impl Evaluation {
             ConstOp::StructNewDefault(ty) => return self.struct_new(ty, true),
             ConstOp::ArrayNew(ty) => {
                 let len = self.pop() as u32;
-                return self.array_new(ty, len, Elements::Repeated);
+                let value = self.pop();
+                return self.array_new(ty, len, value);
             }
             ConstOp::ArrayNewDefault(ty) => {
                 let len = self.pop() as u32;
-                return self.array_new(ty, len, Elements::Default);
+                return self.array_new(ty, len, 0);
             }
-            ConstOp::ArrayNewFixed { ty, len } => return self.array_new(ty, len, Elements::Listed),
+            ConstOp::ArrayNewFixed { ty, len } => return self.array_new_fixed(ty, len),
             ref op => compute(op, || self.pop()).expect("the others are above"),
         };
         self.stack.push(Item::Plain(value));
@@ -171,7 +173,7 @@ impl Evaluation {
     fn allocate(&mut self, ty: u32, size: u32, len: u32) -> Result<RawRef> {
         let ty = self.instance().module().type_ids()[ty as usize].0;
         // SAFETY: the caller of `evaluate` promises it; the references on the stack are rooted.
-        unsafe { gc::allocate(self.store, ty, size.into(), len) }
+        unsafe { gc::allocate_for_guest(self.store, ty, size.into(), len) }
     }
 
     fn struct_new(&mut self, type_index: u32, default: bool) -> Result<()> {
@@ -188,46 +190,32 @@ impl Evaluation {
         self.push_reference(object)
     }
 
-    fn array_new(&mut self, type_index: u32, len: u32, elements: Elements) -> Result<()> {
-        let module = self.instance().module().clone();
-        let CompositeType::Array(ty) = &module.info().types[type_index].composite else {
-            unreachable!("validation says that it is an array type")
-        };
-        let storage = ty.element.storage;
+    fn array_new(&mut self, type_index: u32, len: u32, value: u128) -> Result<()> {
+        let storage = self.element_storage(type_index);
+        let ty = self.instance().module().type_ids()[type_index as usize].0;
+        let shape = ArrayShape { ty, storage, len };
+        // SAFETY: the caller of `evaluate` promises it; references that are held are rooted.
+        let array = unsafe { new_repeated(self.store, shape, value)? };
+        self.push_reference(array)
+    }
+
+    fn array_new_fixed(&mut self, type_index: u32, len: u32) -> Result<()> {
+        let storage = self.element_storage(type_index);
         let size = array_size(storage.size(), len);
         let size = size.ok_or(TrapReason(TrapCode::GcHeapOutOfMemory))?;
         let array = self.allocate(type_index, size, len)?;
-        let heap = self.store().gc_heap().expect("allocated from it");
-        heap.zero(array, HEADER_SIZE, size - HEADER_SIZE);
-        let offset = |index: u32| HEADER_SIZE + index * storage.size();
-        match elements {
-            Elements::Default => {}
-            Elements::Repeated => return self.repeat(array, len, storage),
-            Elements::Listed => {
-                for index in (0..len).rev() {
-                    let value = self.pop();
-                    self.write(array, offset(index), storage, value);
-                }
-            }
+        for index in (0..len).rev() {
+            let value = self.pop();
+            self.write(array, HEADER_SIZE + index * storage.size(), storage, value);
         }
         self.push_reference(array)
     }
 
-    /// Fills a new array with the value below it on the stack, in pieces, and pushes it.
-    fn repeat(&mut self, array: RawRef, len: u32, storage: StorageType) -> Result<()> {
-        const PIECE: u32 = 1 << 18;
-        let value = self.stack.pop().expect("validated");
-        self.push_reference(array)?;
-        let array = *self.stack.last().expect("pushed above");
-        for start in (0..len).step_by(PIECE as usize) {
-            // SAFETY: the caller of `evaluate` promises it. References that are held are rooted.
-            unsafe { StoreOpaque::check_interrupt(self.store)? };
-            let (array, value) = (self.value(array) as RawRef, self.value(value));
-            for index in start..len.min(start + PIECE) {
-                self.write(array, HEADER_SIZE + index * storage.size(), storage, value);
-            }
+    fn element_storage(&self, type_index: u32) -> StorageType {
+        match &self.instance().module().info().types[type_index].composite {
+            CompositeType::Array(ty) => ty.element.storage,
+            _ => unreachable!("validation says that it is an array type"),
         }
-        Ok(())
     }
 
     fn write(&self, object: RawRef, offset: u32, storage: StorageType, value: u128) {
@@ -240,16 +228,6 @@ impl Evaluation {
             _ => heap.write(object, offset, value),
         }
     }
-}
-
-/// The elements of a new array.
-enum Elements {
-    /// Zero or null.
-    Default,
-    /// The same value for all; it is below the length on the stack.
-    Repeated,
-    /// One value for each.
-    Listed,
 }
 
 /// The value of an expression of type `i32` or `i64`, as an address or index.

@@ -3,13 +3,13 @@
 use super::dropped::Dropped;
 use super::externs::Extern;
 use crate::engine::RegisteredType;
-use crate::entities::{Global, Memory, SharedMemory, Table, Tag};
+use crate::entities::{Global, Memory, SharedMemory, Table, Tag, checked_range};
 use crate::fallible::{self, NoMemory};
 use crate::func::Func;
 use crate::gc::RawRef;
 use crate::module::Module;
 use crate::store::StoreOpaque;
-use crate::trap::MemoryFault;
+use crate::trap::{MemoryFault, TrapReason};
 use crate::vm::{self, Shared};
 use seqfault_jit::module::{DataMode, DataSegment, ElementItems, ElementMode, EntityIndex};
 use seqfault_jit::vm::{
@@ -17,6 +17,7 @@ use seqfault_jit::vm::{
     ValRaw,
 };
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 /// A store's data for an instance. Boxed by the store: the context points back to it.
@@ -348,15 +349,38 @@ impl InstanceData {
         }
     }
 
-    /// An element of a segment that has not been dropped.
-    pub(crate) fn element(&self, segment: u32, index: usize) -> u64 {
+    /// Copies a range of a segment's elements.
+    ///
+    /// # Errors
+    ///
+    /// When the segment does not have them: it may have been dropped since its length was asked for.
+    pub(crate) fn copy_elements(
+        &self,
+        segment: u32,
+        range: Range<usize>,
+        target: &mut [u64],
+    ) -> Result<(), TrapReason> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        checked_range(
+            range.start as u64,
+            range.len() as u64,
+            self.element_count(segment) as usize,
+        )?;
         match &self.module.info().elements[segment as usize].items {
-            ElementItems::Functions(functions) => self.func_ref(functions[index]) as usize as u64,
+            ElementItems::Functions(functions) => {
+                for (element, &func) in target.iter_mut().zip(&functions[range]) {
+                    *element = self.func_ref(func) as usize as u64;
+                }
+            }
             ElementItems::Expressions(_) => {
                 let values = self.elements[segment as usize].as_ref();
-                values.expect("evaluated until they are dropped")[index]
+                let values = values.expect("evaluated until they are dropped");
+                target.copy_from_slice(&values[range]);
             }
         }
+        Ok(())
     }
 
     /// Calls `visit` with every place of the instance that holds a reference of the heap.

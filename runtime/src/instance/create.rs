@@ -54,8 +54,8 @@ pub(super) unsafe fn instantiate(
         if (*store).engine().config().check_segments_first {
             init::check_active(&mut *store, &*instance).map_err(without_frames)?;
         }
-        init::active_elements(&mut *store, module, &mut *instance).map_err(without_frames)?;
-        init::active_data(&mut *store, module, &mut *instance).map_err(without_frames)?;
+        init::active_elements(store, module, instance).map_err(without_frames)?;
+        init::active_data(store, module, instance).map_err(without_frames)?;
         run_start(store, instance)?;
         Ok(Instance { store: (*store).id(), index })
     }
@@ -71,7 +71,7 @@ fn abandon(store: &mut StoreOpaque, instance: *const InstanceData) {
     let (module, tables) = unsafe { ((*instance).module().clone(), (*instance).all_tables()) };
     let info = module.info();
     for table in tables.into_iter().skip(info.num_imported_tables) {
-        store.table_mut(table).elements_mut().fill(0);
+        store.table_mut(table).empty();
     }
     store.remove_last_instance(instance);
 }

@@ -8,9 +8,11 @@ use crate::entities::checked_range;
 use crate::error::Result;
 use crate::fallible;
 use crate::module::Module;
-use crate::store::StoreOpaque;
+use crate::store::{StoreOpaque, in_pieces, piece_of};
 use crate::vm::trap_of;
 use seqfault_jit::module::{DataMode, ElementItems, ElementMode};
+use seqfault_jit::vm::ROUTINE_LIMIT;
+use std::sync::Arc;
 
 /// Evaluates the elements of segments that have expressions, with the present values of globals.
 ///
@@ -67,110 +69,137 @@ pub(super) fn check_active(store: &mut StoreOpaque, instance: &InstanceData) -> 
 
 /// Copies those active element segments into their tables that the tables were not made with. Drops all active ones, and
 /// the declarative ones.
-pub(super) fn active_elements(
-    store: &mut StoreOpaque,
+///
+/// # Safety
+///
+/// As for [`memory_init`].
+pub(super) unsafe fn active_elements(
+    store: *mut StoreOpaque,
     module: &Module,
-    instance: &mut InstanceData,
+    instance: *mut InstanceData,
 ) -> Result<()> {
-    let (info, initial) = (module.info(), module.template().elements());
-    for (segment, defined, at) in initial.copied() {
-        let table = info.num_imported_tables as u32 + defined;
-        let len = info.elements[segment as usize].items.len() as u32;
-        table_init(store, instance, table, segment, at, 0, len)?;
-    }
-    instance.drop_certain_elements();
-    for (index, segment) in info.elements.iter().enumerate().skip(initial.certain()) {
-        let index = index as u32;
-        match &segment.mode {
-            ElementMode::Passive => continue,
-            ElementMode::Declared => {}
-            ElementMode::Active { table, offset } => {
-                let at = evaluate_offset(store, instance, offset)?;
-                let len = segment.items.len() as u32;
-                table_init(store, instance, *table, index, at, 0, len)?;
-            }
+    // SAFETY: the caller's promise; no borrow outlives its line.
+    unsafe {
+        let (info, initial) = (module.info(), module.template().elements());
+        for (segment, defined, at) in initial.copied() {
+            StoreOpaque::check_interrupt(store)?;
+            let table = info.num_imported_tables as u32 + defined;
+            let len = info.elements[segment as usize].items.len() as u32;
+            table_init(store, instance, table, segment, at, 0, len)?;
         }
-        instance.drop_elements(index);
+        (*instance).drop_certain_elements();
+        for (index, segment) in info.elements.iter().enumerate().skip(initial.certain()) {
+            let index = index as u32;
+            StoreOpaque::check_interrupt(store)?;
+            match &segment.mode {
+                ElementMode::Passive => continue,
+                ElementMode::Declared => {}
+                ElementMode::Active { table, offset } => {
+                    let at = evaluate_offset(&mut *store, &*instance, offset)?;
+                    let len = segment.items.len() as u32;
+                    table_init(store, instance, *table, index, at, 0, len)?;
+                }
+            }
+            (*instance).drop_elements(index);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Makes the memories start with their data, and drops the active segments. Those that are certain to fit come as an
 /// image; the others are copied.
-pub(super) fn active_data(
-    store: &mut StoreOpaque,
+///
+/// # Safety
+///
+/// As for [`memory_init`].
+pub(super) unsafe fn active_data(
+    store: *mut StoreOpaque,
     module: &Module,
-    instance: &mut InstanceData,
+    instance: *mut InstanceData,
 ) -> Result<()> {
-    let (info, data) = (module.info(), module.template().data());
-    let images = store.engine().config().scarcity.is_none_or(Scarcity::allows_images);
-    for (defined, memory) in
-        (info.num_imported_memories as u32..info.memories.len() as u32).enumerate()
-    {
-        let memory_data = store.memory(instance.memory(memory));
-        if memory_data.has_data() {
-            continue;
-        }
-        if !(images && data.attach(info, module.bytes(), defined, memory_data.region())) {
-            for (segment, at) in data.of_memory(defined) {
-                let len = info.data[segment as usize].range.len() as u32;
-                memory_init(store, instance, memory, segment, at, 0, len)?;
+    // SAFETY: the caller's promise; no borrow outlives its line.
+    unsafe {
+        let (info, data) = (module.info(), module.template().data());
+        let images = module.engine().config().scarcity.is_none_or(Scarcity::allows_images);
+        for (defined, memory) in
+            (info.num_imported_memories as u32..info.memories.len() as u32).enumerate()
+        {
+            let memory_data = &*Arc::as_ptr((*store).memory((*instance).memory(memory)));
+            if memory_data.has_data() {
+                continue;
+            }
+            if !(images && data.attach(info, module.bytes(), defined, memory_data.region())) {
+                for (segment, at) in data.of_memory(defined) {
+                    StoreOpaque::check_interrupt(store)?;
+                    let len = info.data[segment as usize].range.len() as u32;
+                    memory_init(store, instance, memory, segment, at, 0, len)?;
+                }
             }
         }
+        (*instance).drop_certain_data();
+        for (index, segment) in info.data.iter().enumerate().skip(data.certain()) {
+            let DataMode::Active { memory, offset } = &segment.mode else { continue };
+            StoreOpaque::check_interrupt(store)?;
+            let at = evaluate_offset(&mut *store, &*instance, offset)?;
+            let (index, len) = (index as u32, segment.range.len() as u32);
+            memory_init(store, instance, *memory, index, at, 0, len)?;
+            (*instance).drop_data(index);
+        }
+        Ok(())
     }
-    instance.drop_certain_data();
-    for (index, segment) in info.data.iter().enumerate().skip(data.certain()) {
-        let DataMode::Active { memory, offset } = &segment.mode else { continue };
-        let (index, at) = (index as u32, evaluate_offset(store, instance, offset)?);
-        memory_init(store, instance, *memory, index, at, 0, segment.range.len() as u32)?;
-        instance.drop_data(index);
-    }
-    Ok(())
 }
 
 /// `memory.init`: `len` bytes of a data segment, from `from` on, to address `to`.
-pub(crate) fn memory_init(
-    store: &StoreOpaque,
-    instance: &InstanceData,
+///
+/// # Safety
+///
+/// `store` and `instance` must be those that run on this thread, and not be borrowed.
+pub(super) unsafe fn memory_init(
+    store: *mut StoreOpaque,
+    instance: *const InstanceData,
     memory: u32,
     segment: u32,
     to: u64,
     from: u32,
     len: u32,
 ) -> Result<()> {
-    let data = store.memory(instance.memory(memory));
-    let target = data.slice(Some(memory), to, len.into())?;
-    let bytes = instance.data_slice(segment, from, len.into())?;
-    Ok(data.region().write(target.start, bytes).map_err(trap_of)?)
+    // SAFETY: the caller's promise. The memory and the bytes of the module are outside of both, and live as long.
+    unsafe {
+        let data = &*Arc::as_ptr((*store).memory((*instance).memory(memory)));
+        let target = data.slice(Some(memory), to, len.into())?;
+        let bytes = (*instance).data_slice(segment, from, len.into())?;
+        in_pieces(store, bytes.len(), ROUTINE_LIMIT, |piece| {
+            let written = data.region().write(target.start + piece.start, &bytes[piece]);
+            Ok(written.map_err(trap_of)?)
+        })
+    }
 }
 
 /// `table.init`: `len` elements of a segment, from `from` on, to index `to`.
-pub(crate) fn table_init(
-    store: &mut StoreOpaque,
-    instance: &InstanceData,
+///
+/// # Safety
+///
+/// As for [`memory_init`].
+pub(super) unsafe fn table_init(
+    store: *mut StoreOpaque,
+    instance: *const InstanceData,
     table: u32,
     segment: u32,
     to: u64,
     from: u32,
     len: u32,
 ) -> Result<()> {
-    let items = &instance.module().info().elements[segment as usize].items;
-    let available = if instance.elements_dropped(segment) { 0 } else { items.len() };
-    let source = checked_range(from.into(), len.into(), available)?;
-    let table = store.table_mut(instance.table(table));
-    let target = table.range(to, len.into())?;
-    let target = &mut table.elements_mut()[target];
-    if source.is_empty() {
-        return Ok(());
+    // SAFETY: the caller's promise; no borrow outlives its line.
+    unsafe {
+        let available = (*instance).element_count(segment) as usize;
+        let source = checked_range(from.into(), len.into(), available)?;
+        let table = (*instance).table(table);
+        let target = (*store).table(table).range(to, len.into())?;
+        in_pieces(store, source.len(), piece_of(size_of::<u64>()), |piece| {
+            let [source, target] =
+                [&source, &target].map(|whole| whole.start + piece.start..whole.start + piece.end);
+            let target = &mut (*store).table_mut(table).elements_mut()[target];
+            Ok((*instance).copy_elements(segment, source, target)?)
+        })
     }
-    match (items, &instance.elements[segment as usize]) {
-        (ElementItems::Functions(functions), _) => {
-            for (element, &func) in target.iter_mut().zip(&functions[source]) {
-                *element = instance.func_ref(func) as usize as u64;
-            }
-        }
-        (ElementItems::Expressions(_), Some(values)) => target.copy_from_slice(&values[source]),
-        (ElementItems::Expressions(_), None) => unreachable!("evaluated until they are dropped"),
-    }
-    Ok(())
 }

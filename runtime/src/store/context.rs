@@ -80,7 +80,7 @@ impl<T> StoreContextMut<'_, T> {
     pub fn gc(&mut self) -> Result<()> {
         // SAFETY: the store is borrowed mutably. If its wasm has called a host function, that was
         // entered through a trampoline, which records the frame, and holds only rooted references.
-        unsafe { crate::gc::collect(self.opaque(), true) }
+        unsafe { crate::gc::collect_and_release(self.opaque()) }
     }
 
     /// As [`Store::interrupt_handle`].

@@ -55,6 +55,8 @@ pub struct StoreOpaque {
     /// Converts from this part to the whole.
     whole: fn(*mut StoreOpaque) -> *mut dyn WholeStore,
     pending: Option<Pending>,
+    /// How often the embedder let its guest go on when a check found that it was due.
+    checks_answered: u64,
     /// The innermost entry into its wasm, or null.
     activation: *const Activation,
     pub(super) instances: Arena<InstanceData>,
@@ -116,6 +118,7 @@ impl StoreOpaque {
             data_type: TypeId::of::<T>(),
             whole: |this| this.cast::<StoreInner<T>>(),
             pending: None,
+            checks_answered: 0,
             activation: std::ptr::null(),
             instances: Arena::default(),
             memories: Vec::new(),
@@ -180,11 +183,17 @@ impl StoreOpaque {
         // SAFETY: the caller's promise; the first borrow ends before the second begins.
         unsafe {
             let store = &*this;
-            match store.interrupt.is_due(store.engine.current_epoch()) {
-                true => StoreOpaque::whole(this).new_epoch(),
-                false => Ok(()),
+            if store.interrupt.is_due(store.engine.current_epoch()) {
+                StoreOpaque::whole(this).new_epoch()?;
+                (*this).checks_answered += 1;
             }
+            Ok(())
         }
+    }
+
+    /// How often code of the embedder may have run in [`StoreOpaque::check_interrupt`].
+    pub(crate) fn checks_answered(&self) -> u64 {
+        self.checks_answered
     }
 
     pub(crate) fn interrupt(&self) -> &Arc<Interrupt> {
@@ -407,7 +416,7 @@ impl StoreOpaque {
             visit(global.vm.get().cast());
         }
         for table in store.tables.iter_mut().filter(|table| table.holds_objects()) {
-            for element in table.elements_mut() {
+            for element in table.all_elements_mut() {
                 // Little-endian: the reference is in the first half.
                 visit((&raw mut *element).cast());
             }

@@ -14,6 +14,7 @@ mod epoch;
 mod exceptions;
 mod fault;
 mod limits;
+mod pieces;
 
 pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 // Named in signatures of traits that only this crate implements.
@@ -22,6 +23,7 @@ pub use data::StoreOpaque;
 pub(crate) use data::{Pending, StoreId};
 pub use epoch::UpdateDeadline;
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub(crate) use pieces::{Kept, in_pieces, piece_of};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};

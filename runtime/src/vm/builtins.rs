@@ -14,7 +14,8 @@ use crate::store::StoreOpaque;
 use crate::trap::{TrapCode, TrapReason};
 use seqfault_jit::foreach_builtin;
 use seqfault_jit::vm::{
-    VMBuiltins, VMContext, VMCopyBytes, VMFillBytes, VMHostContext, VMTag, VMVerdict, ValRaw,
+    VMBuiltins, VMContext, VMCopyBytes, VMFillBytes, VMFillPairs, VMFillWords, VMHostContext,
+    VMTag, VMVerdict, ValRaw,
 };
 use seqfault_mm::{Fault, FaultKind, copy};
 use std::convert::Infallible;
@@ -92,6 +93,8 @@ macro_rules! define_builtins {
             raise,
             copy_bytes: COPY_BYTES,
             fill_bytes: FILL_BYTES,
+            fill_words: FILL_WORDS,
+            fill_pairs: FILL_PAIRS,
         };
     };
 }
@@ -104,6 +107,12 @@ const COPY_BYTES: VMCopyBytes =
 // SAFETY: as above.
 const FILL_BYTES: VMFillBytes =
     unsafe { mem::transmute::<copy::FillBytes, VMFillBytes>(copy::fill_routine()) };
+// SAFETY: as above.
+const FILL_WORDS: VMFillWords =
+    unsafe { mem::transmute::<copy::FillWords, VMFillWords>(copy::fill_words_routine()) };
+// SAFETY: as above.
+const FILL_PAIRS: VMFillPairs =
+    unsafe { mem::transmute::<copy::FillPairs, VMFillPairs>(copy::fill_pairs_routine()) };
 const _: () = {
     assert!(offset_of!(VMVerdict, code) == offset_of!(copy::Verdict, code));
     assert!(offset_of!(VMVerdict, addr) == offset_of!(copy::Verdict, addr));

@@ -3,12 +3,33 @@
 use super::access::Extension;
 use crate::gc::{HEADER_SIZE, OBJECT_ALIGN, array_size};
 use crate::translate::Result;
-use crate::translate::builtins::Bits32;
+use crate::translate::alias::AliasRegion;
+use crate::translate::builtins::{Bits32, Bits64};
+use crate::translate::copy::{End, INLINE};
 use crate::translate::function::FuncTranslator;
+use crate::translate::memory::Place;
 use crate::trap::TrapCode;
-use crate::types::{CompositeType, StorageType};
-use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC, types};
+use crate::types::{CompositeType, StorageType, ValType};
+use crate::vm::{ROUTINE_LIMIT, VMBuiltins};
+use cranelift_codegen::ir::{
+    Endianness, InstBuilder, MemFlagsData, Value, condcodes::IntCC, types,
+};
 use smallvec::SmallVec;
+use std::mem::offset_of;
+
+/// What the elements of a range are.
+#[derive(Clone, Copy)]
+enum Repeated {
+    /// Zero or null.
+    Zero,
+    /// A value in its canonical form.
+    Value(Value),
+}
+
+/// How a vector is seen as others: by its bytes in memory.
+fn little_endian() -> MemFlagsData {
+    MemFlagsData::new().with_endianness(Endianness::Little)
+}
 
 impl FuncTranslator<'_, '_> {
     fn element_storage(&self, type_index: u32) -> StorageType {
@@ -21,25 +42,63 @@ impl FuncTranslator<'_, '_> {
     pub(in crate::translate) fn array_new(&mut self, type_index: u32) -> Result {
         let len = self.stack.pop();
         let value = self.pop_canonical();
-        let storage = self.element_storage(type_index);
-        let (array, _) = self.allocate_array(type_index, storage, len);
-        self.fill_elements(array, None, len, storage, value);
-        self.stack.push(array);
+        self.new_repeated(type_index, len, Repeated::Value(value));
         Ok(())
     }
 
     pub(in crate::translate) fn array_new_default(&mut self, type_index: u32) -> Result {
         let len = self.stack.pop();
-        let storage = self.element_storage(type_index);
-        let (array, size) = self.allocate_array(type_index, storage, len);
-        // All of it, a word at a time: sizes are multiples of it.
-        let object = self.object_address(array);
-        let start = self.builder.ins().iadd_imm_u(object, i64::from(HEADER_SIZE));
-        let end = self.builder.ins().iadd(object, size);
-        let zero = self.builder.ins().iconst(types::I64, 0);
-        self.fill_range(start, end, StorageType::Val(crate::types::ValType::I64), zero);
-        self.stack.push(array);
+        self.new_repeated(type_index, len, Repeated::Zero);
         Ok(())
+    }
+
+    /// A new array of elements that are all the same. Many are filled in by the builtin, which can be interrupted.
+    fn new_repeated(&mut self, type_index: u32, len: Value, element: Repeated) {
+        let storage = self.element_storage(type_index);
+        let array = match self.inline_bytes(len, storage) {
+            Some(0) => self.allocate_array(type_index, storage, len),
+            Some(bytes) => {
+                let array = self.allocate_array(type_index, storage, len);
+                let address = self.object_address(array);
+                let place = self.fresh_bytes(address, HEADER_SIZE);
+                self.store_elements(place, storage, element, bytes);
+                array
+            }
+            None => self.new_of_any_length(type_index, len, storage, element),
+        };
+        self.stack.push(array);
+    }
+
+    fn new_of_any_length(
+        &mut self,
+        type_index: u32,
+        len: Value,
+        storage: StorageType,
+        element: Repeated,
+    ) -> Value {
+        let most = ROUTINE_LIMIT as u32 / storage.size();
+        let is_long =
+            self.builder.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, len, i64::from(most));
+        let [long, short, done] = [(); 3].map(|()| self.builder.create_block());
+        let array = self.builder.append_block_param(done, types::I32);
+        self.builder.set_cold_block(long);
+        self.builder.ins().brif(is_long, long, &[], short, &[]);
+
+        self.enter_sealed(long);
+        let [low, high] = self.both_words(storage, element);
+        let Bits32(made) = self.builtin().array_new(type_index, Bits32(len), low, high);
+        self.builder.ins().jump(done, &[made.into()]);
+
+        self.enter_sealed(short);
+        let made = self.allocate_array(type_index, storage, len);
+        let object = self.object_address(made);
+        let start = self.builder.ins().iadd_imm_u(object, i64::from(HEADER_SIZE));
+        self.fill_elements(start, len, storage, element);
+        self.builder.ins().jump(done, &[made.into()]);
+
+        self.enter_sealed(done);
+        self.declare_reference(array);
+        array
     }
 
     pub(in crate::translate) fn array_new_fixed(&mut self, type_index: u32, len: u32) -> Result {
@@ -60,13 +119,8 @@ impl FuncTranslator<'_, '_> {
         Ok(())
     }
 
-    /// A new array with its header; its size in bytes.
-    fn allocate_array(
-        &mut self,
-        type_index: u32,
-        storage: StorageType,
-        len: Value,
-    ) -> (Value, Value) {
+    /// A new array with its header.
+    fn allocate_array(&mut self, type_index: u32, storage: StorageType, len: Value) -> Value {
         let ty = self.type_id(type_index);
         let wide = self.builder.ins().uextend(types::I64, len);
         let bytes = self.builder.ins().ishl_imm_u(wide, i64::from(storage.size().ilog2()));
@@ -74,7 +128,7 @@ impl FuncTranslator<'_, '_> {
         let size = self.builder.ins().iadd_imm_u(bytes, round);
         let mask = self.builder.ins().iconst(types::I64, -i64::from(OBJECT_ALIGN));
         let size = self.builder.ins().band(size, mask);
-        (self.allocate(ty, size, len), size)
+        self.allocate(ty, size, len)
     }
 
     pub(in crate::translate) fn array_get(
@@ -107,68 +161,149 @@ impl FuncTranslator<'_, '_> {
 
     pub(in crate::translate) fn array_fill(&mut self, type_index: u32) -> Result {
         let len = self.stack.pop();
-        let value = self.pop_canonical();
+        let element = Repeated::Value(self.pop_canonical());
         let (array, index) = self.stack.pop2();
         let storage = self.element_storage(type_index);
-        let available = self.array_length(array);
-        let first = self.builder.ins().uextend(types::I64, index);
-        let count = self.builder.ins().uextend(types::I64, len);
-        let end = self.builder.ins().iadd(first, count);
-        let available = self.builder.ins().uextend(types::I64, available);
-        let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, available);
-        self.trapnz(outside, TrapCode::ArrayOutOfBounds);
-        self.fill_elements(array, Some(index), len, storage, value);
+        let target = self.end_in_array(array, index);
+        let count = self.widen(len);
+        if let Some(bytes) = self.inline_bytes(len, storage) {
+            let outside = self.exceeds(&[target], count, ROUTINE_LIMIT);
+            self.trapnz(outside, TrapCode::ArrayOutOfBounds);
+            if bytes > 0 {
+                let address = self.array_element_address(array, index, storage);
+                let place = self.fresh_bytes(address, 0);
+                self.store_elements(place, storage, element, bytes);
+            }
+            return Ok(());
+        }
+        let is_slow = self.exceeds(&[target], count, ROUTINE_LIMIT / storage.size() as usize);
+        self.fast_or_slow(
+            is_slow,
+            |this| {
+                let start = this.array_element_address(array, index, storage);
+                this.fill_elements(start, len, storage, element);
+            },
+            |this| {
+                let [low, high] = this.both_words(storage, element);
+                let [array, index, len] = [array, index, len].map(Bits32);
+                this.builtin().array_fill(type_index, array, index, low, high, len);
+            },
+        );
         Ok(())
     }
 
-    /// Stores `value` in `len` elements, which are there.
-    fn fill_elements(
-        &mut self,
-        array: Value,
-        first: Option<Value>,
-        len: Value,
-        storage: StorageType,
-        value: Value,
-    ) {
-        let start = match first {
-            Some(first) => self.array_element_address(array, first, storage),
-            None => {
-                let object = self.object_address(array);
-                self.builder.ins().iadd_imm_u(object, i64::from(HEADER_SIZE))
-            }
-        };
-        let len = self.builder.ins().uextend(types::I64, len);
-        let bytes = self.builder.ins().ishl_imm_u(len, i64::from(storage.size().ilog2()));
-        let end = self.builder.ins().iadd(start, bytes);
-        self.fill_range(start, end, storage, value);
+    fn end_in_array(&mut self, array: Value, index: Value) -> End {
+        let available = self.array_length(array);
+        End { index: self.widen(index), available: self.widen(available), is_64: false }
     }
 
-    /// Stores `value` over and over from one address to another. Nothing in the loop may collect, so
-    /// the addresses stay good.
-    fn fill_range(&mut self, start: Value, end: Value, storage: StorageType, value: Value) {
-        let [header, body, done] = [(); 3].map(|()| self.builder.create_block());
-        let at = self.builder.append_block_param(header, types::I64);
-        self.builder.ins().jump(header, &[start.into()]);
-        self.builder.switch_to_block(header);
-        let more = self.builder.ins().icmp(IntCC::UnsignedLessThan, at, end);
-        self.builder.ins().brif(more, body, &[], done, &[]);
-        self.enter_sealed(body);
-        let place = self.fresh_place(storage, at, 0);
-        self.store_place(place, storage, value);
-        let next = self.builder.ins().iadd_imm_u(at, i64::from(storage.size()));
-        self.builder.ins().jump(header, &[next.into()]);
-        self.builder.seal_block(header);
-        self.enter_sealed(done);
+    /// Bytes of elements, if their number is a constant for which stores are best.
+    fn inline_bytes(&self, len: Value, storage: StorageType) -> Option<u64> {
+        let bytes = self.constant(len)?.checked_mul(storage.size().into())?;
+        (bytes <= INLINE).then_some(bytes)
+    }
+
+    /// A place for stores of any width. They are to be inside of an object.
+    fn fresh_bytes(&mut self, address: Value, offset: u32) -> Place {
+        let code = self.on_fault(TrapCode::GcHeapOutOfMemory);
+        let flags = AliasRegion::Object.unaligned(self.builder.func, code);
+        Place { address, offset: offset as i32, flags }
+    }
+
+    /// Stores elements that take so many bytes, not 0 and not many.
+    fn store_elements(
+        &mut self,
+        place: Place,
+        storage: StorageType,
+        element: Repeated,
+        bytes: u64,
+    ) {
+        let wide = match (element, bytes) {
+            (Repeated::Value(vector), _) if storage.size() == 16 => vector,
+            (element, 16..) => {
+                let (low, _) = self.words(storage, element);
+                let words = self.builder.ins().splat(types::I64X2, low);
+                self.builder.ins().bitcast(types::I8X16, little_endian(), words)
+            }
+            (element, _) => self.words(storage, element).0,
+        };
+        self.store_repeated(place, wide, bytes);
+    }
+
+    /// Fills `len` elements, which are there and not too many for a routine.
+    fn fill_elements(&mut self, start: Value, len: Value, storage: StorageType, element: Repeated) {
+        let len = self.builder.ins().uextend(types::I64, len);
+        let bytes = self.builder.ins().ishl_imm_u(len, i64::from(storage.size().ilog2()));
+        match self.words(storage, element) {
+            (low, None) => {
+                self.run_routine(offset_of!(VMBuiltins, fill_words), &[start, low, bytes]);
+            }
+            (low, Some(high)) => {
+                self.run_routine(offset_of!(VMBuiltins, fill_pairs), &[start, low, bytes, high]);
+            }
+        }
+    }
+
+    /// The word that repeats an element; two, if it is that long. Good until a collection.
+    fn words(&mut self, storage: StorageType, element: Repeated) -> (Value, Option<Value>) {
+        let ins = self.builder.ins();
+        let Repeated::Value(value) = element else {
+            return (ins.iconst(types::I64, 0), None);
+        };
+        let ones = match storage {
+            StorageType::I8 => 0x0101_0101_0101_0101,
+            StorageType::I16 => 0x0001_0001_0001_0001,
+            StorageType::Val(_) if storage.size() == 4 => 0x0000_0001_0000_0001,
+            StorageType::Val(ValType::V128) => {
+                let pair = ins.bitcast(types::I64X2, little_endian(), value);
+                let [low, high] = [0, 1].map(|lane| self.builder.ins().extractlane(pair, lane));
+                return (low, Some(high));
+            }
+            StorageType::Val(ValType::F64) => {
+                return (ins.bitcast(types::I64, MemFlagsData::new(), value), None);
+            }
+            StorageType::Val(_) => return (value, None),
+        };
+        let narrow = match storage {
+            StorageType::I8 => ins.ireduce(types::I8, value),
+            StorageType::I16 => ins.ireduce(types::I16, value),
+            StorageType::Val(ValType::F32) => ins.bitcast(types::I32, MemFlagsData::new(), value),
+            StorageType::Val(_) => value,
+        };
+        let one = self.builder.ins().uextend(types::I64, narrow);
+        (self.builder.ins().imul_imm_u(one, ones), None)
+    }
+
+    /// The same for a builtin, which ignores what is beyond the element.
+    fn both_words(&mut self, storage: StorageType, element: Repeated) -> [Bits64; 2] {
+        let (low, high) = self.words(storage, element);
+        [low, high.unwrap_or(low)].map(Bits64)
     }
 
     pub(in crate::translate) fn array_copy(&mut self, to_type: u32) -> Result {
         let len = self.stack.pop();
         let (from, from_index) = self.stack.pop2();
         let (to, to_index) = self.stack.pop2();
-        let size = self.element_storage(to_type).size();
-        let [to, to_index, from, from_index, len] =
-            [to, to_index, from, from_index, len].map(Bits32);
-        self.builtin().array_copy(to, to_index, from, from_index, len, size);
+        let storage = self.element_storage(to_type);
+        let size = storage.size();
+        let target = self.end_in_array(to, to_index);
+        let source = self.end_in_array(from, from_index);
+        let count = self.widen(len);
+        let is_slow = self.exceeds(&[target, source], count, ROUTINE_LIMIT / size as usize);
+        self.fast_or_slow(
+            is_slow,
+            |this| {
+                let dst = this.array_element_address(to, to_index, storage);
+                let src = this.array_element_address(from, from_index, storage);
+                let bytes = this.builder.ins().ishl_imm_u(count, i64::from(size.ilog2()));
+                this.run_routine(offset_of!(VMBuiltins, copy_bytes), &[dst, src, bytes]);
+            },
+            |this| {
+                let [to, to_index, from, from_index, len] =
+                    [to, to_index, from, from_index, len].map(Bits32);
+                this.builtin().array_copy(to, to_index, from, from_index, len, size);
+            },
+        );
         Ok(())
     }
 

@@ -8,7 +8,8 @@ use super::{Inner, TypeId};
 use seqfault_jit::gc::{FieldsLayout, GcLayout};
 use seqfault_jit::types::CompositeType;
 use seqfault_jit::vm::{
-    FORWARDED, HOST_OBJECT, MIN_DISPLAY, POISON_PLACE, TYPE_KIND_BITS, VMType, VMTypeKind, VMTypes,
+    FORWARDED, HOST_OBJECT, MIN_DISPLAY, POISON_PLACE, TYPE_KIND_BITS, UNFINISHED_PLACE, VMType,
+    VMTypeKind, VMTypes,
 };
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -59,6 +60,8 @@ pub(super) struct TypeTable {
     tables: Mutex<Vec<*mut [VMType]>>,
     #[allow(dead_code, reason = "the table points to it")]
     host_object: Box<GcLayout>,
+    #[allow(dead_code, reason = "the table points to it")]
+    unfinished: Box<GcLayout>,
 }
 
 // SAFETY: the pointers in the table lead to types that are immutable.
@@ -69,7 +72,10 @@ unsafe impl Sync for TypeTable {}
 /// Types that the first table has room for.
 const FIRST: usize = 64;
 
-const _: () = assert!((POISON_PLACE as usize) < FIRST, "every table has the place of the poison");
+/// Places that no type has, beside the first.
+const RESERVED: [usize; 2] = [UNFINISHED_PLACE as usize, POISON_PLACE as usize];
+
+const _: () = assert!(RESERVED[0] < FIRST && RESERVED[1] < FIRST, "every table has these places");
 
 impl Default for TypeTable {
     fn default() -> TypeTable {
@@ -77,20 +83,22 @@ impl Default for TypeTable {
         let size = seqfault_jit::gc::HEADER_SIZE + 8;
         let fields = FieldsLayout { size, offsets: Box::default(), references: Box::default() };
         let host_object = Box::new(GcLayout::Fields(fields));
+        let unfinished = Box::new(GcLayout::Array { element_size: 1, is_gc: false });
         let mut table: Box<[VMType]> = vec![EMPTY; FIRST].into();
-        table[HOST_OBJECT_PLACE] =
-            VMType { supertypes: NO_SUPERTYPES.as_ptr(), depth: 0, layout: &*host_object };
+        let without_type = |layout| VMType { supertypes: NO_SUPERTYPES.as_ptr(), depth: 0, layout };
+        table[HOST_OBJECT_PLACE] = without_type(&*host_object);
+        table[UNFINISHED_PLACE as usize] = without_type(&*unfinished);
         let table = Box::into_raw(table);
         TypeTable {
             vm: VMTypes { types: AtomicPtr::new(table.cast()) },
             tables: Mutex::new(vec![table]),
             host_object,
+            unfinished,
         }
     }
 }
 
-/// The display of objects that stand for host values. Casts look into it, as into any other, and find that the object
-/// has no type that a module can name.
+/// The display of objects without a type that a module can name. Casts look into it, as into any other.
 static NO_SUPERTYPES: [u32; MIN_DISPLAY as usize] = [FORWARDED; MIN_DISPLAY as usize];
 
 const EMPTY: VMType = VMType { supertypes: ptr::null(), depth: 0, layout: ptr::null() };
@@ -140,7 +148,7 @@ impl Inner {
             debug_assert_eq!(self.members.len(), HOST_OBJECT_PLACE + 1);
         }
         let place = self.free.pop().unwrap_or_else(|| {
-            if self.members.len() == POISON_PLACE as usize {
+            while RESERVED.contains(&self.members.len()) {
                 self.members.push(None);
             }
             self.members.push(None);

@@ -8,12 +8,12 @@
 use super::{Expected, MemoryData, Waited, WaitingStore, discard_memory, grow_memory};
 use crate::error::{Error, Result};
 use crate::instance::InstanceData;
-use crate::store::StoreOpaque;
+use crate::store::{StoreOpaque, in_pieces};
 use crate::trap::MemoryFault;
 use crate::vm::{trap_of, trap_of_kind};
 use seqfault_jit::vm::ROUTINE_LIMIT;
+use seqfault_mm::Region;
 use seqfault_mm::copy::Verdict;
-use seqfault_mm::{Fault, Region};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -51,10 +51,10 @@ pub(crate) unsafe fn memory_copy(
         let at = if backward { len - piece.end } else { piece.start };
         let to = (to_data.region(), target.start + at);
         let from = (from_data.region(), source.start + at);
-        Region::copy(to, from, piece.len())
+        Ok(Region::copy(to, from, piece.len()).map_err(trap_of)?)
     };
     // SAFETY: see the head of this file.
-    unsafe { in_pieces(store, len, copy) }
+    unsafe { in_pieces(store, len, ROUTINE_LIMIT, copy) }
 }
 
 pub(crate) unsafe fn memory_fill(
@@ -69,34 +69,11 @@ pub(crate) unsafe fn memory_fill(
     let data = unsafe { memory_of(store, instance, memory) };
     let range = data.slice(Some(memory), addr, len)?;
     let fill = |piece: Range<usize>| {
-        data.region().fill(range.start + piece.start, byte as u8, piece.len())
+        let filled = data.region().fill(range.start + piece.start, byte as u8, piece.len());
+        Ok(filled.map_err(trap_of)?)
     };
     // SAFETY: see the head of this file.
-    unsafe { in_pieces(store, range.len(), fill) }
-}
-
-/// Does `work` for `len` bytes in pieces, and checks between them whether the guest is to be
-/// interrupted.
-///
-/// # Safety
-///
-/// `store` must be the one that runs on this thread, and not borrowed.
-unsafe fn in_pieces(
-    store: *mut StoreOpaque,
-    len: usize,
-    mut work: impl FnMut(Range<usize>) -> Result<(), Fault>,
-) -> Result<()> {
-    let mut done = 0;
-    loop {
-        let end = len.min(done + ROUTINE_LIMIT);
-        work(done..end).map_err(trap_of)?;
-        if end == len {
-            return Ok(());
-        }
-        done = end;
-        // SAFETY: the caller's promise.
-        unsafe { StoreOpaque::check_interrupt(store)? };
-    }
+    unsafe { in_pieces(store, range.len(), ROUTINE_LIMIT, fill) }
 }
 
 pub(crate) unsafe fn memory_discard(

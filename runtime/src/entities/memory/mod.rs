@@ -20,7 +20,7 @@ pub(crate) use wait::{Expected, Waited, WaitingStore, interrupt_waiter};
 
 use crate::error::{Error, Result};
 use crate::module::InitialMemory;
-use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque};
+use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque, in_pieces};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::MemoryType;
 use crate::vm;
@@ -104,6 +104,9 @@ pub(crate) unsafe fn grow_memory(
     })
 }
 
+/// How many bytes a guest gives back before it may be interrupted: some milliseconds, if they are all present.
+const DISCARDED_AT_ONCE: usize = 64 << 20;
+
 /// `memory.discard`, if the store's limiter agrees. `number` is the guest's index of the memory.
 ///
 /// # Safety
@@ -129,8 +132,12 @@ pub(crate) unsafe fn discard_memory(
     if !unsafe { StoreOpaque::whole(store) }.memory_discarding(range.len())? {
         return Err(TrapReason(TrapCode::DiscardRefused).into());
     }
-    let done = memory.region().discard(range);
-    done.map_err(|error| Error::from(error).context("cannot discard a part of a memory"))
+    let discard = |piece: Range<usize>| {
+        let done = memory.region().discard(range.start + piece.start..range.start + piece.end);
+        done.map_err(|error| Error::from(error).context("cannot discard a part of a memory"))
+    };
+    // SAFETY: the caller's promise; memories are outside of the store.
+    unsafe { in_pieces(store, range.len(), DISCARDED_AT_ONCE, discard) }
 }
 
 impl Memory {
