@@ -2,12 +2,15 @@
 //!
 //! Contenders are seqfault with each pager and Wasmtime's pool, as it comes and tuned. With several threads each
 //! has its own stores; the figure is what one thread's work costs while the others do the same, by the wall clock.
+//!
+//! Short works are repeated for a while on all threads, and counted.
 
 use criterion::Criterion;
 use seqfault_benches::{
-    Clock, Contest, Kind, PEAK, POOLS, Row, Scoreboard, Selection, engines, in_each_setting,
-    in_parallel, resident, span, wait_until_resident,
+    Clock, Contest, Kind, PEAK, POOLS, Row, Scoreboard, Selection, Sustained, engines,
+    in_each_setting, in_parallel, resident, sustained, wait_until_resident,
 };
+use std::cell::RefCell;
 use std::sync::Barrier;
 use std::time::Duration;
 
@@ -54,6 +57,9 @@ const LARGE: u32 = 256 << 20;
 const MEDIUM: u32 = 16 << 20;
 /// Pages that a memory is grown by before it is replaced.
 const GROWTH: u64 = 16_000;
+
+/// On how many threads a work is done.
+const THREADS: [(u32, &str); 5] = [(1, "1"), (2, "2"), (4, "4"), (8, "8"), (16, "16")];
 
 /// How the work is done.
 struct Scene {
@@ -255,14 +261,15 @@ fn parts(scene: &Scene, count: u64, work: &(dyn Fn(u64) -> Duration + Sync)) -> 
     in_parallel(scene.threads, count, work)
 }
 
-/// The time of the whole work on all threads. Where many threads share few processors, each may do a small
-/// work without another one beside it: only all of them together tell.
+/// The time of the whole work on all threads, at the rate at which they do it for a while. Where many threads share few
+/// processors, each may do a small work without another one beside it: only all of them together tell.
 fn whole(scene: &Scene, count: u64, work: &(dyn Fn(u64) -> Duration + Sync)) -> Duration {
     match scene.threads {
         1 => work(count),
-        threads => span(threads, count, |count| {
-            work(count);
-        }),
+        threads => {
+            let work = |count| _ = work(count);
+            sustained(threads, count, work).wall
+        }
     }
 }
 
@@ -299,6 +306,7 @@ fn main() {
             .measurement_time(Duration::from_millis(600))
     };
     let mut quick = criterion().sample_size(30).configure_from_args();
+    let mut beside = criterion().sample_size(10).configure_from_args();
     let mut slow = criterion().sample_size(10).configure_from_args();
     let mut board =
         Scoreboard::of_times("instances", &POOLS, &["peak throughput to this (bar)"], &[]);
@@ -317,17 +325,38 @@ fn main() {
             medians.unwrap_or_default()
         }};
     }
-    // The same on one to sixteen threads, and a row for how the total throughput falls.
+    // How the total throughput of one of ours falls: all numbers of threads take turns.
+    macro_rules! throughput {
+        ($subject:ident, $work:expr, $method:ident) => {{
+            let name = format!("{}: total throughput, 1 to 16 threads", $work);
+            if selection.begin(&name) {
+                let processor = THREADS.map(|_| RefCell::new(Vec::new()));
+                let mut contest = Contest::new(format!("{name}, {}", stringify!($subject)));
+                for ((threads, label), processor) in THREADS.into_iter().zip(&processor) {
+                    let (scene, subject) = (Scene::new(threads), &subjects.$subject);
+                    contest = contest.contender(label, move |count| {
+                        let work = |count| _ = subject.$method(&scene, count);
+                        let Sustained { wall, processor: used } = sustained(threads, count, work);
+                        let works = count as f64 * f64::from(threads);
+                        processor.borrow_mut().push(used.as_nanos() as f64 / works);
+                        wall / threads
+                    });
+                }
+                let times = contest.last_to_each(&mut beside, board.title());
+                let processor = processor.map(RefCell::into_inner);
+                board.extend(throughput(&name, stringify!($subject), &times, processor));
+            }
+        }};
+    }
+    // The same on one to sixteen threads, and rows for how the total throughput falls.
     macro_rules! rows {
         ($alone:ident, $beside:ident, $work:literal, $method:ident) => {
-            let mut rates = Vec::new();
-            for threads in [1, 2, 4, 8, 16] {
-                let kind = if threads == 1 { Kind::$alone } else { Kind::$beside };
-                let medians = row!(quick, kind, $work, whole $method, threads);
-                let rate = |(who, nanos)| (who, f64::from(threads) / nanos);
-                rates.extend(medians.into_iter().map(rate));
+            row!(quick, Kind::$alone, $work, whole $method, 1);
+            for (threads, _) in &THREADS[1..] {
+                row!(beside, Kind::$beside, $work, whole $method, *threads);
             }
-            board.extend(throughput($work, &rates));
+            throughput!(uffd, $work, $method);
+            throughput!(protect, $work, $method);
         };
     }
     rows!(Live, LiveBeside, "instantiate, touch 64 KiB, drop", live);
@@ -349,23 +378,22 @@ fn main() {
     println!("{board}");
 }
 
-/// How much the total throughput of each of ours falls with many threads: `rates` are those of its contests, an
-/// iteration a nanosecond, by the number of threads.
-fn throughput(work: &str, rates: &[(&'static str, f64)]) -> Vec<Row> {
-    let row = |who: &'static str| {
-        let own: Vec<f64> = rates.iter().filter(|rate| rate.0 == who).map(|rate| rate.1).collect();
-        let peak = own.iter().copied().fold(0.0, f64::max);
-        let fall = own.last().map(|last| peak / last);
-        let own: Vec<_> = own.iter().map(|rate| format!("{:.0}", rate * 1e9)).collect();
-        Row::new(format!("{work}: total throughput, 1 to 16 threads"), who)
-            .no_judgement()
-            .no_judgement()
-            .judge(fall, PEAK)
-            .cell("")
-            .cell(format!("{} a second", own.join(", ")))
+/// How much the total throughput of one of ours falls with many threads. `times` are those of a work with each number of
+/// threads, and how many times as long it takes with the most; `processor` is what it takes of processors, in samples.
+fn throughput(
+    name: &str,
+    who: &'static str,
+    times: &[(f64, f64)],
+    mut processor: [Vec<f64>; THREADS.len()],
+) -> Option<Row> {
+    let fall = times.iter().map(|time| time.1).reduce(f64::max)?;
+    let rates: Vec<_> = times.iter().map(|time| format!("{:.0}", 1e9 / time.0)).collect();
+    let median = |samples: &mut Vec<f64>| {
+        samples.sort_by(f64::total_cmp);
+        format!("{:.0}", samples[samples.len() / 2])
     };
-    match rates.is_empty() {
-        true => Vec::new(),
-        false => ["uffd", "protect"].map(row).into(),
-    }
+    let used: Vec<_> = processor.iter_mut().map(median).collect();
+    let row = Row::new(name, who).no_judgement().no_judgement().judge(Some(fall), PEAK).cell("");
+    let text = format!("{} a second, each {} ns of processors", rates.join(", "), used.join(", "));
+    Some(row.cell(text))
 }

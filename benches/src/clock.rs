@@ -18,19 +18,19 @@ pub enum Clock {
 impl Clock {
     /// How long `work` takes.
     pub fn time(self, work: impl FnOnce()) -> Duration {
-        let id = match self {
+        let start = self.now();
+        work();
+        self.now().saturating_sub(start)
+    }
+
+    /// What it shows.
+    pub(crate) fn now(self) -> Duration {
+        let now = clock_gettime(match self {
             Clock::Thread => ClockId::ThreadCPUTime,
             Clock::Process => ClockId::ProcessCPUTime,
             Clock::Wall => ClockId::Monotonic,
-        };
-        let start = now(id);
-        work();
-        now(id).saturating_sub(start)
+        });
+        // Neither part of these clocks is ever negative.
+        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
     }
-}
-
-fn now(id: ClockId) -> Duration {
-    let now = clock_gettime(id);
-    // Neither part of these clocks is ever negative.
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

@@ -76,6 +76,18 @@ impl<'a> Contest<'a> {
         medians
     }
 
+    /// Measures all contenders; for each, the median of its time in nanoseconds, and that of how many times as long the last
+    /// one took. Empty if it was filtered out.
+    ///
+    /// For criterion it is one benchmark of the group `group`, that of the first contender.
+    pub fn last_to_each(mut self, criterion: &mut Criterion, group: &str) -> Vec<(f64, f64)> {
+        let samples = self.sample(criterion, group, 1);
+        let count = samples.contenders();
+        (0..count)
+            .filter_map(|who| Some((samples.median(who)?, samples.ratio(count - 1, who)?)))
+            .collect()
+    }
+
     /// Samples of all contenders: each of the first `asking` ones is a benchmark of criterion's group `group`,
     /// which asks for samples of it; the others then do the same number of iterations beside it.
     fn sample(&mut self, criterion: &mut Criterion, group: &str, asking: usize) -> Samples {

@@ -41,4 +41,4 @@ pub use scoreboard::{Row, Scoreboard};
 pub use selection::Selection;
 pub use settings::in_each_setting;
 pub use shuffle::shuffled;
-pub use threads::{in_parallel, span};
+pub use threads::{Sustained, in_parallel, sustained};
