@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::mem::{self, MaybeUninit};
 use std::ops::Range;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
@@ -11,6 +12,7 @@ use crate::PAGE_SIZE;
 use crate::error::{Error, Result};
 use crate::pager::Pager;
 use crate::signal::SIGNALS;
+use crate::sys;
 
 /// Enough alternate stack for our handler, the hook above it, and a handler of the host that it was made for.
 const ENOUGH: usize = 64 << 10;
@@ -90,11 +92,12 @@ fn ensure_alt_stack() -> Result<()> {
 
 /// Unblocks our signals, if one is blocked.
 fn unblock() -> Result<()> {
-    let is_blocked = |mask: &libc::sigset_t| {
-        // SAFETY: the set is initialised, and the numbers are signals'.
-        SIGNALS.iter().any(|&signo| unsafe { libc::sigismember(mask, signo) } == 1)
-    };
-    if !is_blocked(&change_mask(libc::SIG_BLOCK, None)?) {
+    const OURS: u64 = sys::signal_set(&SIGNALS);
+    let blocked = sys::blocked_signals().map_err(|errno| Error::System {
+        call: "rt_sigprocmask",
+        source: std::io::Error::from_raw_os_error(errno),
+    })?;
+    if blocked & OURS == 0 {
         return Ok(());
     }
     let mut ours = empty();
@@ -139,9 +142,18 @@ fn change_mask(how: i32, set: Option<&libc::sigset_t>) -> Result<libc::sigset_t>
 
 /// Bytes that the kernel needs for a signal frame (large with AVX-512 and AMX).
 fn smallest_frame() -> usize {
+    /// 0: not asked for yet.
+    static KNOWN: AtomicUsize = AtomicUsize::new(0);
+    // Relaxed: whoever asks gets the same answer.
+    let known = KNOWN.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
     // SAFETY: `getauxval` reads a table of the process; an unknown key gives zero.
     let frame = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
-    frame.max(libc::MINSIGSTKSZ).next_multiple_of(PAGE_SIZE)
+    let frame = frame.max(libc::MINSIGSTKSZ).next_multiple_of(PAGE_SIZE);
+    KNOWN.store(frame, Ordering::Relaxed);
+    frame
 }
 
 fn failed(call: &'static str) -> Error {
@@ -149,14 +161,12 @@ fn failed(call: &'static str) -> Error {
 }
 
 /// The calling thread's alternate stack, if it has one.
+#[inline(always)]
 fn current() -> Result<Option<libc::stack_t>> {
-    let mut stack = MaybeUninit::<libc::stack_t>::uninit();
-    // SAFETY: a null first argument only asks; the second is writable.
-    if unsafe { libc::sigaltstack(ptr::null(), stack.as_mut_ptr()) } != 0 {
-        return Err(failed("sigaltstack"));
-    }
-    // SAFETY: the call succeeded, so it wrote the structure.
-    let stack = unsafe { stack.assume_init() };
+    let stack = sys::alternate_stack().map_err(|errno| Error::System {
+        call: "sigaltstack",
+        source: std::io::Error::from_raw_os_error(errno),
+    })?;
     Ok((stack.ss_flags & libc::SS_DISABLE == 0).then_some(stack))
 }
 

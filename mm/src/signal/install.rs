@@ -118,8 +118,8 @@ pub(crate) fn check_handlers(displaced: DisplacedHandlers) -> Result<()> {
         return Ok(());
     }
     for (at, &signo) in SIGNALS.iter().enumerate() {
-        let top = ask(signo).map_err(refused)?;
-        if !reaches_us(at, &top) {
+        let top = KernelAction::of(signo).map_err(refused)?;
+        if !is_as_before(at, &top) && !reaches_us(at, &top.into_libc()) {
             restore(at, displaced)?;
         }
     }
@@ -183,6 +183,17 @@ fn take_place(_: &Placing, at: usize, mut top: libc::sigaction) -> std::result::
     }
 }
 
+/// Whether the entry point that was on top at the last check is installed, with our flags: nearly always.
+fn is_as_before(at: usize, top: &KernelAction) -> bool {
+    let entry = SIGNAL_ENTRIES[ON_TOP[at].load(Ordering::Relaxed)];
+    top.handler == entry as *const () as usize && has_our_flags(top.flags(), top.restorer)
+}
+
+fn has_our_flags(flags: i32, restorer: usize) -> bool {
+    // Where the C library puts an action back, it sets its own restorer.
+    flags & (OUR_FLAGS | FOREIGN_FLAGS) == OUR_FLAGS && restorer == arch::signal_restorer() as usize
+}
+
 /// Whether the kernel calls our handler with our flags, or a copy of this library that passes signals on to us.
 fn reaches_us(at: usize, top: &libc::sigaction) -> bool {
     let Some(entry) = entry_of(top) else {
@@ -191,10 +202,7 @@ fn reaches_us(at: usize, top: &libc::sigaction) -> bool {
     if ON_TOP[at].load(Ordering::Relaxed) != entry {
         ON_TOP[at].store(entry, Ordering::Relaxed);
     }
-    // Where the C library puts an action back, it sets its own restorer.
-    let restorer = top.sa_restorer.map(|restorer| restorer as usize);
-    top.sa_flags & (OUR_FLAGS | FOREIGN_FLAGS) == OUR_FLAGS
-        && restorer == Some(arch::signal_restorer() as usize)
+    has_our_flags(top.sa_flags, top.sa_restorer.map_or(0, |restorer| restorer as usize))
 }
 
 /// Which of our entry points the action calls, if any.

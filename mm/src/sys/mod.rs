@@ -16,7 +16,7 @@ mod memfd;
 mod pagemap;
 mod uffd;
 
-pub(crate) use action::{KernelAction, SA_RESTORER};
+pub(crate) use action::{KernelAction, SA_RESTORER, alternate_stack, blocked_signals, signal_set};
 pub(crate) use arena::{Arena, Use, Words, decommit};
 #[cfg(test)]
 pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
