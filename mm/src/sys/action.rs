@@ -51,7 +51,8 @@ impl KernelAction {
         let new = new.map_or(ptr::null(), ptr::from_ref);
         let mut old = Self { handler: 0, flags: 0, restorer: 0, mask: 0 };
         let size = size_of_val(&old.mask);
-        let arguments = [signo as usize, new.expose_provenance(), (&raw mut old).expose_provenance(), size];
+        let arguments =
+            [signo as usize, new.expose_provenance(), (&raw mut old).expose_provenance(), size];
         // SAFETY: null only asks, and `old` is writable; the rest is the caller's promise.
         match unsafe { arch::system_call(libc::SYS_rt_sigaction, arguments) } {
             0 => Ok(old),
