@@ -10,6 +10,7 @@ use seqfault::{
     Tag, TagType, ThrownException, TrapCode, Val, ValType,
 };
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Runs a test in each of those ways.
 fn both(test: impl Fn(&Engine) -> Result<()>) -> Result<()> {
@@ -524,6 +525,25 @@ fn the_host_makes_reads_and_writes_arrays() -> Result<()> {
         );
         assert!(ArrayRef::new_fixed(&mut store, &pre, &[])?.is_empty(&store)?);
         assert_eq!(array.ty(&store)?, ty);
+        Ok(())
+    })
+}
+
+#[test]
+fn an_array_of_the_host_that_no_heap_can_hold_is_refused_at_once() -> Result<()> {
+    both(|engine| {
+        let mut store = Store::new(engine, ());
+        let element = FieldType::new(Mutability::Var, ValType::V128.into());
+        let pre = ArrayRefPre::new(&mut store, ArrayType::new(engine, element));
+        let start = Instant::now();
+        for len in [u32::MAX, (u32::MAX >> 4) + 1, u32::MAX >> 4] {
+            let error = ArrayRef::new(&mut store, &pre, &Val::V128(1), len).unwrap_err();
+            assert!(error.to_string().contains("GC heap out of memory"), "{error}");
+            let error = ArrayRef::new(&mut store, &pre, &Val::I32(1), len).unwrap_err();
+            assert!(error.to_string().contains("element 0: type mismatch"), "{error}");
+        }
+        // Checking each of so many elements would take longer.
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         Ok(())
     })
 }

@@ -12,6 +12,7 @@ use crate::trap::{TrapCode, TrapReason};
 use crate::types::{ArrayType, Mutability};
 use seqfault_jit::gc::array_size;
 use seqfault_jit::types::{self as canonical, CompositeType};
+use std::slice;
 
 /// An array.
 #[derive(Debug)]
@@ -62,7 +63,9 @@ impl ArrayRef {
         len: u32,
     ) -> Result<Rooted<ArrayRef>> {
         let mut store = store.as_context_mut();
-        ArrayRef::from_elements(store.opaque(), pre, len, |_| element)
+        let store = store.opaque();
+        check_elements(store, pre, slice::from_ref(element))?;
+        ArrayRef::from_checked(store, pre, len, |_| element)
     }
 
     /// A new array of these elements.
@@ -82,23 +85,20 @@ impl ArrayRef {
         let len =
             u32::try_from(elements.len()).map_err(|_| TrapReason(TrapCode::GcHeapOutOfMemory))?;
         let mut store = store.as_context_mut();
-        ArrayRef::from_elements(store.opaque(), pre, len, |index| &elements[index as usize])
+        let store = store.opaque();
+        check_elements(store, pre, elements)?;
+        ArrayRef::from_checked(store, pre, len, |index| &elements[index as usize])
     }
 
-    fn from_elements<'v>(
+    /// Elements that have passed [`check_elements`].
+    fn from_checked<'v>(
         store: &mut StoreOpaque,
         pre: &ArrayRefPre,
         len: u32,
         element: impl Fn(u32) -> &'v Val,
     ) -> Result<Rooted<ArrayRef>> {
-        store.check(pre.store);
         let ty = pre.ty.inner();
         let array = canonical(ty);
-        for index in 0..len {
-            Place::element(array, index)
-                .check(store, ty, element(index))
-                .map_err(|error| error.context(format!("element {index}")))?;
-        }
         let size = array_size(array.element.storage.size(), len)
             .ok_or(TrapReason(TrapCode::GcHeapOutOfMemory))?;
         // SAFETY: the store is borrowed mutably; the elements are rooted.
@@ -110,6 +110,20 @@ impl ArrayRef {
         }
         Ok(Rooted::new(store, object))
     }
+}
+
+/// An error unless the array's elements may have these values.
+fn check_elements(store: &StoreOpaque, pre: &ArrayRefPre, elements: &[Val]) -> Result<()> {
+    store.check(pre.store);
+    let ty = pre.ty.inner();
+    // All elements have one type.
+    let place = Place::element(canonical(ty), 0);
+    for (index, element) in elements.iter().enumerate() {
+        place
+            .check(store, ty, element)
+            .map_err(|error| error.context(format!("element {index}")))?;
+    }
+    Ok(())
 }
 
 impl Rooted<ArrayRef> {
