@@ -316,6 +316,7 @@ impl Config {
     /// [`TrapCode::ResidentLimit`](crate::TrapCode::ResidentLimit). Default: no limit.
     ///
     /// Unlike a limit on a memory's size, it does not count memory that is declared and never touched.
+    /// [`PagerKind::Demand`] cannot limit it.
     pub fn memory_resident_limit(&mut self, bytes: Option<usize>) -> &mut Config {
         self.memory_resident_limit = bytes;
         self
@@ -363,6 +364,12 @@ impl Config {
             return Err(Error::msg(
                 "a limit on resident memory needs signals, which `signals_based_traps(false)` rules out: limit \
                  the sizes of memories instead",
+            ));
+        }
+        if limited && pager == PagerKind::Demand {
+            return Err(Error::msg(
+                "the pager Demand cannot limit what is resident: choose another pager, or limit the sizes of memories \
+                 instead",
             ));
         }
         if !signals {

@@ -250,10 +250,13 @@ fn a_resident_limit_and_every_pager_work_where_address_space_is_scarce() {
         let mut store = Store::new(&engine, ());
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         check(&mut store, &instance, 40);
+        let engine = Engine::new(config.memory_resident_limit(Some(64 * PAGE)));
         if pager == PagerKind::Demand {
+            let error = engine.unwrap_err().to_string();
+            assert!(error.contains("Demand cannot limit what is resident"), "{error}");
             continue;
         }
-        let engine = Engine::new(config.memory_resident_limit(Some(64 * PAGE))).unwrap();
+        let engine = engine.unwrap();
         let module = Module::new(&engine, PROGRAM).unwrap();
         let mut store = Store::new(&engine, ());
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
