@@ -3,6 +3,7 @@
 //! Source: specification section 4.5.3 "Import Subtyping".
 
 use super::externs::Extern;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::store::StoreOpaque;
@@ -75,6 +76,10 @@ pub(super) fn check_imports(
     module: &Module,
     imports: &[Extern],
 ) -> Result<()> {
+    // First, since no type of another engine is any of the types that the module asks for.
+    if !Engine::same(store.engine(), module.engine()) {
+        return Err(Error::msg("the module belongs to another engine than the store"));
+    }
     let expected = module.info().imports.len();
     if imports.len() != expected {
         let found = imports.len();

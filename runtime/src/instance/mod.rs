@@ -56,7 +56,7 @@ impl Instance {
         self.data(store.as_context().opaque()).module()
     }
 
-    /// Its exports, in the order of the module.
+    /// Its exports, in the order of the module. If there is no memory for the list, the process ends.
     pub fn exports(&self, mut store: impl AsContextMut) -> Vec<Export> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
