@@ -1,4 +1,5 @@
-//! `memory.copy` and `memory.fill`, in seqfault and in Wasmtime: lengths, alignments and overlaps.
+//! `memory.copy`, `memory.fill`, `memory.init`, `array.copy` and `array.fill`, in seqfault and in Wasmtime: lengths, alignments
+//! and overlaps.
 //!
 //! Beside a fixed list there is a drawn one, by a seed that is printed (`SEQFAULT_BENCH_SEED` repeats
 //! it), so that nothing is tuned to the list. All pages have been touched before.
@@ -17,10 +18,100 @@ const DRAWN: usize = 20;
 /// Bytes of memory that operations stay in.
 const BYTES: u32 = 8 << 20;
 
-/// One operation: for a fill `from` is the byte.
+/// An instruction, and the function of the module that has it in a loop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Copy,
+    Fill,
+    Init,
+    /// Of bytes.
+    ArrayCopy,
+    ArrayFill(Element),
+}
+
+/// What the array that is filled consists of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Element {
+    I8,
+    I32,
+    V128,
+}
+
+impl Element {
+    const ALL: [Element; 3] = [Element::I8, Element::I32, Element::V128];
+
+    fn name(self) -> &'static str {
+        match self {
+            Element::I8 => "i8",
+            Element::I32 => "i32",
+            Element::V128 => "v128",
+        }
+    }
+
+    fn size(self) -> u32 {
+        match self {
+            Element::I8 => 1,
+            Element::I32 => 4,
+            Element::V128 => 16,
+        }
+    }
+}
+
+impl What {
+    const ALL: [What; 7] = [
+        What::Copy,
+        What::Fill,
+        What::Init,
+        What::ArrayCopy,
+        What::ArrayFill(Element::I8),
+        What::ArrayFill(Element::I32),
+        What::ArrayFill(Element::V128),
+    ];
+
+    fn function(self) -> String {
+        match self {
+            What::Copy => "copy".to_owned(),
+            What::Fill => "fill".to_owned(),
+            What::Init => "init".to_owned(),
+            What::ArrayCopy => "array.copy".to_owned(),
+            What::ArrayFill(element) => format!("array.fill of {}", element.name()),
+        }
+    }
+
+    fn instruction(self, len: &str) -> String {
+        let (to, from) = ("(local.get 1)", "(local.get 2)");
+        match self {
+            What::Copy => format!("(memory.copy {to} {from} {len})"),
+            What::Fill => format!("(memory.fill {to} {from} {len})"),
+            What::Init => format!("(memory.init $data {to} {from} {len})"),
+            What::ArrayCopy => {
+                let array = "(global.get $i8)";
+                format!("(array.copy $i8 $i8 {array} {to} {array} {from} {len})")
+            }
+            What::ArrayFill(element) => {
+                let name = element.name();
+                let value = match element {
+                    Element::V128 => format!("(i32x4.splat {from})"),
+                    _ => from.to_owned(),
+                };
+                format!("(array.fill ${name} (global.get ${name}) {to} {value} {len})")
+            }
+        }
+    }
+
+    /// Bytes of what it counts.
+    fn unit(self) -> u32 {
+        match self {
+            What::ArrayFill(element) => element.size(),
+            _ => 1,
+        }
+    }
+}
+
+/// One operation, in bytes: for a fill `from` is the value.
 #[derive(Clone, Copy)]
 struct Operation {
-    copies: bool,
+    what: What,
     to: u32,
     from: u32,
     len: u32,
@@ -29,18 +120,21 @@ struct Operation {
 
 impl Operation {
     fn name(&self) -> String {
-        let Operation { to, from, len, .. } = *self;
+        let Operation { what, to, from, len, .. } = *self;
         let constant = if self.constant { " (constant)" } else { "" };
-        match self.copies {
-            true => format!("copy {len}{constant}, by {}", i64::from(to) - i64::from(from)),
-            false => format!("fill {len}{constant} at {to}"),
+        let function = what.function();
+        match what {
+            What::Copy => {
+                format!("{function} {len}{constant}, by {}", i64::from(to) - i64::from(from))
+            }
+            _ => format!("{function} {len}{constant} at {to}"),
         }
     }
 
     /// The function that does it as often as it is told.
     fn function(&self) -> String {
-        let name = if self.copies { "copy" } else { "fill" };
-        if self.constant { format!("{name}{}", self.len) } else { name.to_owned() }
+        let name = self.what.function();
+        if self.constant { format!("{name}{}", self.len) } else { name }
     }
 }
 
@@ -62,23 +156,30 @@ fn main() {
 
 /// Copies a megabyte away, and onto themselves by some bytes up and down; fills.
 fn fixed() -> Vec<Operation> {
-    let operation = |copies, to, from, len| Operation { copies, to, from, len, constant: false };
+    let operation = |what, to, from, len| Operation { what, to, from, len, constant: false };
     let mut all = Vec::new();
     for len in LENGTHS {
-        all.push(operation(true, 2 << 20, 4 << 20, len));
-        all.push(operation(true, (2 << 20) + 3, (4 << 20) + 13, len));
-        all.push(operation(false, (2 << 20) + 5, 7, len));
+        all.push(operation(What::Copy, 2 << 20, 4 << 20, len));
+        all.push(operation(What::Copy, (2 << 20) + 3, (4 << 20) + 13, len));
+        all.push(operation(What::Fill, (2 << 20) + 5, 7, len));
+    }
+    for len in [0, 16, 100, 1024, 65_536, 1 << 20] {
+        all.push(operation(What::Init, (2 << 20) + 5, 9, len));
+        all.push(operation(What::ArrayCopy, 2 << 20, 4 << 20, len));
+        for element in Element::ALL {
+            all.push(operation(What::ArrayFill(element), 2 << 20, 7, len & !15));
+        }
     }
     for len in [16, 100, 1024, 16_384, 1 << 20] {
         for by in [1, 8, 64, 4096] {
-            all.push(operation(true, (2 << 20) + by, 2 << 20, len));
-            all.push(operation(true, 2 << 20, (2 << 20) + by, len));
+            all.push(operation(What::Copy, (2 << 20) + by, 2 << 20, len));
+            all.push(operation(What::Copy, 2 << 20, (2 << 20) + by, len));
         }
+        all.push(operation(What::ArrayCopy, (2 << 20) + 8, 2 << 20, len));
     }
     for len in CONSTANTS {
-        for copies in [true, false] {
-            let from = if copies { 4 << 20 } else { 7 };
-            all.push(Operation { copies, to: 2 << 20, from, len, constant: true });
+        for (what, from) in [(What::Copy, 4 << 20), (What::Fill, 7)] {
+            all.push(Operation { what, to: 2 << 20, from, len, constant: true });
         }
     }
     all
@@ -91,7 +192,8 @@ fn drawn() -> Vec<Operation> {
         let longest = 1 << (4 + below(17));
         let (copies, len, from) = (below(3) != 0, below(longest), below(BYTES / 2));
         let to = if below(2) == 0 { from + below(2 * len + 64) } else { below(BYTES / 2) };
-        Operation { copies, to, from, len, constant: false }
+        let what = if copies { What::Copy } else { What::Fill };
+        Operation { what, to, from, len, constant: false }
     };
     (0..DRAWN).map(|_| draw()).collect()
 }
@@ -116,22 +218,32 @@ fn compare(
 }
 
 fn module() -> String {
-    let function = |name: &str, len: &str| {
-        let operation = |name: &str| format!("(memory.{name} (local.get 1) (local.get 2) {len})");
+    let function = |name: &str, operation: &str| {
         format!(
             "(func (export \"{name}\") (param $times i32) (param i32 i32 i32)
                 (loop $again
-                    {}
+                    {operation}
                     (br_if $again
-                        (local.tee $times (i32.sub (local.get $times) (i32.const 1))))))",
-            operation(&name[..4])
+                        (local.tee $times (i32.sub (local.get $times) (i32.const 1))))))"
         )
     };
-    let mut text = format!("(module (memory {})", BYTES / 65_536);
-    for name in ["copy", "fill"] {
-        text += &function(name, "(local.get 3)");
+    let data = "x".repeat((1 << 20) + 64);
+    let mut text = format!("(module (memory {}) (data $data \"{data}\")", BYTES / 65_536);
+    for element in Element::ALL {
+        let (name, len) = (element.name(), BYTES / element.size());
+        let _ = write!(
+            text,
+            "(type ${name} (array (mut {name})))
+             (global ${name} (ref ${name}) (array.new_default ${name} (i32.const {len})))"
+        );
+    }
+    for what in What::ALL {
+        text += &function(&what.function(), &what.instruction("(local.get 3)"));
+    }
+    for what in [What::Copy, What::Fill] {
         for len in CONSTANTS {
-            text += &function(&format!("{name}{len}"), &format!("(i32.const {len})"));
+            let operation = what.instruction(&format!("(i32.const {len})"));
+            text += &function(&format!("{}{len}", what.function()), &operation);
         }
     }
     let _ = write!(
@@ -158,7 +270,8 @@ macro_rules! runner {
                         instance.get_typed_func::<(u32, u32, u32, u32), ()>(&mut store, name);
                     typed.expect("exported")
                 });
-                let Operation { to, from, len, .. } = *operation;
+                let Operation { what, to, from, len, .. } = *operation;
+                let (to, len) = (to / what.unit(), len / what.unit());
                 function.call(&mut store, (times, to, from, len)).expect("no trap");
             }
         }
@@ -166,4 +279,8 @@ macro_rules! runner {
 }
 
 runner!(seqfault, seqfault_runner, seqfault::Config::new());
-runner!(wasmtime, wasmtime_runner, wasmtime::Config::new());
+runner!(
+    wasmtime,
+    wasmtime_runner,
+    wasmtime::Config::new().wasm_gc(true).wasm_function_references(true)
+);
