@@ -215,3 +215,126 @@ fn arrays_have_their_elements_where_everything_is_collected_all_the_time() -> Re
 fn arrays_have_their_elements_without_signals() -> Result<()> {
     compare(Config::new().signals_based_traps(false), 120)
 }
+
+/// Bytes of the segment.
+const DATA: usize = 5_000;
+
+fn byte(at: usize) -> u8 {
+    (at * 7 + at / 256) as u8
+}
+
+/// Functions on a segment, an array of `bits` bits an element, and a memory.
+fn data_module(bits: u32) -> String {
+    let (element, get) = match bits {
+        8 => ("i8", "(i64.extend_i32_u (array.get_u $a IT))"),
+        16 => ("i16", "(i64.extend_i32_u (array.get_u $a IT))"),
+        32 => ("i32", "(i64.extend_i32_u (array.get $a IT))"),
+        _ => ("i64", "(array.get $a IT)"),
+    };
+    let get = get.replace("IT", "(global.get $it) (local.get $i)");
+    let data: String = (0..DATA).map(|at| format!("\\{:02x}", byte(at))).collect();
+    // Others, so that the bit of the segment is not the first.
+    let others = r#"(data "x")"#.repeat(69);
+    format!(
+        r#"(module (type $a (array (mut {element}))) (memory (export "memory") 1)
+            (global $it (mut (ref null $a)) (ref.null $a))
+            {others} (data $d "{data}") (data $next "abc")
+            (func (export "new") (param i32 i32)
+              (global.set $it (array.new_data $a $d (local.get 0) (local.get 1))))
+            (func (export "new10") (param i32)
+              (global.set $it (array.new_data $a $d (local.get 0) (i32.const 10))))
+            (func (export "init") (param i32 i32 i32)
+              (array.init_data $a $d (global.get $it) (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "memory.init") (param i32 i32 i32)
+              (memory.init $d (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "next") (memory.init $next (i32.const 0) (i32.const 0) (i32.const 3)))
+            (func (export "drop") (data.drop $d))
+            (func (export "get") (param $i i32) (result i64) {get}))"#
+    )
+}
+
+/// What an element of `size` bytes that begins at this byte of the segment is.
+fn element_at(at: usize, size: usize) -> i64 {
+    let bytes = (0..size).rev().map(|offset| u64::from(byte(at + offset)));
+    bytes.fold(0, |sum, byte| sum << 8 | byte) as i64
+}
+
+fn compare_data(config: &Config) -> Result<()> {
+    let engine = Engine::new(config)?;
+    let mut numbers = Numbers(5);
+    for bits in [8, 16, 32, 64] {
+        let size = bits as usize / 8;
+        let module = Module::new(&engine, data_module(bits))?;
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[])?;
+        let get = instance.get_typed_func::<i32, i64>(&mut store, "get")?;
+        let memory = instance.get_memory(&mut store, "memory").expect("exported");
+        let call = |store: &mut Store<()>, name: &str, args: &[usize]| {
+            let args: Vec<_> = args.iter().map(|&arg| (arg as i32).into()).collect();
+            instance.get_func(&mut *store, name).expect(name).call(store, &args, &mut [])
+        };
+        let mut expected: Vec<i64> = Vec::new();
+        let mut bytes = vec![0; 10_000];
+        for _ in 0..150 {
+            let from = numbers.below(DATA);
+            let n = numbers.below((DATA - from) / size + 1);
+            match numbers.below(4) {
+                0 => {
+                    call(&mut store, "new", &[from, n])?;
+                    expected = (0..n).map(|i| element_at(from + i * size, size)).collect();
+                    assert!(call(&mut store, "new", &[from, (DATA - from) / size + 1]).is_err());
+                }
+                1 if DATA - from >= 10 * size => {
+                    call(&mut store, "new10", &[from])?;
+                    expected = (0..10).map(|i| element_at(from + i * size, size)).collect();
+                }
+                1 => assert!(call(&mut store, "new10", &[from]).is_err()),
+                2 => {
+                    call(&mut store, "new", &[0, DATA / size])?;
+                    expected = (0..DATA / size).map(|i| element_at(i * size, size)).collect();
+                    let at = numbers.below(expected.len() - n + 1);
+                    call(&mut store, "init", &[at, from, n])?;
+                    for i in 0..n {
+                        expected[at + i] = element_at(from + i * size, size);
+                    }
+                    let beyond = expected.len() - n + 1;
+                    assert!(call(&mut store, "init", &[beyond, from, n]).is_err());
+                    assert!(call(&mut store, "init", &[0, DATA - n * size + 1, n]).is_err());
+                }
+                _ => {
+                    let to = numbers.below(bytes.len() - n + 1);
+                    call(&mut store, "memory.init", &[to, from, n])?;
+                    (0..n).for_each(|i| bytes[to + i] = byte(from + i));
+                    assert!(call(&mut store, "memory.init", &[65_536 - n + 1, from, n]).is_err());
+                    assert!(call(&mut store, "memory.init", &[to, DATA - n + 1, n]).is_err());
+                    let mut found = vec![0; bytes.len()];
+                    memory.read(&store, 0, &mut found)?;
+                    assert!(found == bytes, "memory.init of {n} from {from} to {to}");
+                }
+            }
+            for (index, &expected) in expected.iter().enumerate().step_by(13) {
+                assert_eq!(get.call(&mut store, index as i32)?, expected, "{index}, {bits} bits");
+            }
+        }
+        call(&mut store, "new", &[0, 3])?;
+        call(&mut store, "drop", &[])?;
+        for (name, nothing, one) in [
+            ("init", &[0, 0, 0][..], &[0, 0, 1][..]),
+            ("memory.init", &[0, 0, 0], &[0, 0, 1]),
+            ("new", &[0, 0], &[0, 1]),
+        ] {
+            call(&mut store, name, nothing)?;
+            let error = call(&mut store, name, one).expect_err("the segment is dropped");
+            assert!(error.trap().is_some(), "{name}: {error}");
+        }
+        call(&mut store, "next", &[])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn arrays_and_memories_get_the_bytes_of_segments() -> Result<()> {
+    compare_data(&Config::new())?;
+    compare_data(Config::new().gc_stress(true))?;
+    compare_data(Config::new().signals_based_traps(false))
+}

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Some pieces and a little more.
-const BYTES: usize = (9 << 20) + 4_096;
+const BYTES: usize = (8 << 20) + 4_096;
 
 /// Elements of a table that are as many.
 const ELEMENTS: usize = BYTES / 8;

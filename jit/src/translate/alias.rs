@@ -43,10 +43,12 @@ pub(super) enum AliasRegion {
     Local,
     /// Which function references are made.
     Made,
+    /// Which segments were dropped.
+    Dropped,
 }
 
 /// All regions, in the order of their numbers.
-const REGIONS: [(AliasRegion, &str); 15] = [
+const REGIONS: [(AliasRegion, &str); 16] = [
     (AliasRegion::Context, "context"),
     (AliasRegion::Store, "store context"),
     (AliasRegion::Slot, "slot"),
@@ -62,6 +64,7 @@ const REGIONS: [(AliasRegion, &str); 15] = [
     (AliasRegion::Spill, "spilled reference"),
     (AliasRegion::Local, "local"),
     (AliasRegion::Made, "made reference"),
+    (AliasRegion::Dropped, "dropped segment"),
 ];
 
 impl AliasRegion {

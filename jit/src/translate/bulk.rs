@@ -16,13 +16,6 @@ impl FuncTranslator<'_, '_> {
         Ok(())
     }
 
-    pub(super) fn memory_init(&mut self, memory: u32, segment: u32) -> Result {
-        let (from, len) = self.stack.pop2();
-        let address = Bits64(self.pop_index());
-        self.builtin().memory_init(memory, segment, address, Bits32(from), Bits32(len));
-        Ok(())
-    }
-
     pub(super) fn data_drop(&mut self, segment: u32) -> Result {
         self.builtin().data_drop(segment);
         Ok(())

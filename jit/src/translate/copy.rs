@@ -117,7 +117,7 @@ impl FuncTranslator<'_, '_> {
         Ok(())
     }
 
-    fn end_in_memory(&mut self, memory: u32, index: Value) -> End {
+    pub(super) fn end_in_memory(&mut self, memory: u32, index: Value) -> End {
         let is_64 = self.env.module.memories[memory as usize].memory64;
         let index = self.widen(index);
         End { index, available: self.memory_len(memory), is_64 }

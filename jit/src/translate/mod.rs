@@ -55,6 +55,7 @@ mod plan;
 mod reference;
 
 mod rounding;
+mod segment;
 mod simd;
 mod stack;
 mod survey;

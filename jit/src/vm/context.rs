@@ -24,6 +24,8 @@ pub struct VMContext {
     pub types: *const VMTypes,
     /// The engine's epoch.
     pub epoch: *const AtomicU64,
+    /// The bytes of the module's binary, which data segments are ranges of.
+    pub bytes: *const u8,
     /// The runtime's instance, which this crate never accesses.
     pub instance: *mut c_void,
 }

@@ -12,6 +12,8 @@ pub struct VMOffsets {
     tags: u32,
     imported_globals: u32,
     defined_globals: u32,
+    dropped_data: u32,
+    dropped_elements: u32,
     made: u32,
     func_refs: u32,
     size: u32,
@@ -37,6 +39,8 @@ impl VMOffsets {
         let imported_globals = array(module.num_imported_globals, size_of::<*mut VMGlobal>(), 8);
         let defined_globals =
             array(module.globals.len() - module.num_imported_globals, size_of::<VMGlobal>(), 16);
+        let dropped_data = array(module.data.len().div_ceil(64), size_of::<u64>(), 8);
+        let dropped_elements = array(module.elements.len().div_ceil(64), size_of::<u64>(), 8);
         let made = array(module.num_escaped_functions(), 1, 1);
         let func_refs = array(module.num_escaped_functions(), size_of::<VMFuncRef>(), 8);
         let size = array(0, 0, align_of::<VMContext>());
@@ -47,6 +51,8 @@ impl VMOffsets {
             tags,
             imported_globals,
             defined_globals,
+            dropped_data,
+            dropped_elements,
             made,
             func_refs,
             size,
@@ -100,6 +106,16 @@ impl VMOffsets {
     /// The first of the defined globals.
     pub fn first_defined_global(&self) -> u32 {
         self.defined_globals
+    }
+
+    /// The `u64`s whose bits say which data segments were dropped, the first segment in the lowest bit of the first.
+    pub fn dropped_data(&self) -> u32 {
+        self.dropped_data
+    }
+
+    /// The same for element segments.
+    pub fn dropped_elements(&self) -> u32 {
+        self.dropped_elements
     }
 
     /// The byte that says whether the reference of an escaping function is made.

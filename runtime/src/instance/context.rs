@@ -53,15 +53,22 @@ impl InstanceData {
     ) -> Result<Box<InstanceData>, NoMemory> {
         let size = module.offsets().size().div_ceil(size_of::<ValRaw>());
         let info = module.info();
+        let context: Shared<[MaybeUninit<ValRaw>]> =
+            Shared::partly_zeroed(module.offsets().zeroed(), size)?;
+        // SAFETY: the context has these words, which only compiled code reads beside this, and lives as long as the instance.
+        let [dropped_data, dropped_elements] = unsafe {
+            [module.offsets().dropped_data(), module.offsets().dropped_elements()]
+                .map(|offset| Dropped::new(context.get().byte_add(offset as usize).cast()))
+        };
         let instance = fallible::boxed(InstanceData {
             module: module.clone(),
-            context: Shared::partly_zeroed(module.offsets().zeroed(), size)?,
+            context,
             memories: fallible::with_capacity(info.memories.len())?,
             tables: fallible::with_capacity(info.tables.len())?,
             imported_globals: fallible::with_capacity(info.num_imported_globals)?,
             elements: fallible::with_capacity(info.elements.len())?,
-            dropped_elements: Dropped::none(info.elements.len())?,
-            dropped_data: Dropped::none(info.data.len())?,
+            dropped_elements,
+            dropped_data,
         })?;
         // SAFETY: the store is alive; the context is large enough for its head, and aligned.
         unsafe {
@@ -73,6 +80,7 @@ impl InstanceData {
                 type_ids: module.type_ids().as_ptr().cast(),
                 types: engine.types().vm(),
                 epoch: engine.epoch(),
+                bytes: module.bytes().as_ptr(),
                 // Set when the instance is added to the store.
                 instance: ptr::null_mut(),
             });

@@ -122,8 +122,7 @@ impl FuncTranslator<'_, '_> {
     /// A new array with its header.
     fn allocate_array(&mut self, type_index: u32, storage: StorageType, len: Value) -> Value {
         let ty = self.type_id(type_index);
-        let wide = self.builder.ins().uextend(types::I64, len);
-        let bytes = self.builder.ins().ishl_imm_u(wide, i64::from(storage.size().ilog2()));
+        let bytes = self.element_bytes(len, storage);
         let round = i64::from(HEADER_SIZE + OBJECT_ALIGN - 1);
         let size = self.builder.ins().iadd_imm_u(bytes, round);
         let mask = self.builder.ins().iconst(types::I64, -i64::from(OBJECT_ALIGN));
@@ -203,6 +202,12 @@ impl FuncTranslator<'_, '_> {
         (bytes <= INLINE).then_some(bytes)
     }
 
+    /// Bytes of so many elements.
+    fn element_bytes(&mut self, len: Value, storage: StorageType) -> Value {
+        let len = self.widen(len);
+        self.builder.ins().ishl_imm_u(len, i64::from(storage.size().ilog2()))
+    }
+
     /// A place for stores of any width. They are to be inside of an object.
     fn fresh_bytes(&mut self, address: Value, offset: u32) -> Place {
         let code = self.on_fault(TrapCode::GcHeapOutOfMemory);
@@ -232,8 +237,7 @@ impl FuncTranslator<'_, '_> {
 
     /// Fills `len` elements, which are there and not too many for a routine.
     fn fill_elements(&mut self, start: Value, len: Value, storage: StorageType, element: Repeated) {
-        let len = self.builder.ins().uextend(types::I64, len);
-        let bytes = self.builder.ins().ishl_imm_u(len, i64::from(storage.size().ilog2()));
+        let bytes = self.element_bytes(len, storage);
         match self.words(storage, element) {
             (low, None) => {
                 self.run_routine(offset_of!(VMBuiltins, fill_words), &[start, low, bytes]);
@@ -295,7 +299,7 @@ impl FuncTranslator<'_, '_> {
             |this| {
                 let dst = this.array_element_address(to, to_index, storage);
                 let src = this.array_element_address(from, from_index, storage);
-                let bytes = this.builder.ins().ishl_imm_u(count, i64::from(size.ilog2()));
+                let bytes = this.element_bytes(len, storage);
                 this.run_routine(offset_of!(VMBuiltins, copy_bytes), &[dst, src, bytes]);
             },
             |this| {
@@ -309,8 +313,33 @@ impl FuncTranslator<'_, '_> {
 
     pub(in crate::translate) fn array_new_data(&mut self, type_index: u32, segment: u32) -> Result {
         let (from, len) = self.stack.pop2();
-        let Bits32(array) =
+        let storage = self.element_storage(type_index);
+        let Some(source) = self.end_in_segment(segment, from) else {
+            let Bits32(array) =
+                self.builtin().array_new_data(type_index, segment, Bits32(from), Bits32(len));
+            self.push_new_array(array);
+            return Ok(());
+        };
+        let bytes = self.element_bytes(len, storage);
+        let is_slow = self.exceeds(&[source.end], bytes, ROUTINE_LIMIT);
+        let [slow, fast, done] = [(); 3].map(|()| self.builder.create_block());
+        let array = self.builder.append_block_param(done, types::I32);
+        self.builder.set_cold_block(slow);
+        self.builder.ins().brif(is_slow, slow, &[], fast, &[]);
+
+        self.enter_sealed(slow);
+        let Bits32(made) =
             self.builtin().array_new_data(type_index, segment, Bits32(from), Bits32(len));
+        self.builder.ins().jump(done, &[made.into()]);
+
+        self.enter_sealed(fast);
+        let made = self.allocate_array(type_index, storage, len);
+        let object = self.object_address(made);
+        let dst = self.builder.ins().iadd_imm_u(object, i64::from(HEADER_SIZE));
+        self.copy_segment(dst, source, bytes);
+        self.builder.ins().jump(done, &[made.into()]);
+
+        self.enter_sealed(done);
         self.push_new_array(array);
         Ok(())
     }
@@ -333,8 +362,30 @@ impl FuncTranslator<'_, '_> {
         type_index: u32,
         segment: u32,
     ) -> Result {
-        let [array, index, from, len] = self.pop_init().map(Bits32);
-        self.builtin().array_init_data(type_index, segment, array, index, from, len);
+        let [array, index, from, len] = self.pop_init();
+        let slow = |this: &mut Self| {
+            let [array, index, from, len] = [array, index, from, len].map(Bits32);
+            this.builtin().array_init_data(type_index, segment, array, index, from, len);
+        };
+        let Some(source) = self.end_in_segment(segment, from) else {
+            slow(self);
+            return Ok(());
+        };
+        let storage = self.element_storage(type_index);
+        let target = self.end_in_array(array, index);
+        let bytes = self.element_bytes(len, storage);
+        let count = self.widen(len);
+        let outside = self.exceeds(&[target], count, ROUTINE_LIMIT);
+        let is_slow = self.exceeds(&[source.end], bytes, ROUTINE_LIMIT);
+        let is_slow = self.builder.ins().bor(outside, is_slow);
+        self.fast_or_slow(
+            is_slow,
+            |this| {
+                let dst = this.array_element_address(array, index, storage);
+                this.copy_segment(dst, source, bytes);
+            },
+            slow,
+        );
         Ok(())
     }
 
