@@ -21,17 +21,25 @@ enum Verdict {
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 
 /// From now on, `verdict` is passed on each of `calls`, on this thread and those that it makes.
-///
-/// Written by hand: `ld nr; jeq nr, deny; ...; ret allow; deny: ret verdict`.
 fn filter(calls: &[c_long], verdict: Verdict) {
-    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    let instruction = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
     let verdict = match verdict {
         Verdict::Deny(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
         Verdict::Kill => libc::SECCOMP_RET_KILL_PROCESS,
     };
+    install(calls, verdict, libc::SECCOMP_RET_ALLOW);
+}
+
+/// From now on, any other call than `calls` kills the process, on this thread and those that it makes.
+pub(crate) fn only(calls: &[c_long]) {
+    install(calls, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_KILL_PROCESS);
+}
+
+/// Written by hand: `ld nr; jeq nr, listed; ...; ret others; listed: ret listed`.
+fn install(calls: &[c_long], listed: u32, others: u32) {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let instruction = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
     let mut program = vec![
         instruction(LOAD, mem::offset_of!(libc::seccomp_data, arch) as u32, 0, 0),
         instruction(IF_EQUAL, AUDIT_ARCH_X86_64, 1, 0),
@@ -39,12 +47,12 @@ fn filter(calls: &[c_long], verdict: Verdict) {
         instruction(LOAD, mem::offset_of!(libc::seccomp_data, nr) as u32, 0, 0),
     ];
     for (at, &call) in calls.iter().enumerate() {
-        // To the last instruction, over the other comparisons and the one that allows.
-        let to_verdict = (calls.len() - at) as u8;
-        program.push(instruction(IF_EQUAL, call as u32, to_verdict, 0));
+        // To the last instruction, over the other comparisons and what others get.
+        let to_listed = (calls.len() - at) as u8;
+        program.push(instruction(IF_EQUAL, call as u32, to_listed, 0));
     }
-    program.push(instruction(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
-    program.push(instruction(RETURN, verdict, 0, 0));
+    program.push(instruction(RETURN, others, 0, 0));
+    program.push(instruction(RETURN, listed, 0, 0));
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: takes integers.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);

@@ -5,6 +5,7 @@
 #[path = "guest.rs"]
 mod guest;
 
+mod calls;
 mod copies;
 mod filters;
 mod foreign;
@@ -94,8 +95,14 @@ fn plain() -> Vec<Case> {
 }
 
 fn cases() -> Vec<Case> {
-    let families =
-        [plain(), newcomers::cases(), threads::cases(), filters::cases(), copies::cases()];
+    let families = [
+        plain(),
+        newcomers::cases(),
+        threads::cases(),
+        filters::cases(),
+        calls::cases(),
+        copies::cases(),
+    ];
     families.into_iter().flatten().collect()
 }
 

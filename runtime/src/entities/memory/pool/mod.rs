@@ -388,6 +388,41 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_needs_no_lock_but_its_own() {
+        use std::sync::mpsc::channel;
+        let pool = RegionPool::new(Reuse::default());
+        let (go, may_go) = channel();
+        let (done, is_done) = channel();
+        std::thread::scope(|scope| {
+            let pool = &pool;
+            scope.spawn(move || {
+                pool.give(used(SHAPE));
+                for () in may_go {
+                    for _ in 0..100 {
+                        let Some(Found::Ready(link)) = pool.take(&SHAPE) else { panic!("gone") };
+                        assert!(pool.take(&SHAPE).is_none());
+                        pool.give(link);
+                    }
+                    done.send(()).unwrap();
+                }
+            });
+            while pool.size().0 == 0 {
+                std::thread::yield_now();
+            }
+            let own = pool.shards.iter().position(|shard| shard.0.lock().regions.len() == 1);
+            scope.spawn(|| pool.give(used(SHAPE))).join().unwrap();
+            let others = pool.shards.iter().enumerate().filter(|(at, _)| Some(*at) != own);
+            let held: Vec<_> = others.map(|(_, shard)| shard.0.lock()).collect();
+            assert_eq!(held.iter().map(|idle| idle.regions.len()).sum::<usize>(), 1);
+            go.send(()).unwrap();
+            let alone = is_done.recv_timeout(std::time::Duration::from_secs(60));
+            // Before the assertion: the thread must end in any case.
+            drop((held, go));
+            assert_eq!(alone, Ok(()));
+        });
+    }
+
+    #[test]
     fn nothing_is_kept_without_room() {
         for limits in [
             Reuse { max_idle: 0, ..Reuse::default() },
