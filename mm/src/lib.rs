@@ -29,7 +29,9 @@
 mod abort;
 mod admit;
 mod arch;
+mod budget;
 mod checks;
+mod container;
 pub mod copy;
 mod error;
 mod image;
@@ -50,6 +52,7 @@ mod sys;
 #[cfg(test)]
 mod tests;
 
+pub use budget::Budget;
 pub use error::{Error, Fault, FaultKind};
 pub use image::Image;
 pub use limits::{Limits, Mapped};

@@ -1,7 +1,7 @@
 //! The order in which locks and counts may be taken, and a checker of it for debug builds.
 //!
 //! ```text
-//! writer lock  <  bounds  <  bounds, nested (the next neighbour)  <  pages  <  structure
+//! list of a budget  <  writer lock  <  bounds  <  bounds, nested (the next neighbour)  <  pages  <  structure
 //! ```
 //!
 //! A thread may take what is to the right of everything that it holds, and nothing else. Counts may be written only
@@ -17,6 +17,8 @@ use std::cell::Cell;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Level {
+    /// The lock of the regions of a budget.
+    Budget,
     /// A space's writer lock.
     Lock,
     /// The `bounds` count of a VMA.
@@ -43,7 +45,7 @@ pub(crate) fn acquire(level: Level) {
         let held = HELD.get();
         assert!(held >> level as u8 == 0, "lock order: {level:?} taken while {held:#b} is held");
         assert!(
-            level == Level::Lock || held & 1 == 1,
+            level <= Level::Lock || held >> Level::Lock as u8 & 1 == 1,
             "lock order: {level:?} taken without the writer lock"
         );
         HELD.set(held | 1 << level as u8);

@@ -3,12 +3,15 @@
 use crate::arch;
 use crate::error::{Error, Result};
 use crate::primitive::MAX_SHARDS;
+use crate::process::Process;
 use crate::space::{Blueprint, Huge, Opening, PAGE, Policy};
 use crate::sys::{self, LINUX, Sys, SysError};
 use crate::{
-    DisplacedHandlers, GRANULE_SIZE, PagerKind, Region, lots, process, record, registry, signal,
+    Budget, DisplacedHandlers, GRANULE_SIZE, PagerKind, Region, lots, process, record, registry,
+    signal,
 };
 use std::ops::RangeInclusive;
+use std::ptr::NonNull;
 
 /// Builder of a [`Region`].
 #[derive(Clone, Debug)]
@@ -19,6 +22,7 @@ pub struct RegionOptions {
     accessible: usize,
     pager: PagerKind,
     resident_limit: Option<usize>,
+    budget: Option<Budget>,
     speculation: bool,
     shards: usize,
     windows: Option<Policy>,
@@ -37,6 +41,7 @@ impl RegionOptions {
             accessible: 0,
             pager: PagerKind::Auto,
             resident_limit: None,
+            budget: None,
             speculation: true,
             shards: MAX_SHARDS,
             windows: None,
@@ -78,6 +83,13 @@ impl RegionOptions {
     #[must_use]
     pub fn resident_limit(self, bytes: Option<usize>) -> Self {
         Self { resident_limit: bytes, ..self }
+    }
+
+    /// Makes the region share `budget`: a touch of a page for which that has no room is denied, as beyond a resident limit
+    /// (default: no budget). Refused with [`PagerKind::Demand`].
+    #[must_use]
+    pub fn budget(self, budget: Option<&Budget>) -> Self {
+        Self { budget: budget.cloned(), ..self }
     }
 
     /// Whether faults are tried without the lock first (default: yes).
@@ -146,7 +158,7 @@ impl RegionOptions {
         arch::prepare_copies();
         if kind.pager().faults() {
             signal::check_handlers(self.displaced)?;
-        } else if self.resident_limit.is_some() {
+        } else if self.resident_limit.is_some() || self.budget.is_some() {
             return Err(Error::Unlimited { pager: kind });
         }
         let too_large = || Error::TooLarge { bytes: self.maximum };
@@ -166,6 +178,7 @@ impl RegionOptions {
             }
             placed => (kind, placed?),
         };
+        let budget = self.budget.as_ref().map(Budget::state).transpose()?;
         let reserved = if self.ahead { total } else { PAGE };
         let release = |error| {
             self.release(base, reserved);
@@ -178,8 +191,9 @@ impl RegionOptions {
                 maximum: maximum / PAGE,
                 total: total / PAGE,
                 limit: self.resident_limit.map_or(usize::MAX, |bytes| bytes / PAGE),
+                budget: budget.map(|state| NonNull::from(&state.core)),
                 shards: self.shards,
-                policy: self.policy(kind),
+                policy: self.policy(kind, process),
                 speculation: self.speculation,
             },
             &process.pool,
@@ -195,14 +209,18 @@ impl RegionOptions {
         }
         // From here on, dropping the region cleans up.
         let mut region = Region::adopt(record, base, maximum, [total, reserved], self.speculation);
+        region.budget = self.budget.clone();
+        budget.inspect(|state| state.add(record));
         region.refuses_huge_pages = self.refuses_huge_pages();
         region.grow(self.accessible)?;
         region.set_pristine();
         Ok(region)
     }
 
-    fn policy(&self, kind: PagerKind) -> Policy {
-        let opens = self.demand_paging && self.resident_limit.is_none();
+    fn policy(&self, kind: PagerKind, process: &Process) -> Policy {
+        // Without page tables that tell, what is open could not be recounted.
+        let counts = self.budget.is_none() || process.page_tables.prepare();
+        let opens = self.demand_paging && self.resident_limit.is_none() && counts;
         let opening = if opens { Opening::OnEvidence } else { Opening::Never };
         let huge = if self.huge_pages { sys::huge_pages() } else { Huge::Never };
         self.windows.unwrap_or_else(|| kind.policy(opening).huge(huge))

@@ -131,12 +131,18 @@ fn this_thread() -> usize {
 pub(crate) struct Lock {
     state: AtomicU32,
     owner: AtomicUsize,
+    level: Level,
 }
 
 impl Lock {
-    /// A free lock.
+    /// A free writer lock.
     pub(crate) const fn new() -> Self {
-        Self { state: AtomicU32::new(0), owner: AtomicUsize::new(0) }
+        Self::of(Level::Lock)
+    }
+
+    /// A free lock of another level.
+    pub(crate) const fn of(level: Level) -> Self {
+        Self { state: AtomicU32::new(0), owner: AtomicUsize::new(0), level }
     }
 
     /// Takes the lock, sleeping while another thread holds it.
@@ -146,16 +152,14 @@ impl Lock {
     pub(crate) fn lock(&self) -> LockGuard<'_> {
         let me = this_thread();
         if self.owner.load(Ordering::Relaxed) == me {
-            crate::abort::abort(
-                "seqfault-mm: a thread faulted on a region whose writer lock it holds\n",
-            );
+            crate::abort::abort("seqfault-mm: a thread faulted on a region whose lock it holds\n");
         }
         // Acquire pairs with the Release in `drop`: the last holder's writes are seen.
         if self.state.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.lock_contended();
         }
         self.owner.store(me, Ordering::Relaxed);
-        lock_order::acquire(Level::Lock);
+        lock_order::acquire(self.level);
         LockGuard { lock: self }
     }
 
@@ -183,7 +187,7 @@ pub(crate) struct LockGuard<'a> {
 
 impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
-        lock_order::release(Level::Lock);
+        lock_order::release(self.lock.level);
         self.lock.owner.store(0, Ordering::Relaxed);
         // Release pairs with the Acquire of the next holder.
         if self.lock.state.swap(0, Ordering::Release) == 2 {

@@ -12,10 +12,11 @@
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::budget::State;
 use crate::error::Result;
 use crate::record::{Record, Records};
 use crate::registry::Removals;
-use crate::space::Pool;
+use crate::space::{Pool, Shelf};
 use crate::sys::{self, PageTables, Parked, Userfault};
 use crate::{PAGE_SIZE, registry};
 
@@ -25,6 +26,8 @@ pub(crate) struct Process {
     pub(crate) pool: Pool,
     /// Spaces and their pagers.
     pub(crate) records: Records,
+    /// What budgets count.
+    pub(crate) budgets: Shelf<State>,
     /// The descriptor of the `Uffd` pager.
     pub(crate) userfault: Userfault,
     /// The kernel's page tables, for reading.
@@ -82,6 +85,7 @@ fn make() -> Result<&'static Process> {
     let new = Box::into_raw(Box::new(Process {
         pool: Pool::new(),
         records: Records::new(),
+        budgets: Shelf::new(0),
         userfault: Userfault::new(),
         page_tables: PageTables::new(),
         removals: Removals::new(),

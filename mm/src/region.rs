@@ -9,7 +9,7 @@ use crate::error::{Error, Fault, FaultKind, Result};
 use crate::record::{self, Record};
 use crate::space::{Counters, PAGE, PageRange, Pool, Pristine, Reading};
 use crate::sys::{LINUX, PIECE, Sys};
-use crate::{Access, Image, PagerKind, Protection, copy, registry, stack};
+use crate::{Access, Budget, Image, PagerKind, Protection, copy, registry, stack};
 
 /// A reservation of address space whose pages come when they are touched.
 ///
@@ -43,6 +43,8 @@ pub struct Region {
     /// The images of that.
     first_images: Vec<Attached>,
     speculation: bool,
+    /// The budget that it shares. Dropped last.
+    pub(crate) budget: Option<Budget>,
     /// How often it was rewound.
     rewinds: u32,
     /// Shared by the host's accesses that rely on unchanged protections: see `admit`.
@@ -103,6 +105,7 @@ impl Region {
             pristine: Pristine::default(),
             first_images: Vec::new(),
             speculation,
+            budget: None,
             rewinds: 0,
             admitting: RwLock::default(),
         }
@@ -268,6 +271,12 @@ impl Region {
         attached
     }
 
+    /// Says whether the region waits for its next user, after a [`rewind`](Self::rewind). Meanwhile the regions that share its
+    /// [`Budget`] may take the memory that it keeps. Returns whether it can be used.
+    pub fn set_idle(&mut self, idle: bool) -> bool {
+        self.budget.is_none() || self.record.space.set_idle(idle)
+    }
+
     /// Makes what the region is now what [`rewind`](Self::rewind) brings back: its accessible length, its images and its
     /// protections. Nothing may have been written to it yet. At first a rewind brings back what was built.
     pub fn set_pristine(&mut self) {
@@ -351,10 +360,15 @@ impl Region {
         }
         self.check(range.start, range.len())?;
         let pages = PageRange::new(range.start / PAGE, range.end.div_ceil(PAGE));
-        self.record
-            .space
-            .fault_in(pages, access, self.record.pager, &self.reading())
-            .map_err(|(kind, page)| self.fault(kind, range.start.max(page * PAGE)))
+        let fault_in =
+            || self.record.space.fault_in(pages, access, self.record.pager, &self.reading());
+        let mut result = fault_in();
+        if matches!(result, Err((FaultKind::ResidentLimit, _)))
+            && self.record.make_room(pages.len())
+        {
+            result = fault_in();
+        }
+        result.map_err(|(kind, page)| self.fault(kind, range.start.max(page * PAGE)))
     }
 
     /// Copies bytes out of the region.
@@ -509,6 +523,9 @@ impl Drop for Region {
         let inherited = self.record.is_inherited();
         if !inherited {
             registry::remove(self.base, self.total, self.record);
+            if let Some(budget) = self.record.link.state() {
+                budget.remove(self.record);
+            }
             self.empty_in_pieces();
             let pool = &self.record.process.pool;
             let mapped = *self.mapped();

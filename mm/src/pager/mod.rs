@@ -89,6 +89,12 @@ pub(crate) trait Pager: Sync {
     /// Drops the contents of an open range without an image. The next touch faults. A failure may leave a part open.
     fn close(&self, addr: usize, len: usize) -> Result<(), SysError>;
 
+    /// Takes an open range back from the kernel: the next touch of a page that is missing faults. Contents stay. A
+    /// failure may leave a part open.
+    fn take_back(&self, addr: usize, len: usize) -> Result<Mapped, SysError> {
+        self.system().protect(addr, len, Protection::NoAccess).map(|()| Mapped::NotAtAll)
+    }
+
     /// Whether accesses that a VMA allows may fault. If not, everything is open from the grow on.
     fn faults(&self) -> bool {
         true

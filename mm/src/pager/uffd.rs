@@ -81,6 +81,10 @@ impl<S: Sys> Pager for Uffd<S> {
         self.sys.unregister(addr, len)
     }
 
+    fn take_back(&self, addr: usize, len: usize) -> Result<Mapped, SysError> {
+        self.sys.register(addr, len).map(|()| Mapped::Exactly)
+    }
+
     fn close(&self, addr: usize, len: usize) -> Result<(), SysError> {
         self.sys.zap(addr, len)?;
         self.sys.register(addr, len)?;

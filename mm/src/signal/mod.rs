@@ -176,7 +176,7 @@ fn resolve(signal: &mut Signal<'_>) -> bool {
     let kind = match arch::cause(signal.context) {
         Cause::Fetch => FaultKind::Protection,
         Cause::Data(access) => {
-            match record.space.handle_fault(addr, access, record.pager, &reading) {
+            match record.handle_fault(addr, access, &reading) {
                 Outcome::Resolved => {
                     progress::made();
                     return true;
@@ -186,7 +186,8 @@ fn resolve(signal: &mut Signal<'_>) -> bool {
                     return true;
                 }
                 Outcome::Present => return progress::is_likely(signal.pc(), addr),
-                Outcome::NotOurs => return false,
+                // Decided by then.
+                Outcome::NotOurs | Outcome::NoRoom => return false,
                 Outcome::Denied(kind) => kind,
             }
         }

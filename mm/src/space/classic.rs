@@ -71,10 +71,13 @@ impl Space {
         let least = Window::least(page, policy);
         let first = match pattern.step(&self.place(page, *extent, map), policy) {
             Step::Bring(window) => window,
-            Step::Open(_) if !self.may_open(page, map) => least,
             Step::Open(window) => {
-                let pages = window.pages.intersect(extent.range);
-                if self.open(held, map, pages, pager).is_ok() {
+                let pages = self.openable(window.pages.intersect(extent.range), page);
+                if self.may_open(page, extent.attrs, map, pager)
+                    && !pages.is_empty()
+                    && self.reserve_open(held, pages.len())
+                    && self.open(held, map, pages, pager).is_ok()
+                {
                     pattern.opened(window, pages);
                     if window.huge {
                         self.ask_for_huge_pages(held, pages, page, pager);
@@ -93,6 +96,7 @@ impl Space {
         match attempt(PageRange::new(page, page + 1)) {
             Ok((outcome, _)) => return Ok(outcome),
             Err(Refusal::Limit) => return Err(FaultKind::ResidentLimit),
+            Err(Refusal::Budget) => return Ok(Outcome::NoRoom),
             Err(Refusal::System(_)) => {}
         }
         // Perhaps the system is out of mappings: a window that ends at mapped memory moves a boundary between two of

@@ -13,6 +13,8 @@ use crate::{Access, FaultKind, Protection};
 pub(super) enum Refusal {
     /// It would exceed the resident limit.
     Limit,
+    /// It would exceed the budget.
+    Budget,
     /// The system refused.
     System(SysError),
 }
@@ -27,18 +29,18 @@ impl Space {
         pager: &dyn Pager,
     ) -> Result<(), Refusal> {
         let fresh = if claim.prior() == Prior::Absent { claim.range().len() } else { 0 };
-        if !self.charge(fresh) {
-            return Err(Refusal::Limit);
-        }
-        let done = self.commit_charged(claim, attrs, base, pager);
-        self.uncharge(fresh - done.unwrap_or(0));
-        done.map(drop).map_err(Refusal::System)
+        self.charge(fresh)?;
+        let done = self.populate(&claim, attrs, base, pager);
+        // Under the claim, as long as which the space is not torn down.
+        self.uncharge(fresh - done.map_or(0, |done| done.min(fresh)));
+        claim.publish(done.map_err(Refusal::System)?);
+        Ok(())
     }
 
-    /// `commit` for pages that are already counted; returns how many hold contents that did not before.
-    fn commit_charged(
+    /// Populates what is claimed, which is charged; returns how many pages of it, counted from the start.
+    fn populate(
         &self,
-        claim: Claim<'_>,
+        claim: &Claim<'_>,
         attrs: Attrs,
         base: usize,
         pager: &dyn Pager,
@@ -65,34 +67,41 @@ impl Space {
                 return Err(error);
             }
         };
-        let fresh = if claim.prior() == Prior::Absent { done } else { 0 };
-        self.lane().counters.committed(fresh);
-        claim.publish(done);
-        Ok(fresh)
+        if claim.prior() == Prior::Absent {
+            self.lane().counters.committed(done);
+        }
+        Ok(done)
     }
 
-    /// Counts `pages` as resident, unless that exceeds the limit.
-    pub(super) fn charge(&self, pages: usize) -> bool {
-        let limit = self.limit.load(Ordering::Relaxed);
+    /// Counts `pages` as resident, unless that exceeds the space's limit or the budget.
+    pub(super) fn charge(&self, pages: usize) -> Result<(), Refusal> {
         if pages == 0 {
-            return true;
+            return Ok(());
         }
+        let limit = self.limit.load(Ordering::Relaxed);
         if limit == usize::MAX {
             self.resident.fetch_add(pages, Ordering::Relaxed);
-            return true;
+        } else {
+            // Relaxed: the counter orders nothing. The limit is exact because all threads change the same location.
+            let within = |now: usize| now.checked_add(pages).filter(|&sum| sum <= limit);
+            self.resident
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, within)
+                .map_err(|_| Refusal::Limit)?;
         }
-        // Relaxed: the counter orders nothing. The limit is exact because all threads change the same location.
-        self.resident
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
-                now.checked_add(pages).filter(|&sum| sum <= limit)
-            })
-            .is_ok()
+        if self.budget().is_none_or(|budget| budget.charge(pages)) {
+            return Ok(());
+        }
+        self.resident.fetch_sub(pages, Ordering::Relaxed);
+        Err(Refusal::Budget)
     }
 
     /// Takes `pages` off the resident count.
     pub(super) fn uncharge(&self, pages: usize) {
         if pages != 0 {
             self.resident.fetch_sub(pages, Ordering::Relaxed);
+            if let Some(budget) = self.budget() {
+                budget.uncharge(pages);
+            }
         }
     }
 
@@ -116,9 +125,7 @@ impl Space {
         self.check_access(&held, range, access)?;
         // Of open pages none is resident; their charge is given back below.
         let absent = range.len() - map.count_resident(range);
-        if !self.charge(absent) {
-            return Err((FaultKind::ResidentLimit, range.start));
-        }
+        self.charge(absent).map_err(|_| (FaultKind::ResidentLimit, range.start))?;
         let mut used = 0;
         let result = self.commit_range(&held, range, map, geometry.base, pager, &mut used);
         // Gives back the charge for pages that others have committed meanwhile, or whose commit failed.
@@ -186,9 +193,12 @@ impl Space {
             match map.claim(page, extent.range.intersect(range)) {
                 Ok(claim) => {
                     let end = claim.range().end;
-                    *used += self
-                        .commit_charged(claim, extent.attrs, base, pager)
+                    let is_fresh = claim.prior() == Prior::Absent;
+                    let done = self
+                        .populate(&claim, extent.attrs, base, pager)
                         .map_err(|_| (FaultKind::OutOfMemory, page))?;
+                    claim.publish(done);
+                    *used += if is_fresh { done } else { 0 };
                     page = end;
                 }
                 // A speculative committer has claimed it. It waits for nobody, so it will finish.

@@ -18,7 +18,7 @@ pub(crate) enum Abort {
     StructureChanged,
     /// The pager refused.
     PagerRefused,
-    /// The commit would exceed the resident limit.
+    /// The commit would exceed the resident limit or the budget.
     ResidentLimit,
     /// What the fault is to do takes the lock: a window is to be opened, or a mapping is wrong. No failure.
     NeedsLock,
@@ -52,7 +52,7 @@ pub struct Counters {
     pub structure_changed: u64,
     /// Aborted: the pager refused.
     pub pager_refused: u64,
-    /// Aborted: the resident limit was in the way.
+    /// Aborted: the resident limit, or the budget, was in the way.
     pub resident_limit: u64,
     /// Faults that turned out to be in no living region.
     pub not_ours: u64,

@@ -4,7 +4,7 @@ use super::plan::Extents;
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, Backing, Extent, PAGE, PageRange, Paging};
 use super::unmap::Unmap;
-use super::{Pool, Space, plan};
+use super::{Budget, Pool, Space, plan};
 use crate::Protection;
 use crate::error::{Error, Result};
 use crate::pager::Pager;
@@ -75,10 +75,12 @@ impl Space {
                 let shorter = plan::change(&fresh, cut, |_| Attrs::RESERVED);
                 plan::change(&shorter, added, |_| Attrs::fresh(pager))
             };
-            self.adjust(&held, pool, all, layout, || {
+            let done = self.adjust(&held, pool, all, layout, || {
                 self.reset_mappings(&held, old, pages, stays_open, pager)
                     .inspect_err(|_| self.restore_mappings(&held, old, pager))
-            })?;
+            });
+            self.settle_open(&held);
+            done?;
             if dense {
                 self.forget_history(&held);
             }
@@ -159,22 +161,26 @@ impl Space {
         if range.is_empty() {
             return Ok(());
         }
-        let paging =
-            if self.policy().opens() || !pager.faults() { Paging::Kernel } else { Paging::Faults };
+        let paging = self.paging_of_image(&held, range, pager);
         let to_image = |attrs| Attrs { backing: Backing::Image { delta }, paging, ..attrs };
         if paging == Paging::Faults {
-            return self.adjust(
+            let attached = self.adjust(
                 &held,
                 pool,
                 range,
                 |old| plan::change(old, range, to_image),
-                || self.unmap_at_once(range, Unmap::Attach(image), pager),
+                || {
+                    self.close_before_image(&held, range, pager)?;
+                    self.unmap_at_once(range, Unmap::Attach(image), pager)
+                },
             );
+            self.settle_open(&held);
+            return attached;
         }
         // One VMA after the other: a mapping replaces another at once or not at all, so after a failure each VMA says
         // what is true.
         let pieces: Extents = self.extents(&held, range).collect();
-        pieces.iter().try_for_each(|&Extent { range: piece, attrs }| {
+        let attached = pieces.iter().try_for_each(|&Extent { range: piece, attrs }| {
             let offset = image.offset + (piece.start - range.start) * PAGE;
             let part = ImagePart { offset, ..image };
             self.adjust(
@@ -184,7 +190,44 @@ impl Space {
                 |old| plan::change(old, piece, to_image),
                 || self.map_image(piece, part, attrs.allowed(), pager),
             )
+        });
+        self.settle_open(&held);
+        attached
+    }
+
+    /// Closes what is open in `range`, whatever it holds. What it allows stays.
+    fn close_before_image(
+        &self,
+        held: &LockGuard<'_>,
+        range: PageRange,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        if !self.any(held, range, Attrs::is_open) {
+            return Ok(());
+        }
+        // Images first: they cannot be closed.
+        self.unmap_page_range(held, range, Unmap::Replace, pager)?;
+        self.close(held, range, |_| true, pager)?;
+        self.each_piece(held, range, |addr, len, attrs| match attrs {
+            Attrs { protection: Some(Protection::ReadWrite), .. } => Ok(()),
+            _ => pager.protect(addr, len, attrs.allowed()).map(drop),
         })
+        .inspect_err(|_| self.doubtful.store(true, Ordering::Relaxed))?;
+        Ok(())
+    }
+
+    /// Who brings the pages of an image in `range`: the kernel, if it may, and if at least half of the budget stays free.
+    /// If it does, they are charged.
+    fn paging_of_image(&self, held: &LockGuard<'_>, range: PageRange, pager: &dyn Pager) -> Paging {
+        let added = self.closed_pages(held, range);
+        let fits = || {
+            let far = |budget: &Budget| budget.room().saturating_sub(added) >= budget.limit() / 2;
+            self.budget().is_none_or(far) && self.reserve_open(held, added)
+        };
+        match !pager.faults() || (self.policy().opens() && fits()) {
+            true => Paging::Kernel,
+            false => Paging::Faults,
+        }
     }
 
     /// Maps an image for the kernel to page; the caller is in a write section of the bounds.

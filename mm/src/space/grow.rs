@@ -1,5 +1,6 @@
 //! `grow`: making more of the reservation accessible. It never shrinks a space and never moves anything.
 
+use super::commit::Refusal;
 use super::policy::LOOKS;
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, PAGE, PageRange, Paging};
@@ -21,6 +22,7 @@ impl Space {
         }
         let added = PageRange::new(old, pages);
         let fresh = self.attrs_of_growth(&held, added, pager);
+        let fresh = self.attrs_within_budget(&held, added, fresh, Attrs::fresh(pager));
         let opened = if fresh.is_open() { self.open_growth(added, pager) } else { Ok(()) };
         let ahead = opened.and_then(|()| self.commit_ahead(added, pager));
         let done = ahead.and_then(|()| {
@@ -65,6 +67,7 @@ impl Space {
             let addr = self.geometry().base + added.start * PAGE;
             let _ = pager.close(addr, added.len() * PAGE);
         }
+        self.settle_open(held);
     }
 
     /// The common case: the last accessible VMA becomes longer, without a system call or an allocation.
@@ -98,8 +101,8 @@ impl Space {
             page = claim.range().end;
             match self.commit(claim, Attrs::FRESH, geometry.base, pager) {
                 Ok(()) => {}
-                Err(super::commit::Refusal::Limit) => break,
-                Err(super::commit::Refusal::System(error)) => return Err(error.into()),
+                Err(Refusal::Limit | Refusal::Budget) => break,
+                Err(Refusal::System(error)) => return Err(error.into()),
             }
         }
         Ok(())

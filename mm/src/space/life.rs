@@ -1,11 +1,11 @@
 //! A space's lives: `create` puts an unused space to use, `destroy` ends that use.
 
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use super::primitive::{LockGuard, Ordering};
 use super::storage::{Storage, Vmas};
 use super::types::{Attrs, Extent, PAGE, PageRange};
-use super::{Policy, Pool, Space};
+use super::{Budget, Policy, Pool, Space};
 use crate::sys::SysError;
 
 /// What a space is to be like.
@@ -19,6 +19,8 @@ pub(crate) struct Blueprint {
     pub(crate) total: usize,
     /// Most pages that may be resident.
     pub(crate) limit: usize,
+    /// The budget that it shares, which outlives its use.
+    pub(crate) budget: Option<NonNull<Budget>>,
     /// How many `pages` counts to use.
     pub(crate) shards: usize,
     /// How faults are answered.
@@ -54,6 +56,10 @@ impl Space {
         self.pages.store(map.as_ptr(), Ordering::Release);
         self.accessible.store(0, Ordering::Relaxed);
         self.limit.store(blueprint.limit, Ordering::Relaxed);
+        let budget = blueprint.budget.map_or(ptr::null_mut(), NonNull::as_ptr);
+        self.budget.store(budget, Ordering::Relaxed);
+        self.open.store(0, Ordering::Relaxed);
+        self.idle.store(false, Ordering::Relaxed);
         self.policy.store(blueprint.policy.to_bits(), Ordering::Relaxed);
         self.asked.set(PageRange::default());
         self.speculation.store(blueprint.speculation, Ordering::Relaxed);
@@ -99,6 +105,8 @@ impl Space {
         self.pages.store(std::ptr::null_mut(), Ordering::Release);
         vmas.iter().for_each(|vma| vma.clear());
         table.clear(pool);
+        self.settle_open(&held);
+        self.budget.store(ptr::null_mut(), Ordering::Relaxed);
         self.shards.all().for_each(|count| count.raw_write_end());
         vmas.iter().for_each(|vma| vma.bounds.raw_write_end());
 

@@ -17,6 +17,7 @@
 //! never wait.
 
 mod adjust;
+mod budget;
 mod classic;
 mod commit;
 mod counters;
@@ -33,6 +34,7 @@ mod policy;
 mod pool;
 mod protect;
 mod readers;
+mod recount;
 mod rewind;
 mod seqcount;
 mod shards;
@@ -47,10 +49,11 @@ mod validate;
 mod vma;
 
 use super::{checks, primitive};
-use primitive::{AtomicPtr, AtomicUsize, LANES, Lock, Ordering, PlainBool, PlainUsize};
+use primitive::{AtomicPtr, AtomicUsize, LANES, Lock, Ordering, PlainBool, PlainPtr, PlainUsize};
 
 use crate::pager::Pager;
 
+pub(crate) use budget::Budget;
 pub(crate) use counters::Abort;
 pub use counters::Counters;
 pub(crate) use geometry::Geometry;
@@ -100,6 +103,12 @@ pub(crate) struct Space {
     resident: PlainUsize,
     /// `resident` never exceeds this. Written under `lock`.
     limit: PlainUsize,
+    /// The budget that it shares, or null. Written like `base`.
+    budget: PlainPtr<Budget>,
+    /// Pages of open VMAs, as far as the budget is charged for them. Written under `lock`.
+    open: PlainUsize,
+    /// Whether it waits for its next user. Written under `lock`.
+    idle: PlainBool,
     /// How faults are answered. Written under `lock`; any value is correct at any time.
     policy: PlainUsize,
     /// How many windows were opened, and how many pages were accessible then. Written under `lock`; hints.
@@ -137,6 +146,8 @@ pub(crate) enum Outcome {
     Present,
     /// The access is not allowed, according to a validated snapshot.
     Denied(crate::FaultKind),
+    /// The budget has no room for the page: it is to be denied, unless others give back what they do not need.
+    NoRoom,
     /// The page belongs to no living space (a stale fault on a space that was torn down).
     NotOurs,
 }
@@ -154,6 +165,9 @@ impl Space {
             accessible: AtomicUsize::new(0),
             resident: PlainUsize::new(0),
             limit: PlainUsize::new(usize::MAX),
+            budget: PlainPtr::new(std::ptr::null_mut()),
+            open: PlainUsize::new(0),
+            idle: PlainBool::new(false),
             policy: PlainUsize::new(Policy::COARSE.to_bits()),
             openings: PlainUsize::new(0),
             opened_within: PlainUsize::new(0),

@@ -9,7 +9,7 @@
 
 use super::pagemap::PageMap;
 use super::primitive::{LockGuard, Ordering};
-use super::types::{Attrs, Extent, PAGE, PageRange, Paging};
+use super::types::{Attrs, Backing, Extent, PAGE, PageRange, Paging};
 use super::{Outcome, Reading, Space, plan};
 use crate::error::Result;
 use crate::pager::Pager;
@@ -25,15 +25,24 @@ impl Attrs {
 }
 
 impl Space {
-    /// Whether a fault at `page` may open its window: nobody has brought the page or is about to, and the range is mapped
-    /// as its VMA says.
-    pub(super) fn may_open(&self, page: usize, map: &PageMap) -> bool {
-        map.lost(page).is_none() && !self.doubtful.load(Ordering::Relaxed)
+    /// Whether a fault at `page`, in a VMA with these attributes, may open its window: nobody has brought the page or is
+    /// about to, and the range is mapped as its VMA says. A closed image is not, where its contents come with each
+    /// commit.
+    pub(super) fn may_open(
+        &self,
+        page: usize,
+        attrs: Attrs,
+        map: &PageMap,
+        pager: &dyn Pager,
+    ) -> bool {
+        let is_mapped = attrs.backing == Backing::Zero || !pager.brings_pages();
+        is_mapped && map.lost(page).is_none() && !self.doubtful.load(Ordering::Relaxed)
     }
 
     /// Leaves `window`, which is inside one closed VMA, to the kernel. Pages that are present keep their contents.
     ///
-    /// Async-signal-safe: what it needs is there, or the window stays closed.
+    /// Async-signal-safe: what it needs is there, or the window stays closed. The caller has
+    /// [charged](Self::reserve_open) it.
     pub(super) fn open(
         &self,
         held: &LockGuard<'_>,
@@ -41,7 +50,7 @@ impl Space {
         window: PageRange,
         pager: &dyn Pager,
     ) -> Result<()> {
-        self.adjust(
+        let opened = self.adjust(
             held,
             &self.spares.held(held),
             window,
@@ -55,7 +64,8 @@ impl Space {
                 self.uncharge(map.set_absent(window));
                 Ok(())
             },
-        )?;
+        );
+        opened.inspect_err(|_| self.settle_open(held))?;
         self.openings.fetch_add(1, Ordering::Relaxed);
         self.opened_within.store(self.accessible(), Ordering::Relaxed);
         self.lane().counters.opened();

@@ -444,6 +444,12 @@ impl Claim<'_> {
         }
     }
 
+    /// Makes all pages present.
+    pub(crate) fn publish_all(self) {
+        let pages = self.range.len();
+        self.publish(pages);
+    }
+
     /// Makes the first `pages` pages present: they are populated and mapped. The others are released.
     pub(crate) fn publish(mut self, pages: usize) {
         let prior = self.prior;

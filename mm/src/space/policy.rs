@@ -113,10 +113,15 @@ impl Policy {
         self.opening != Opening::Never
     }
 
+    /// Whether the kernel brings huge pages in whatever is open.
+    pub(crate) fn gets_huge_pages_unasked(self) -> bool {
+        self.huge == Huge::Given
+    }
+
     /// Whether `pages` pages that become accessible at once are left to the kernel: it gives huge pages to them, and a
     /// fault could only prevent that.
     pub(crate) fn opens_growth(self, pages: usize) -> bool {
-        self.opens() && self.huge == Huge::Given && pages >= STRIPE_PAGES
+        self.opens() && self.gets_huge_pages_unasked() && pages >= STRIPE_PAGES
     }
 
     /// As one word.

@@ -136,7 +136,7 @@ impl Space {
         if grown.is_empty() {
             return Ok(());
         }
-        self.adjust(
+        let cut = self.adjust(
             held,
             pool,
             grown,
@@ -145,7 +145,9 @@ impl Space {
                 self.unmap_page_range(held, grown, Unmap::Zap, pager)?;
                 self.close(held, grown, |_| true, pager)
             },
-        )?;
+        );
+        self.settle_open(held);
+        cut?;
         self.accessible.store(grown.start, Ordering::Release);
         Ok(())
     }

@@ -72,7 +72,9 @@ impl Space {
         let place = self.place(page, extent, map);
         let window = match lane.pattern.step(&place, self.policy()) {
             Step::Bring(window) => window,
-            Step::Open(_) if self.may_open(page, map) => return Err(Abort::NeedsLock),
+            Step::Open(_) if self.may_open(page, extent.attrs, map, pager) => {
+                return Err(Abort::NeedsLock);
+            }
             Step::Open(_) => Window::least(page, self.policy()),
         };
         let claim = match map.claim(page, window.pages.intersect(extent.range)) {
@@ -91,7 +93,7 @@ impl Space {
         // 9: populate, publish, account.
         self.commit(claim, extent.attrs, geometry.base, pager).map_err(
             |refusal| match refusal {
-                Refusal::Limit => Abort::ResidentLimit,
+                Refusal::Limit | Refusal::Budget => Abort::ResidentLimit,
                 Refusal::System(_) => Abort::PagerRefused,
             },
         )?;

@@ -75,7 +75,8 @@ impl HeldSpares<'_> {
         pool.give_vmas(std::iter::from_fn(|| self.pop()));
     }
 
-    fn count(&self, empty: bool) -> usize {
+    /// How many places are empty, or full.
+    pub(super) fn count(&self, empty: bool) -> usize {
         let is_empty = |slot: &&PlainPtr<Vma>| slot.load(Ordering::Relaxed).is_null();
         self.0.slots.iter().filter(|slot| is_empty(slot) == empty).count()
     }

@@ -40,6 +40,11 @@ impl Space {
             before = Some(extent.attrs);
         }
         assert!(end >= self.maximum.load(Ordering::Relaxed), "the VMAs do not cover the space");
+        if self.budget().is_some() {
+            let open = table.iter().map(|vma| vma.extent()).filter(|extent| extent.attrs.is_open());
+            let open: usize = open.map(|extent| extent.range.len()).sum();
+            assert_eq!(self.open.load(Ordering::Relaxed), open, "the count of open pages is wrong");
+        }
         let all = PageRange::new(0, map.capacity());
         assert!(!map.any_claimed(all), "a page is claimed by nobody");
         assert_eq!(map.count_resident(all), self.resident(), "the resident count is wrong");
@@ -52,6 +57,12 @@ impl Space {
     /// Whether the system may map pages otherwise than the VMAs and the page states say.
     pub(crate) fn is_doubtful(&self) -> bool {
         self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// How many VMAs can be merged away before a writer comes that may ask the pool.
+    pub(crate) fn places_for_spares(&self) -> usize {
+        let held = self.lock.lock();
+        self.spares.held(&held).count(true)
     }
 
     /// Whether `page` is left to the kernel.

@@ -248,6 +248,16 @@ impl Sys for Fake {
         Some((found, addr + len))
     }
 
+    fn contents(&self, addr: usize, len: usize, _private: bool) -> Option<[u64; 8]> {
+        let state = self.state();
+        let first = (addr - self.base) / PAGE;
+        let mut bits = [0; 8];
+        for (page, pte) in state.pages[first..first + len / PAGE].iter().enumerate() {
+            bits[page / 64] |= u64::from(pte.present) << (page % 64);
+        }
+        Some(bits)
+    }
+
     fn restore(&self, addr: usize, len: usize, source: Option<usize>) -> bool {
         let first = source.map(|source| IMAGE_VALUE + ((source - IMAGE_VIEW) / PAGE) as u64);
         let mut state = self.state();

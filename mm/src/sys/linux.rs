@@ -158,6 +158,10 @@ impl Sys for Linux {
         process::get()?.page_tables.changed(addr, len, private, most, runs)
     }
 
+    fn contents(&self, addr: usize, len: usize, private: bool) -> Option<[u64; 8]> {
+        process::get()?.page_tables.contents(addr, len, private)
+    }
+
     fn restore(&self, addr: usize, len: usize, source: Option<usize>) -> bool {
         pagemap::restore(addr, len, source)
     }

@@ -104,6 +104,10 @@ pub(crate) trait Sys: Sync {
         most: usize,
         runs: &mut [Run],
     ) -> Option<(usize, usize)>;
+    /// `/proc/self/pagemap`: which pages of a range, of at most 512, hold contents, in memory or swapped out, one bit each.
+    /// With `private`, the range is a private mapping of a file, and only copies of the file's pages count. `None` if the
+    /// kernel does not tell.
+    fn contents(&self, addr: usize, len: usize, private: bool) -> Option<[u64; 8]>;
     /// No call: makes a range that may be written hold the bytes at `source`, or zeroes. Returns whether it held anything
     /// else. Pages that hold the right bytes are not written. Nobody else accesses the range.
     fn restore(&self, addr: usize, len: usize, source: Option<usize>) -> bool;
@@ -162,6 +166,10 @@ impl<T: Sys> Sys for &T {
         runs: &mut [Run],
     ) -> Option<(usize, usize)> {
         (**self).changed(addr, len, private, most, runs)
+    }
+
+    fn contents(&self, addr: usize, len: usize, private: bool) -> Option<[u64; 8]> {
+        (**self).contents(addr, len, private)
     }
 
     fn restore(&self, addr: usize, len: usize, source: Option<usize>) -> bool {

@@ -96,6 +96,37 @@ impl PageTables {
         }
         Some((count, arg.walk_end as usize))
     }
+
+    /// Opens the file, which a signal handler may read but not open. Whether the kernel tells.
+    pub(crate) fn prepare(&self) -> bool {
+        self.file.get_or_init(open).is_some()
+    }
+
+    /// See [`Sys::contents`](super::Sys::contents).
+    pub(crate) fn contents(&self, addr: usize, len: usize, private: bool) -> Option<[u64; 8]> {
+        /// Bits of an entry, as the documentation numbers them.
+        const FILE: u64 = 1 << 61;
+        const SWAPPED: u64 = 1 << 62;
+        const PRESENT: u64 = 1 << 63;
+        let file = self.file.get()?.as_ref()?;
+        let mut entries = [0_u64; 512];
+        let bytes = len / PAGE * size_of::<u64>();
+        debug_assert!(bytes <= size_of_val(&entries));
+        let from = (addr / PAGE * size_of::<u64>()) as i64;
+        // SAFETY: at most as many bytes as the array has are written to it.
+        let read =
+            unsafe { libc::pread(file.as_raw_fd(), entries.as_mut_ptr().cast(), bytes, from) };
+        if usize::try_from(read) != Ok(bytes) {
+            return None;
+        }
+        let mut bits = [0; 8];
+        for (page, entry) in entries.iter().enumerate() {
+            let of_the_file = private && entry & FILE != 0;
+            let holds = entry & (PRESENT | SWAPPED) != 0 && !of_the_file;
+            bits[page / 64] |= u64::from(holds) << (page % 64);
+        }
+        Some(bits)
+    }
 }
 
 fn open() -> Option<OwnedFd> {

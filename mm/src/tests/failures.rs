@@ -10,8 +10,11 @@ const KINDS: [PagerKind; 4] =
     [PagerKind::Protect, PagerKind::Uffd, PagerKind::Eager, PagerKind::Demand];
 
 /// A world with a bit of everything in it.
-fn furnished<'a>(sys: &'a crate::sys::Fake, kind: PagerKind) -> World<'a> {
-    let mut world = World::new(sys, kind, 8, None);
+fn furnished<'a>(sys: &'a crate::sys::Fake, kind: PagerKind, budget: bool) -> World<'a> {
+    let mut world = match budget {
+        true => World::with_budget(sys, kind, 8),
+        false => World::new(sys, kind, 8, None),
+    };
     world.grow(700).unwrap();
     world.attach_image(PageRange::new(100, 150), 0).unwrap();
     for page in (0..700).step_by(3) {
@@ -25,7 +28,7 @@ fn furnished<'a>(sys: &'a crate::sys::Fake, kind: PagerKind) -> World<'a> {
 type Operation = fn(&mut World<'_>) -> bool;
 
 /// Each returns whether it succeeded.
-const OPERATIONS: [(&str, Operation); 9] = [
+const OPERATIONS: [(&str, Operation); 11] = [
     ("grow", |world| world.grow(1000).is_ok()),
     ("discard", |world| world.discard(PageRange::new(10, 680)).is_ok()),
     ("discard a part of an image", |world| world.discard(PageRange::new(110, 140)).is_ok()),
@@ -34,6 +37,14 @@ const OPERATIONS: [(&str, Operation); 9] = [
     ("unprotect", |world| world.protect(PageRange::new(90, 305), Protection::ReadWrite).is_ok()),
     ("reset", |world| world.reset(300).is_ok()),
     ("rewind", |world| world.rewind(50, true).is_ok()),
+    ("attach near the budget", |world| {
+        world.leave_room(9000);
+        world.attach_image(PageRange::new(140, 560), 7).is_ok()
+    }),
+    ("recount", |world| {
+        world.recount();
+        true
+    }),
     ("touch", |world| {
         world.protect(PageRange::new(0, 700), Protection::ReadWrite).is_ok()
             && (0..700)
@@ -43,13 +54,16 @@ const OPERATIONS: [(&str, Operation); 9] = [
 
 #[test]
 fn every_single_failure_is_an_error_and_leaves_a_working_space() {
-    for kind in KINDS {
+    for (kind, budget) in KINDS.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+        if budget && kind == PagerKind::Demand {
+            continue;
+        }
         for (name, operation) in OPERATIONS {
             for for_good in [false, true] {
                 let mut nth = 0;
                 loop {
                     let sys = system();
-                    let mut world = furnished(&sys, kind);
+                    let mut world = furnished(&sys, kind, budget);
                     sys.fail(nth, for_good);
                     let succeeded = operation(&mut world);
                     let failed = sys.stop_failing();

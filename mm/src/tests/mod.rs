@@ -5,6 +5,7 @@
 
 mod as_needed;
 pub(crate) mod child;
+mod container;
 mod failures;
 mod huge;
 mod model;

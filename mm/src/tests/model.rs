@@ -71,7 +71,19 @@ pub(super) fn step(world: &mut World<'_>, random: &mut Random, refusals: bool) {
             }
             2..6 => {
                 let keep = [0, 20, 100, usize::MAX / 2][random.below(4)];
-                world.rewind(keep, random.below(2) == 0)
+                let rewound = world.rewind(keep, random.below(2) == 0);
+                if !refusals && random.below(2) == 0 {
+                    world.wait_for_user();
+                }
+                rewound
+            }
+            6..8 => {
+                world.recount();
+                Ok(())
+            }
+            8..16 => {
+                world.leave_room([usize::MAX, usize::MAX, 4500, 300, 20, 0][random.below(6)]);
+                Ok(())
             }
             _ => return,
         },
@@ -83,7 +95,11 @@ pub(super) fn step(world: &mut World<'_>, random: &mut Random, refusals: bool) {
 
 fn run(kind: PagerKind, shards: usize, limit: Option<usize>, seed: u64) {
     let sys = system();
-    let mut world = World::new(&sys, kind, shards, limit);
+    let world = World::new(&sys, kind, shards, limit);
+    run_in(world, kind, limit.is_some(), seed);
+}
+
+fn run_in(mut world: World<'_>, kind: PagerKind, is_limited: bool, seed: u64) {
     let mut random = Random::new(seed);
     for operation in 0..operations() {
         if operation % 1000 == 0 {
@@ -99,7 +115,7 @@ fn run(kind: PagerKind, shards: usize, limit: Option<usize>, seed: u64) {
     let faults = kind != PagerKind::Demand;
     assert!((counters.classic > 0 || !faults) && (counters.pages_committed > 0) == faults);
     assert_eq!(counters.speculative > 0, crate::speculates());
-    let opens = limit.is_none() && matches!(kind, PagerKind::Protect | PagerKind::Uffd);
+    let opens = !is_limited && matches!(kind, PagerKind::Protect | PagerKind::Uffd);
     assert_eq!(counters.opened > 0, opens);
     world.destroy();
 }
@@ -122,6 +138,14 @@ fn eager_agrees_with_the_model() {
 #[test]
 fn demand_agrees_with_the_model_and_never_faults() {
     run(PagerKind::Demand, 64, None, 7);
+}
+
+#[test]
+fn a_budget_holds_in_the_model() {
+    for (kind, seed) in [(PagerKind::Protect, 8), (PagerKind::Uffd, 9), (PagerKind::Eager, 10)] {
+        let sys = system();
+        run_in(World::with_budget(&sys, kind, 4), kind, false, seed);
+    }
 }
 
 #[test]

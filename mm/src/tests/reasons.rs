@@ -103,6 +103,7 @@ fn with_space(limit: usize, body: impl FnOnce(&Space, &Pool)) {
     space
         .create(
             &Blueprint {
+                budget: None,
                 base: BASE,
                 maximum: 64,
                 total: 64,

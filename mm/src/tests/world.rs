@@ -3,11 +3,13 @@
 //! Every operation is done to both. What the model says of an access (its value, or why it is denied) must be what the
 //! processor finds, faults included.
 
+use std::ptr::NonNull;
+
 use crate::error::{Error, Result};
 use crate::pager::{Demand, Eager, Pager, Protect, Uffd};
 use crate::space::{
-    Blueprint, GRANULE_PAGES, Huge, Opening, Outcome, PAGE, PageRange, Policy, Pool, Pristine,
-    Space,
+    Blueprint, Budget, GRANULE_PAGES, Huge, Opening, Outcome, PAGE, PageRange, Policy, Pool,
+    Pristine, Space,
 };
 use crate::sys::{Fake, IMAGE_VALUE, IMAGE_VIEW, ImagePart};
 use crate::{Access, FaultKind, PagerKind, Protection};
@@ -26,6 +28,15 @@ pub(super) struct Page {
 
 const FRESH: Page = Page { value: 0, protection: Protection::ReadWrite };
 
+/// A budget, and what others are charged for in it.
+struct Shared {
+    budget: Box<Budget>,
+    ballast: usize,
+}
+
+/// Pages of the budget: enough for windows to be opened while others need nothing.
+const BUDGET: usize = 20_000;
+
 /// Space, system and model.
 pub(super) struct World<'a> {
     /// Boxed: VMAs know their space by its address.
@@ -36,6 +47,7 @@ pub(super) struct World<'a> {
     /// Its length is the accessible length.
     pub(super) model: Vec<Page>,
     limit: usize,
+    budget: Option<Shared>,
     next_value: u64,
     /// What a rewind brings back, and what the model was then.
     pristine: (Pristine, Vec<Page>),
@@ -53,12 +65,30 @@ impl<'a> World<'a> {
         Self::with_policy(sys, kind, shards, limit, kind.policy(opening).huge(Huge::Asked))
     }
 
+    /// Whose space shares a budget.
+    pub(super) fn with_budget(sys: &'a Fake, kind: PagerKind, shards: usize) -> Self {
+        let policy = kind.policy(Opening::OnEvidence).huge(Huge::Asked);
+        let budget = Shared { budget: Box::new(Budget::new(BUDGET)), ballast: 0 };
+        Self::with(sys, kind, shards, None, policy, Some(budget))
+    }
+
     pub(super) fn with_policy(
         sys: &'a Fake,
         kind: PagerKind,
         shards: usize,
         limit: Option<usize>,
         policy: Policy,
+    ) -> Self {
+        Self::with(sys, kind, shards, limit, policy, None)
+    }
+
+    fn with(
+        sys: &'a Fake,
+        kind: PagerKind,
+        shards: usize,
+        limit: Option<usize>,
+        policy: Policy,
+        budget: Option<Shared>,
     ) -> Self {
         let pager: Box<dyn Pager + 'a> = match kind {
             PagerKind::Uffd => Box::new(Uffd::new(sys)),
@@ -77,6 +107,7 @@ impl<'a> World<'a> {
                     maximum: MAXIMUM,
                     total: TOTAL,
                     limit,
+                    budget: budget.as_ref().map(|shared| NonNull::from(&*shared.budget)),
                     shards,
                     policy,
                     speculation: true,
@@ -85,7 +116,8 @@ impl<'a> World<'a> {
             )
             .unwrap();
         let pristine = (space.pristine(Vec::new()), Vec::new());
-        Self { space, sys, pager, pool, model: Vec::new(), limit, next_value: 1, pristine }
+        let model = Vec::new();
+        Self { space, sys, pager, pool, model, limit, budget, next_value: 1, pristine }
     }
 
     /// Loads or stores as a thread would, faults included: the value, or why not.
@@ -94,7 +126,7 @@ impl<'a> World<'a> {
         page: usize,
         store: Option<u64>,
     ) -> std::result::Result<u64, FaultKind> {
-        for _ in 0..3 {
+        for _ in 0..6 {
             match self.sys.touch(page, store) {
                 Ok(value) => return Ok(value),
                 Err(access) => {
@@ -107,6 +139,8 @@ impl<'a> World<'a> {
                         Outcome::Resolved | Outcome::Present => {}
                         Outcome::Claimed => panic!("page {page} is claimed by nobody"),
                         Outcome::Denied(kind) => return Err(kind),
+                        Outcome::NoRoom if self.make_room(1) => {}
+                        Outcome::NoRoom => return Err(FaultKind::ResidentLimit),
                         Outcome::NotOurs => panic!("a living space was not found"),
                     }
                 }
@@ -156,7 +190,10 @@ impl<'a> World<'a> {
                 assert_eq!(value, self.model[page].value, "page {page}");
             }
             (None, Err(FaultKind::ResidentLimit)) => {
-                assert!(self.space.resident() >= self.limit, "denied below the limit");
+                assert!(
+                    self.space.resident() >= self.limit || self.room() == 0,
+                    "denied below the limit"
+                );
             }
             (None, Err(FaultKind::OutOfMemory)) => {
                 assert!(refusals, "out of memory without a refusal")
@@ -323,7 +360,13 @@ impl<'a> World<'a> {
         let resident = self.space.resident();
         let expected = (range.start..range.end)
             .find_map(|page| self.denial(page, write).map(|kind| (kind, page)));
-        let result = self.space.fault_in(range, access, &*self.pager, &self.pool.readers().enter());
+        let fault_in =
+            || self.space.fault_in(range, access, &*self.pager, &self.pool.readers().enter());
+        let mut result = fault_in();
+        if matches!(result, Err((FaultKind::ResidentLimit, _))) && self.make_room(range.len()) {
+            result = fault_in();
+        }
+        let resident = if self.budget.is_some() { self.space.resident() } else { resident };
         match (expected, result) {
             (Some(expected), result) => {
                 assert_eq!(result, Err(expected));
@@ -339,7 +382,7 @@ impl<'a> World<'a> {
                 }
             }
             (None, Err((FaultKind::ResidentLimit, _))) => {
-                assert!(resident + range.len() > self.limit);
+                assert!(resident + range.len() > self.limit || range.len() > self.room());
                 assert_eq!(self.space.resident(), resident, "nothing was to be committed");
             }
             (None, Err((kind, _))) => {
@@ -351,6 +394,58 @@ impl<'a> World<'a> {
     /// The space is consistent, and no page can be touched that it does not count.
     pub(super) fn validate(&self) {
         self.space.validate();
+        let Some(Shared { budget, ballast }) = &self.budget else { return };
+        let charged = budget.charged() - ballast;
+        assert_eq!(charged, self.space.charge_of_all(), "the charge is wrong");
+        assert!(budget.charged() <= budget.limit(), "more is charged than there is");
+        let present = self.sys.present(PageRange::new(0, TOTAL));
+        assert!(
+            present <= charged || self.space.is_doubtful(),
+            "{present} pages are there, {charged} are charged"
+        );
+    }
+
+    /// What the budget has left.
+    fn room(&self) -> usize {
+        self.budget.as_ref().map_or(usize::MAX, |shared| shared.budget.room())
+    }
+
+    /// What is done when the budget has no room. Whether there is room now.
+    fn make_room(&self, pages: usize) -> bool {
+        self.space.recount(&*self.pager);
+        self.budget.as_ref().is_some_and(|shared| shared.budget.room() >= pages)
+    }
+
+    /// Others charge so much that `room` pages are left, at most.
+    pub(super) fn leave_room(&mut self, room: usize) {
+        let Some(Shared { budget, ballast }) = &mut self.budget else { return };
+        budget.uncharge(std::mem::take(ballast));
+        let more = budget.room().saturating_sub(room);
+        assert!(budget.charge(more));
+        *ballast = more;
+    }
+
+    /// A recount, which changes no contents.
+    pub(super) fn recount(&mut self) {
+        if self.budget.is_some() {
+            self.space.recount(&*self.pager);
+        }
+    }
+
+    /// After a rewind: gives back what is kept for the next user.
+    pub(super) fn wait_for_user(&mut self) {
+        if self.budget.is_none() {
+            return;
+        }
+        self.space.set_idle(true);
+        self.space.empty_if_idle(&*self.pager);
+        let charge = self.space.charge_of_all();
+        assert!(self.space.set_idle(false) == !self.space.is_doubtful());
+        // A VMA that is closed takes two others with it, at most, for which there may be no place.
+        assert!(
+            charge == 0 || self.space.is_doubtful() || self.space.places_for_spares() < 2,
+            "{charge} pages stay charged"
+        );
     }
 
     /// Compares every page with the model.

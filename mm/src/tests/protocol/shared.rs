@@ -21,6 +21,7 @@ const BLUEPRINT: Blueprint = Blueprint {
     maximum: PAGES,
     total: PAGES,
     limit: usize::MAX,
+    budget: None,
     shards: 1,
     policy: Policy::COARSE,
     speculation: true,
@@ -171,6 +172,10 @@ impl Sys for Truth {
         _: &mut [Run],
     ) -> Option<(usize, usize)> {
         unreachable!("only a rewind asks, and nobody else uses the space then")
+    }
+
+    fn contents(&self, _: usize, _: usize, _: bool) -> Option<[u64; 8]> {
+        Some([u64::MAX; 8])
     }
 
     fn restore(&self, _: usize, _: usize, _: Option<usize>) -> bool {

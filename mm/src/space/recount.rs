@@ -1,0 +1,208 @@
+//! `recount`: near the budget, a space is charged for what it holds and no longer for what it might.
+//!
+//! Open VMAs are taken back from the kernel: nobody can touch a page that is not there any more without a fault, and then the
+//! kernel's page tables tell which pages hold contents. These keep them. Where pages are made accessible before they are
+//! touched, those that were not touched become absent again. Afterwards the charge is exact, until windows are opened
+//! again.
+//!
+//! A space that waits for its next user gives back what it keeps. It has no contents of its own then, so this is seen by
+//! nobody.
+//!
+//! All of this runs in signal handlers. It takes the space's writer lock, and needs no memory.
+
+use super::pagemap::PageMap;
+use super::primitive::{Level, LockGuard, Ordering};
+use super::types::{Attrs, Backing, Extent, PAGE, PageRange, Paging};
+use super::unmap::Unmap;
+use super::{Space, plan};
+use crate::Protection;
+use crate::error::Result;
+use crate::pager::{Mapped, Pager};
+
+impl Space {
+    /// Whether the space waits for its next user: everything in it has its first contents then. Returns whether it can
+    /// be used: not if the system has refused something meanwhile.
+    pub(crate) fn set_idle(&self, idle: bool) -> bool {
+        let _held = self.lock.lock();
+        self.idle.store(idle, Ordering::Relaxed);
+        !self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// Gives back what the space keeps for its next user, if it waits for one.
+    pub(crate) fn empty_if_idle(&self, pager: &dyn Pager) {
+        if !self.idle.load(Ordering::Relaxed) || self.charge_of_all() == 0 {
+            return;
+        }
+        let held = self.lock.lock();
+        // Its user may have come meanwhile, or it may have gone.
+        if !self.idle.load(Ordering::Relaxed) || self.budget().is_none() {
+            return;
+        }
+        let all = PageRange::new(0, self.accessible.load(Ordering::Relaxed));
+        // What the system refuses to take stays charged.
+        let _ = self.unmap_page_range(&held, all, Unmap::Zap, pager);
+        self.recount_held(&held, pager);
+    }
+
+    /// Makes the charge what the space holds.
+    pub(crate) fn recount(&self, pager: &dyn Pager) {
+        if self.charge_of_all() == 0 {
+            return;
+        }
+        let held = self.lock.lock();
+        if self.budget().is_some() {
+            self.recount_held(&held, pager);
+        }
+    }
+
+    fn recount_held(&self, held: &LockGuard<'_>, pager: &dyn Pager) {
+        let Some(map) = self.geometry().map() else { return };
+        // Otherwise the embedder has said that pages that were brought are to stay, or the system may not be as the space
+        // says.
+        if !self.policy().opens() || self.doubtful.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut page = 0;
+        while let Some(vma) = self.table.held(held).at(page) {
+            let extent = vma.extent();
+            page = extent.range.end;
+            match extent.attrs {
+                Attrs { protection: None, .. } => break,
+                Attrs { paging: Paging::Kernel, .. } => {
+                    // What cannot be taken back now stays open and charged.
+                    let _ = self.take_back_open(held, map, extent, pager);
+                }
+                _ if !pager.brings_pages() => self.count_closed(map, extent, pager),
+                _ => {}
+            }
+        }
+        self.settle_open(held);
+    }
+
+    /// Closes an open VMA. Pages keep their contents.
+    fn take_back_open(
+        &self,
+        held: &LockGuard<'_>,
+        map: &PageMap,
+        Extent { range, attrs }: Extent,
+        pager: &dyn Pager,
+    ) -> Result<()> {
+        let image = attrs.backing != Backing::Zero;
+        let idle = self.idle.load(Ordering::Relaxed);
+        if image && pager.brings_pages() && !idle {
+            // The pages of an image cannot be told from copies of them that were written.
+            return Ok(());
+        }
+        let base = self.geometry().base;
+        let (addr, len) = (base + range.start * PAGE, range.len() * PAGE);
+        let close = |attrs| Attrs { paging: Paging::Faults, ..attrs };
+        self.adjust(
+            held,
+            &self.spares.held(held),
+            range,
+            |old| plan::change(old, range, close),
+            || {
+                Self::settle(map, range);
+                if image && pager.brings_pages() {
+                    // Nobody has written to it. From now on its pages come with each commit.
+                    pager.system().map_zero(addr, len, attrs.allowed())?;
+                }
+                let mapped = pager.take_back(addr, len);
+                let mapped = mapped.inspect_err(|_| self.doubtful.store(true, Ordering::Relaxed));
+                let mapped = mapped.inspect_err(|_| self.restore_mappings(held, range, pager))?;
+                self.ask_for_small_pages(held, range, pager);
+                if self.policy().gets_huge_pages_unasked() {
+                    // Nor is the kernel to make huge pages of small ones by itself.
+                    pager.system().advise_huge(addr, len, false);
+                }
+                self.find_contents(map, range, image, base, pager);
+                if mapped == Mapped::NotAtAll {
+                    map.park(range);
+                }
+                Ok(())
+            },
+        )
+    }
+
+    /// Makes those pages of `range` present that hold contents; the caller is in a write section of its bounds. All are
+    /// absent.
+    fn find_contents(
+        &self,
+        map: &PageMap,
+        range: PageRange,
+        image: bool,
+        base: usize,
+        pager: &dyn Pager,
+    ) {
+        for stripe in range.stripes() {
+            for run in contents(stripe, image, base, pager) {
+                let mut page = run.start;
+                // Nobody else claims pages of an open VMA, except for a moment.
+                while page < run.end {
+                    match map.claim(page, run) {
+                        Ok(claim) => {
+                            page = claim.range().end;
+                            self.found(claim.range().len());
+                            claim.publish_all();
+                        }
+                        Err(_) => map.wait_for_claims(PageRange::new(page, page + 1)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Charges pages that are there. They are paid for: what was open is taken off the charge afterwards.
+    fn found(&self, pages: usize) {
+        self.resident.fetch_add(pages, Ordering::Relaxed);
+        self.open.fetch_sub(pages, Ordering::Relaxed);
+    }
+
+    /// Makes those present pages of a closed VMA absent that hold nothing.
+    fn count_closed(&self, map: &PageMap, Extent { range, attrs }: Extent, pager: &dyn Pager) {
+        let geometry = self.geometry();
+        let image = attrs.backing != Backing::Zero;
+        for stripe in range.stripes() {
+            let count = self.shards.of(stripe.start, geometry.mask);
+            let _section = count.write_begin(Level::Pages);
+            Self::settle(map, stripe);
+            let part = map.resident_hull(stripe);
+            if part.is_empty() {
+                continue;
+            }
+            let (addr, len) = (geometry.base + part.start * PAGE, part.len() * PAGE);
+            // Nobody can touch them from now on, so those that hold nothing stay so.
+            map.park(part);
+            if pager.system().protect(addr, len, Protection::NoAccess).is_err() {
+                self.doubtful.store(true, Ordering::Relaxed);
+                return;
+            }
+            let mut rest = part.start;
+            for run in contents(part, image, geometry.base, pager) {
+                self.uncharge(map.set_absent(PageRange::new(rest, run.start)));
+                rest = run.end;
+            }
+            self.uncharge(map.set_absent(PageRange::new(rest, part.end)));
+        }
+    }
+}
+
+/// The runs of pages of `range`, which crosses no stripe, that hold contents; all of it if the kernel does not tell.
+fn contents(
+    range: PageRange,
+    image: bool,
+    base: usize,
+    pager: &dyn Pager,
+) -> impl Iterator<Item = PageRange> {
+    let told = pager.system().contents(base + range.start * PAGE, range.len() * PAGE, image);
+    let mut page = range.start;
+    std::iter::from_fn(move || {
+        let holds = |page: usize| {
+            let at = page - range.start;
+            told.is_none_or(|bits| bits[at / 64] >> (at % 64) & 1 != 0)
+        };
+        let start = (page..range.end).find(|&page| holds(page))?;
+        page = (start..range.end).find(|&page| !holds(page)).unwrap_or(range.end);
+        Some(PageRange::new(start, page))
+    })
+}
