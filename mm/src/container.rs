@@ -17,7 +17,6 @@
 //! `proc_pid_mountinfo(5)`.
 
 use std::fs::File;
-use std::ops::Not;
 use std::os::fd::AsRawFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -199,7 +198,7 @@ impl Place {
 /// Whether what is used in the cgroups below counts in that of `dir`. In version 2, which has no such file, it does.
 fn counts_what_is_below(dir: &Path) -> bool {
     let says = std::fs::read_to_string(dir.join("memory.use_hierarchy"));
-    says.is_ok_and(|text| text.trim() == "0").not()
+    !says.is_ok_and(|text| text.trim() == "0")
 }
 
 /// A line of `mountinfo`.

@@ -68,7 +68,11 @@ impl Space {
             }
         };
         let (pattern, policy) = (&self.lane().pattern, self.policy());
-        let least = Window::least(page, policy);
+        // Near the budget nothing is brought that was not asked for.
+        let least = match pager.brings_pages() && self.is_near_budget() {
+            true => Window::alone(page, policy),
+            false => Window::least(page, policy),
+        };
         let first = match pattern.step(&self.place(page, *extent, map), policy) {
             Step::Bring(window) => window,
             Step::Open(window) => {

@@ -33,6 +33,9 @@ impl Space {
         let done = self.populate(&claim, attrs, base, pager);
         // Under the claim, as long as which the space is not torn down.
         self.uncharge(fresh - done.map_or(0, |done| done.min(fresh)));
+        if fresh > 1 && !pager.brings_pages() {
+            self.budget().inspect(|budget| budget.may_be_too_much(fresh - 1));
+        }
         claim.publish(done.map_err(Refusal::System)?);
         Ok(())
     }

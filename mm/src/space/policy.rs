@@ -213,6 +213,11 @@ impl Window {
         Self::aligned(page, policy.least)
     }
 
+    /// The page alone.
+    pub(crate) fn alone(page: usize, policy: Policy) -> Self {
+        Self { pages: PageRange::new(page, page + 1), ..Self::least(page, policy) }
+    }
+
     fn granule(page: usize, policy: Policy) -> Self {
         Self::aligned(page, GRANULE_PAGES.clamp(policy.least, policy.most))
     }

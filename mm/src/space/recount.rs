@@ -64,9 +64,15 @@ impl Space {
         }
         let mut page = 0;
         while let Some(vma) = self.table.held(held).at(page) {
-            let extent = vma.extent();
-            page = extent.range.end;
-            match extent.attrs {
+            let Extent { range, attrs } = vma.extent();
+            if !range.contains(page) {
+                // The last one ends with the space.
+                break;
+            }
+            // It may begin before, with what was just closed.
+            let extent = Extent { range: PageRange::new(page, range.end), attrs };
+            page = range.end;
+            match attrs {
                 Attrs { protection: None, .. } => break,
                 Attrs { paging: Paging::Kernel, .. } => {
                     // What cannot be taken back now stays open and charged.
