@@ -4,7 +4,7 @@
 
 use crate::features::{FeatureSwitch, FeatureSwitchParser};
 use clap::{Args, ValueEnum};
-use seqfault::{AddressSpace, Compilation, Config, PagerKind};
+use seqfault::{AddressSpace, Compilation, Config, PagerKind, ResidentBudget};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -50,6 +50,11 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "SIZE")]
     resident_limit: Option<Size>,
 
+    /// How much of all memories and heaps together may be resident; a touch beyond it traps. `auto`: what the container
+    /// allows; `off`: any amount
+    #[arg(long, value_name = "SIZE|auto|off", default_value = "auto")]
+    resident_budget: Budget,
+
     /// How much memory the objects of the GC proposal may use in each store, at most 2G [default:
     /// 2G]
     #[arg(long, value_name = "SIZE")]
@@ -86,6 +91,7 @@ impl EngineArgs {
             config.signals_based_traps(false);
         }
         config.memory_resident_limit(self.resident_limit.map(|Size(bytes)| bytes));
+        config.resident_budget(self.resident_budget.0);
         config.gc_heap_limit(self.gc_heap_limit.map(|Size(bytes)| bytes));
         config.speculation(!self.no_speculation);
         self.switch_features(&mut config);
@@ -224,6 +230,26 @@ impl FromStr for Size {
             .checked_mul(1 << shift)
             .map(Size)
             .ok_or_else(|| "more than this machine can address".to_owned())
+    }
+}
+
+/// A budget: a [`Size`], `auto` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Budget(ResidentBudget);
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Budget, String> {
+        Ok(Budget(match text {
+            "auto" => ResidentBudget::Auto,
+            "off" => ResidentBudget::Unlimited,
+            _ => {
+                let size: Size =
+                    text.parse().map_err(|error| format!("{error}, or `auto` or `off`"))?;
+                ResidentBudget::Bytes(size.0)
+            }
+        }))
     }
 }
 

@@ -59,6 +59,20 @@ const CODE_LIMIT: usize = 1 << 30;
 /// The code of the largest known modules takes a fifth of it.
 const MODULE_CODE_LIMIT: usize = 512 << 20;
 
+/// A bound on what all memories and heaps of an engine may hold together. See [`Config::resident_budget`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResidentBudget {
+    /// None.
+    #[default]
+    Unlimited,
+    /// What the container of the process (its memory cgroup, version 1 or 2, or one that it is in) allows, less what the
+    /// process uses otherwise and a margin. None where there is no such limit, and where no pager is in use that counts
+    /// ([`PagerKind::Demand`]).
+    Auto,
+    /// So many bytes.
+    Bytes(usize),
+}
+
 /// Choices for an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -71,6 +85,7 @@ pub struct Config {
     pub(crate) displaced_handlers: DisplacedHandlers,
     pub(crate) speculation: bool,
     pub(crate) memory_resident_limit: Option<usize>,
+    pub(crate) resident_budget: ResidentBudget,
     pub(crate) memory_huge_pages: bool,
     pub(crate) reuse: Reuse,
     pub(crate) check_segments_first: bool,
@@ -105,6 +120,7 @@ impl Config {
             displaced_handlers: DisplacedHandlers::Reclaim,
             speculation: true,
             memory_resident_limit: None,
+            resident_budget: ResidentBudget::Unlimited,
             memory_huge_pages: true,
             reuse: Reuse::default(),
             check_segments_first: false,
@@ -266,7 +282,8 @@ impl Config {
     /// [`max_wasm_stack`](Self::max_wasm_stack) of 4 MiB.
     ///
     /// [`Engine::new`](crate::Engine::new) refuses what is not possible without signals: a pager other than `Auto` and
-    /// `Demand`, and [`memory_resident_limit`](Self::memory_resident_limit).
+    /// `Demand`, [`memory_resident_limit`](Self::memory_resident_limit), and a
+    /// [`resident_budget`](Self::resident_budget) of so many bytes.
     ///
     /// valgrind's default settings (`--vex-iropt-register-updates`) lose a store that runs again after a handler, so
     /// the guest would compute wrong results. So under valgrind the default is to do without signals. If the
@@ -322,6 +339,22 @@ impl Config {
         self
     }
 
+    /// Limits the bytes of all linear memories and heaps of the engine together, those that wait to be used again included,
+    /// that may take up memory of the machine. A touch beyond it traps with
+    /// [`TrapCode::ResidentLimit`](crate::TrapCode::ResidentLimit) in the guest that makes it, and everyone else goes on.
+    /// So a guest that eats all that a container allows ends itself, where otherwise the kernel would kill the process.
+    /// Accesses by the host are errors there. Default: [`ResidentBudget::Unlimited`].
+    ///
+    /// Before a guest traps, memories that wait to be used again are emptied. Memory that was left to the kernel, and so counts
+    /// as a whole, is looked at, and counts as far as it was touched; see `docs/tuning.md`.
+    ///
+    /// Code, tables, stacks and whatever else the host has are not limited. [`ResidentBudget::Auto`] leaves a margin for them, and
+    /// looks at what the process uses again and again.
+    pub fn resident_budget(&mut self, budget: ResidentBudget) -> &mut Config {
+        self.resident_budget = budget;
+        self
+    }
+
     /// Whether linear memories may get huge pages, as far as the system's setting
     /// (`/sys/kernel/mm/transparent_hugepage/enabled`) allows. Default: yes.
     ///
@@ -350,7 +383,8 @@ impl Config {
         let mut config = self.clone();
         let pager = config.pager;
         let faulting = !matches!(pager, PagerKind::Auto | PagerKind::Demand);
-        let limited = config.memory_resident_limit.is_some();
+        let has_budget = matches!(config.resident_budget, ResidentBudget::Bytes(_));
+        let limited = config.memory_resident_limit.is_some() || has_budget;
         let signals = config
             .signals_based_traps
             .unwrap_or_else(|| faulting || limited || !vm::restarts_are_unsafe());
@@ -384,6 +418,15 @@ impl Config {
         if config.scarcity.is_some() && pager == PagerKind::Auto && !limited {
             // It needs the fewest mappings.
             config.pager = PagerKind::Demand;
+        }
+        if config.pager == PagerKind::Demand && has_budget {
+            return Err(Error::msg(
+                "the pager Demand does not count what is resident, so it can have no budget: leave the budget out, or \
+                 choose another pager",
+            ));
+        }
+        if config.pager == PagerKind::Demand {
+            config.resident_budget = ResidentBudget::Unlimited;
         }
         config.signals_based_traps = Some(signals);
         config.tunables.signals_based_traps = signals;

@@ -48,7 +48,7 @@ mod trap;
 mod types;
 mod vm;
 
-pub use config::{Compilation, Config, Reuse};
+pub use config::{Compilation, Config, ResidentBudget, Reuse};
 pub use engine::{AddressSpace, Engine, Scarcity};
 pub use entities::{Global, Memory, MemoryAccessError, SharedMemory, Table, Tag, Val, WaitResult};
 pub use error::{Error, Result};

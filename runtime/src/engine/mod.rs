@@ -11,7 +11,7 @@ pub(crate) use scarcity::refused;
 pub use scarcity::{AddressSpace, Scarcity};
 pub(crate) use types::{RegisteredType, TypeId, TypeRegistry};
 
-use crate::config::Config;
+use crate::config::{Config, ResidentBudget};
 use crate::entities::RegionPool;
 use crate::error::Result;
 use crate::interrupt::Waiters;
@@ -19,6 +19,7 @@ use crate::vm;
 use seqfault_jit::code::{CodeArena, CodeQuota};
 use seqfault_jit::process::Lock;
 use seqfault_jit::{CompileError, CompileScratch, Compiler};
+use seqfault_mm::Budget;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -39,6 +40,7 @@ pub(crate) struct EngineInner {
     gives_up: AtomicBool,
     waiters: Waiters,
     regions: Arc<RegionPool>,
+    budget: Option<Budget>,
     scratch: Lock<Vec<CompileScratch>>,
     code_quota: Arc<CodeQuota>,
     /// The memory for code that belongs to no module.
@@ -76,7 +78,13 @@ impl Engine {
         }
         vm::check_signals(&config)?;
         let code_quota = CodeQuota::new("Config::code_limit", config.code_limit, None);
+        let budget = match config.resident_budget {
+            ResidentBudget::Unlimited => None,
+            ResidentBudget::Auto => Budget::of_container(),
+            ResidentBudget::Bytes(bytes) => Some(Budget::new(bytes)),
+        };
         Ok(Engine(Arc::new(EngineInner {
+            budget,
             compiler: Compiler::new(config.tunables.clone())?,
             regions: Arc::new(RegionPool::new(config.reuse.clone())),
             config,
@@ -149,9 +157,22 @@ impl Engine {
         self.0.regions.clear();
     }
 
+    /// What is charged to the budget of its memories and heaps, and what may be charged now, in bytes; `None` if it has no
+    /// [budget](Config::resident_budget). At least what is resident is charged: memory that is left to the kernel as a
+    /// whole, unless little is left.
+    pub fn resident_budget(&self) -> Option<(usize, usize)> {
+        let budget = self.0.budget.as_ref()?;
+        Some((budget.charged().ok()?, budget.limit().ok()?))
+    }
+
     /// Whether both are the same engine.
     pub fn same(a: &Engine, b: &Engine) -> bool {
         Arc::ptr_eq(&a.0, &b.0)
+    }
+
+    /// What its memories and heaps share.
+    pub(crate) fn budget(&self) -> Option<&Budget> {
+        self.0.budget.as_ref()
     }
 
     pub(crate) fn regions(&self) -> &Arc<RegionPool> {

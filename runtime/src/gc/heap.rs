@@ -432,6 +432,10 @@ fn reserve(engine: &Engine, half: u32) -> Result<PooledRegion> {
         .reserve_ahead(!scarce)
         .accessible(maximum)
         .speculation(config.speculation)
+        .budget(engine.budget())
+        // What a collection has faulted in must stay, so it is not left to the kernel, which would have to be asked what it
+        // has brought.
+        .demand_paging(engine.budget().is_none())
         .pager(config.pager)
         .displaced_handlers(config.displaced_handlers);
     let shape = Shape { extent: (maximum, 0), accessible: maximum, contents: FirstContents::Heap };

@@ -115,6 +115,7 @@ impl MemoryData {
                 .accessible(len.next_multiple_of(PAGE_SIZE))
                 .speculation(config.speculation)
                 .resident_limit(config.memory_resident_limit)
+                .budget(engine.budget())
                 .huge_pages(config.memory_huge_pages)
                 .pager(config.pager)
                 // The maker of the memory has already checked.

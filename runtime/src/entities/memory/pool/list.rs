@@ -29,7 +29,8 @@ impl Link {
         }
         let kept = self.region.rewind(keep);
         self.kept = *kept.as_ref().unwrap_or(&0);
-        kept.is_ok()
+        // What it keeps goes first when the engine's budget has no room.
+        kept.is_ok() && self.region.set_idle(true)
     }
 }
 

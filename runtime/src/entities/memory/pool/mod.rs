@@ -103,6 +103,14 @@ pub(crate) enum Found {
     Other(Box<Link>),
 }
 
+impl Found {
+    /// It waits no longer; `None` if it cannot be used.
+    fn used(mut self) -> Option<Found> {
+        let (Found::Ready(link) | Found::Other(link)) = &mut self;
+        link.region.set_idle(false).then_some(self)
+    }
+}
+
 impl RegionPool {
     pub(crate) fn new(limits: Reuse) -> RegionPool {
         RegionPool { shards: Default::default(), limits }
@@ -116,11 +124,11 @@ impl RegionPool {
         let own = own_shard();
         let found = self.shards[own].0.lock().take(shape, true);
         if let Some(found) = found {
-            return Some(found);
+            return found.used();
         }
         let others = (1..SHARDS).map(|distance| &self.shards[(own + distance) % SHARDS]);
         let mut others = others.filter_map(|shard| shard.0.try_lock());
-        others.find_map(|mut idle| idle.take(shape, false))
+        others.find_map(|mut idle| idle.take(shape, false))?.used()
     }
 
     /// Takes a region back from its user, who has stopped using it.
