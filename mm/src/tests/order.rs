@@ -77,5 +77,5 @@ fn a_fault_by_the_locks_owner_ends_with_a_message_and_does_not_hang() {
         lock.lock();
     });
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(libc::SIGABRT));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("whose writer lock it holds"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("whose lock it holds"));
 }

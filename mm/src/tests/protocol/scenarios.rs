@@ -130,6 +130,21 @@ pub(super) fn open(faulters: usize, preemptions: Option<usize>) {
     });
 }
 
+/// What is open is taken back from the kernel, while faults touch it, or open it again.
+pub(super) fn recount(faulters: usize, preemptions: Option<usize>) {
+    explore(preemptions, move || {
+        let shared = Shared::sharing(3);
+        shared.touch(0, Access::Write);
+        shared.touch(2, Access::Write);
+        let threads: Vec<_> = (0..faulters)
+            .map(|at| spawn(&shared, move |shared| shared.touch(at + 1, Access::Write)))
+            .collect();
+        shared.recount();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        shared.check();
+    });
+}
+
 /// What is done to a VMA while a fault opens it.
 pub(super) fn open_during(preemptions: Option<usize>, writer: fn(&Shared)) {
     explore(preemptions, move || {
@@ -325,4 +340,10 @@ pub(super) fn is_caught(mutant: Mutant, scenario: fn()) -> bool {
     let caught = std::panic::catch_unwind(scenario).is_err();
     mutate(Mutant::None);
     caught
+}
+
+#[test]
+fn a_recount_during_faults() {
+    recount(1, None);
+    recount(2, Some(2));
 }

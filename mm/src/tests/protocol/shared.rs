@@ -1,10 +1,11 @@
 //! What the threads of a scenario share: a space, and a pager whose page tables the model checker sees.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
-use super::space::{Blueprint, Opening, Outcome, PAGE, PageRange, Policy, Pool, Space};
+use super::space::{Blueprint, Budget, Opening, Outcome, PAGE, PageRange, Policy, Pool, Space};
 use crate::pager::{Commit, Mapped, Pager};
 use crate::sys::{ImagePart, Run, Sys, SysError};
 use crate::{Access, FaultKind, Protection};
@@ -110,6 +111,16 @@ impl Pager for Truth {
         Ok(())
     }
 
+    fn take_back(&self, addr: usize, len: usize) -> Result<Mapped, SysError> {
+        self.expect_open(addr, len);
+        self.set(addr, len, ABSENT);
+        Ok(Mapped::Exactly)
+    }
+
+    fn brings_pages(&self) -> bool {
+        true
+    }
+
     fn close(&self, addr: usize, len: usize) -> Result<(), SysError> {
         Pager::zap(self, addr, len)
     }
@@ -175,7 +186,7 @@ impl Sys for Truth {
     }
 
     fn contents(&self, _: usize, _: usize, _: bool) -> Option<[u64; 8]> {
-        Some([u64::MAX; 8])
+        Some([0; 8])
     }
 
     fn restore(&self, _: usize, _: usize, _: Option<usize>) -> bool {
@@ -188,22 +199,37 @@ pub(super) struct Shared {
     pub(super) space: Space,
     pub(super) truth: Truth,
     pub(super) pool: Pool,
+    /// Boxed: the space knows it by its address.
+    budget: Box<Budget>,
 }
 
 impl Shared {
     /// A space with `accessible` pages. Nothing is opened.
     pub(super) fn new(accessible: usize) -> Arc<Self> {
-        Self::with(accessible, Policy::COARSE)
+        Self::with(accessible, Policy::COARSE, false)
     }
 
     /// A space with `accessible` pages, whose first fault brings a page, and whose second opens the VMA.
     pub(super) fn opening(accessible: usize) -> Arc<Self> {
-        Self::with(accessible, Policy::of_pages(1, 1).opening(Opening::OnEvidence))
+        Self::with(accessible, Policy::of_pages(1, 1).opening(Opening::OnEvidence), false)
     }
 
-    fn with(accessible: usize, policy: Policy) -> Arc<Self> {
-        let shared = Arc::new(Self { space: Space::new(), truth: Truth::new(), pool: Pool::new() });
-        shared.space.create(&Blueprint { policy, ..BLUEPRINT }, &shared.pool).unwrap();
+    /// The same, with a budget.
+    pub(super) fn sharing(accessible: usize) -> Arc<Self> {
+        Self::with(accessible, Policy::of_pages(1, 1).opening(Opening::OnEvidence), true)
+    }
+
+    /// Near the budget.
+    pub(super) fn recount(&self) {
+        self.space.recount(&self.truth);
+    }
+
+    fn with(accessible: usize, policy: Policy, shares: bool) -> Arc<Self> {
+        let budget = Box::new(Budget::new(1 << 20));
+        let shared = Self { space: Space::new(), truth: Truth::new(), pool: Pool::new(), budget };
+        let shared = Arc::new(shared);
+        let budget = shares.then(|| NonNull::from(&*shared.budget));
+        shared.space.create(&Blueprint { policy, budget, ..BLUEPRINT }, &shared.pool).unwrap();
         shared.space.grow(accessible, &shared.pool, &shared.truth).unwrap();
         shared
     }
@@ -271,6 +297,8 @@ impl Shared {
     /// When all threads are done: the space is consistent, and the page states say what is true.
     pub(super) fn check(&self) {
         self.space.validate();
+        let charged = self.budget.charged();
+        assert!(charged == 0 || charged == self.space.charge_of_all(), "the charge is wrong");
         for page in 0..PAGES {
             let (resident, open) = (self.space.is_resident(page), self.space.is_open(page));
             let truth = self.truth.get(page);
