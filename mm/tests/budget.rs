@@ -92,6 +92,28 @@ fn the_touch_that_goes_over_is_denied_and_others_go_on() {
     }
 }
 
+/// Far from the budget each fault is answered as without one.
+#[test]
+fn far_from_the_budget_nothing_changes() {
+    for pager in pagers() {
+        let budget = Budget::new(64 << 30);
+        let all: Vec<_> = [None, Some(&budget)]
+            .into_iter()
+            .map(|budget| {
+                let region = RegionOptions::new(256 * MIB).accessible(128 * MIB).pager(pager);
+                let region = region.budget(budget).build().unwrap();
+                mark_all(&region, 0..4000);
+                mark_all(&region, (4000..8000).step_by(17));
+                mark_all(&region, drawn(32 << 10, 3).into_iter());
+                region.grow(256 * MIB).unwrap();
+                mark_all(&region, (32 << 10..64 << 10).rev().step_by(3));
+                (region.counters(), region.resident())
+            })
+            .collect();
+        assert_eq!(all[0], all[1], "{pager:?}");
+    }
+}
+
 #[test]
 fn sparse_touches_get_nearly_all_of_the_budget() {
     const LIMIT: usize = 64 * MIB;

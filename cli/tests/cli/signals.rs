@@ -54,7 +54,7 @@ fn without_signals_a_trap_is_told_as_ever() {
 #[test]
 fn what_needs_signals_is_refused_without() {
     let bench = Bench::with("p.wat", "(module (func (export \"_start\")))");
-    for more in [["--pager", "protect"], ["--resident-limit", "1M"]] {
+    for more in [["--pager", "protect"], ["--resident-limit", "1M"], ["--resident-budget", "1M"]] {
         let arguments = [&["run", "--no-signals-based-traps"], &more[..], &["p.wat"]].concat();
         bench.run(&arguments).is_refused_with(&["needs signals"]);
     }

@@ -89,7 +89,18 @@ fn touching_more_than_may_be_resident_is_a_trap_of_its_own() {
               (local.tee 0 (i32.add (local.get 0) (i32.const 65536))) (i32.const 65536000))))))"#;
     let bench = Bench::with("p.wat", program);
     assert_eq!(bench.run(&["run", "p.wat"]).code, Some(0));
-    let outcome = bench.run(&["run", "--resident-limit", "2M", "p.wat"]);
-    assert_eq!(outcome.code, Some(134), "{outcome:?}");
-    outcome.complains_of(&["error: wasm trap: resident memory limit exceeded"]);
+    for limit in [["--resident-limit", "2M"], ["--resident-budget", "2M"]] {
+        let outcome = bench.run(&[&["run"], &limit[..], &["p.wat"]].concat());
+        assert_eq!(outcome.code, Some(134), "{outcome:?}");
+        outcome.complains_of(&["error: wasm trap: resident memory limit exceeded"]);
+    }
+    for any in ["off", "auto", "1G"] {
+        assert_eq!(bench.run(&["run", "--resident-budget", any, "p.wat"]).code, Some(0), "{any}");
+    }
+    let outcome = bench.run(&["run", "--resident-budget", "much", "p.wat"]);
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    outcome
+        .complains_of(&["'--resident-budget", "write K, M, G or T, as in 64M, or `auto` or `off`"]);
+    let demand = ["run", "--pager", "demand", "--resident-budget", "1M", "p.wat"];
+    bench.run(&demand).is_refused_with(&["does not count what is resident"]);
 }
