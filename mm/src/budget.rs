@@ -181,11 +181,11 @@ impl Budget {
 
 fn give(state: NonNull<State>, process: &Process) {
     // SAFETY: it was taken, and is given back here only.
-    let container = &unsafe { state.as_ref() }.container;
+    let State { list, container, .. } = unsafe { state.as_ref() };
     // No fault that has found the state may ask the container any more, since that goes away.
-    let list = unsafe { state.as_ref() }.list.lock();
+    let held = list.lock();
     container.store(ptr::null_mut(), Ordering::Relaxed);
-    drop(list);
+    drop(held);
     process.budgets.give([state], process.pool.readers(), drop);
 }
 

@@ -419,12 +419,6 @@ impl Config {
             // It needs the fewest mappings.
             config.pager = PagerKind::Demand;
         }
-        if config.pager == PagerKind::Demand && has_budget {
-            return Err(Error::msg(
-                "the pager Demand does not count what is resident, so it can have no budget: leave the budget out, or \
-                 choose another pager",
-            ));
-        }
         if config.pager == PagerKind::Demand {
             config.resident_budget = ResidentBudget::Unlimited;
         }

@@ -102,5 +102,5 @@ fn touching_more_than_may_be_resident_is_a_trap_of_its_own() {
     outcome
         .complains_of(&["'--resident-budget", "write K, M, G or T, as in 64M, or `auto` or `off`"]);
     let demand = ["run", "--pager", "demand", "--resident-budget", "1M", "p.wat"];
-    bench.run(&demand).is_refused_with(&["does not count what is resident"]);
+    bench.run(&demand).is_refused_with(&["cannot limit what is resident"]);
 }

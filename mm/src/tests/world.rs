@@ -440,7 +440,7 @@ impl<'a> World<'a> {
         self.space.set_idle(true);
         self.space.empty_if_idle(&*self.pager);
         let charge = self.space.charge_of_all();
-        assert!(self.space.set_idle(false) == !self.space.is_doubtful());
+        assert_ne!(self.space.set_idle(false), self.space.is_doubtful());
         // A VMA that is closed takes two others with it, at most, for which there may be no place.
         assert!(
             charge == 0 || self.space.is_doubtful() || self.space.places_for_spares() < 2,
