@@ -108,11 +108,14 @@ fn arrays_of_one_value() -> Vec<Case> {
         let array = format!("(global $a (mut (ref null ${kind})) (ref.null ${kind}))");
         let common = [array, check(len, &get)].concat();
         let new = format!("(global.set $a (array.new ${kind} {value} (i32.const {len})))");
-        cases.push(case(format!("array.new of {kind}"), &[common.clone(), run(&new)]));
+        // An allocation that collects asks as well.
+        let made = case(format!("array.new of {kind}"), &[common.clone(), run(&new)]);
+        cases.push(Case { asked: 3, ..made });
         // An `i31` is not null.
         if kind != "any" {
             let new = format!("(global.set $a (array.new_default ${kind} (i32.const {len})))");
-            cases.push(case(format!("array.new_default of {kind}"), &[common.clone(), run(&new)]));
+            let made = case(format!("array.new_default of {kind}"), &[common.clone(), run(&new)]);
+            cases.push(Case { asked: 3, ..made });
         }
         let prepare = match kind {
             "any" => {
@@ -132,8 +135,8 @@ fn arrays_of_one_value() -> Vec<Case> {
         let nothing = run("");
         let name = format!("a global with an array of {kind}");
         let parts = [global, check(len, &get), nothing];
-        // Before: for each global that is no constant.
-        cases.push(Case { at_start: true, before: 2, ..case(name, &parts) });
+        // Before: for each global that is no constant. Afterwards: when `run` is entered.
+        cases.push(Case { at_start: true, before: 2, asked: 4, ..case(name, &parts) });
     }
     cases
 }
@@ -181,7 +184,10 @@ fn segments() -> Vec<Case> {
     let get = "(array.get_u $i8 (global.get $a) (local.get $i))";
     let new = format!("(global.set $a (array.new_data $i8 $d (i32.const 11) (i32.const {len})))");
     let array = "(global $a (mut (ref null $i8)) (ref.null $i8))".to_owned();
-    cases.push(case("array.new_data", &[array.clone(), data.clone(), run(&new), check(len, get)]));
+    cases.push(Case {
+        asked: 3,
+        ..case("array.new_data", &[array.clone(), data.clone(), run(&new), check(len, get)])
+    });
     let prepare = format!(
         r#"(func (export "prepare") (global.set $a (array.new_default $i8 (i32.const {BYTES}))))"#
     );
@@ -218,7 +224,9 @@ fn segments() -> Vec<Case> {
         let new =
             format!("(global.set $a (array.new_elem ${kind} $e (i32.const 4) (i32.const {len})))");
         let parts = [array.clone(), segment.clone(), run(&new), check(len, &get)];
-        cases.push(Case { asked, ..case(format!("array.new_elem of {kind}"), &parts) });
+        // It is null first, and the allocation collects.
+        let made = case(format!("array.new_elem of {kind}"), &parts);
+        cases.push(Case { asked: 2 * asked + 1, ..made });
         let prepare = format!(
             r#"(func (export "prepare") (global.set $a (array.new_default ${kind} (i32.const {all}))))"#
         );
