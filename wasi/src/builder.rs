@@ -14,6 +14,7 @@ use crate::clocks::{SystemClocks, WasiClocks};
 use crate::ctx::{State, Strings, StringsTooLong, WasiCtx};
 use crate::descriptor::{Descriptor, DirAccess, Direction, Directory};
 use crate::interrupt::Interrupt;
+use crate::kernel;
 use crate::listing::Listing;
 use crate::random::Random;
 use crate::table::Table;
@@ -256,8 +257,9 @@ impl WasiCtxBuilder {
 
     /// Opens the directories, and makes the context.
     ///
-    /// If the process has a limit on the size of files (RLIMIT_FSIZE) at this time, a guest's call that exceeds it fails
-    /// with EFBIG. Under a limit that is set later, SIGXFSZ ends the process unless the host ignores it.
+    /// A guest's write to a closed pipe or socket fails with EPIPE, and one beyond the limit on the size of files
+    /// (RLIMIT_FSIZE) with EFBIG: the signals are held back, if the process does not ignore SIGPIPE or has such a limit
+    /// at this time. If that changes later, SIGPIPE and SIGXFSZ end the process.
     ///
     /// # Errors
     ///
@@ -278,6 +280,7 @@ impl WasiCtxBuilder {
             let opened = Descriptor::socket(socket);
             insert(&table, opened.map_err(|source| BuildError::Descriptor { what, source })?);
         }
+        let file_limit = file_limit();
         Ok(WasiCtx::new(State {
             args: arguments(&self.args)?,
             env: environment(&self.env)?,
@@ -285,7 +288,8 @@ impl WasiCtxBuilder {
             clocks: self.clocks.unwrap_or_else(|| Box::new(SystemClocks::new())),
             random: self.random,
             interrupt: Interrupt::default(),
-            file_limit: file_limit(),
+            file_limit,
+            writes_kill: file_limit != rlimit::INFINITY || kernel::dies_of_closed_pipes(),
         }))
     }
 }

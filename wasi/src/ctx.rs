@@ -33,16 +33,14 @@ pub(crate) struct State {
     pub(crate) interrupt: Interrupt,
     /// The process's limit on the size of files (`RLIMIT_FSIZE`).
     pub(crate) file_limit: u64,
+    /// Whether a write that fails may end the process by a signal.
+    pub(crate) writes_kill: bool,
 }
 
 impl State {
-    /// Makes a system call that may let a file grow. One that exceeds the process's limit on the size of files fails
-    /// with EFBIG, and does not end the process by SIGXFSZ.
-    pub(crate) fn growing<R>(&self, call: impl FnOnce() -> R) -> R {
-        match self.file_limit {
-            rlimit::INFINITY => call(),
-            _ => kernel::without_file_size_signal(call),
-        }
+    /// Makes a system call that may write, or let a file grow. A signal that it raises does not end the process.
+    pub(crate) fn writing<R>(&self, call: impl FnOnce() -> R) -> R {
+        if self.writes_kill { kernel::without_signals(call) } else { call() }
     }
 }
 

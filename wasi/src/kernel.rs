@@ -129,25 +129,41 @@ pub(crate) fn write(
     retry(|| unsafe { libc::pwritev2(fd.as_raw_fd(), list, count, offset, flags) })
 }
 
-/// Makes a call that may exceed the process's limit on the size of files (`RLIMIT_FSIZE`). The call then fails with
-/// EFBIG, and the signal that ends the process by default is taken back: guests have no signals.
-pub(crate) fn without_file_size_signal<R>(call: impl FnOnce() -> R) -> R {
+/// The signals that end a process by default when a write fails: with EFBIG beyond the limit on the size of files
+/// (`RLIMIT_FSIZE`), and with EPIPE when nobody can read what is written.
+const OF_WRITES: [libc::c_int; 2] = [libc::SIGXFSZ, libc::SIGPIPE];
+
+/// Makes a call that may raise [one of these signals](OF_WRITES), and takes the signal back: guests have none.
+pub(crate) fn without_signals<R>(call: impl FnOnce() -> R) -> R {
     let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let mut signal = MaybeUninit::uninit();
+    let mut signals = MaybeUninit::uninit();
     let mut before = MaybeUninit::uninit();
-    // SAFETY: makes an empty set in `signal`.
-    unsafe { libc::sigemptyset(signal.as_mut_ptr()) };
-    // SAFETY: `signal` is initialised, and the number is valid.
-    unsafe { libc::sigaddset(signal.as_mut_ptr(), libc::SIGXFSZ) };
+    // SAFETY: makes an empty set in `signals`.
+    unsafe { libc::sigemptyset(signals.as_mut_ptr()) };
+    for signal in OF_WRITES {
+        // SAFETY: the set is initialised, and the number is valid.
+        unsafe { libc::sigaddset(signals.as_mut_ptr(), signal) };
+    }
     // SAFETY: reads one set and writes the other.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, signal.as_ptr(), before.as_mut_ptr()) };
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, signals.as_ptr(), before.as_mut_ptr()) };
     let result = call();
     // The kernel sends it to the thread that made the call. Without one, this returns at once.
     // SAFETY: reads a set and a time.
-    unsafe { libc::sigtimedwait(signal.as_ptr(), ptr::null_mut(), &raw const now) };
-    // SAFETY: `before` was written by the call that blocked the signal.
+    unsafe { libc::sigtimedwait(signals.as_ptr(), ptr::null_mut(), &raw const now) };
+    // SAFETY: `before` was written by the call that blocked the signals.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
     result
+}
+
+/// Whether SIGPIPE ends this process. It does not where it is ignored, as Rust's programs do by default.
+pub(crate) fn dies_of_closed_pipes() -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: writes the action, and changes nothing.
+    if unsafe { libc::sigaction(libc::SIGPIPE, ptr::null(), action.as_mut_ptr()) } != 0 {
+        return true;
+    }
+    // SAFETY: the call has succeeded.
+    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_DFL
 }
 
 impl Position {

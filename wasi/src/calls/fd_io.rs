@@ -83,7 +83,7 @@ fn write_file(
     }
     transfer::write_windows(memory, list, |window, done| {
         when_ready(ctx, file, PollFlags::OUT, |waiting| {
-            ctx.growing(|| write_window(file.as_fd(), window, position.after(done), waiting.how()))
+            ctx.writing(|| write_window(file.as_fd(), window, position.after(done), waiting.how()))
         })
     })
 }

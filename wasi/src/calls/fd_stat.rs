@@ -108,7 +108,7 @@ fn timestamp(seconds: i64, nanoseconds: impl TryInto<u64>) -> u64 {
 pub(crate) fn fd_filestat_set_size(ctx: &State, fd: u32, size: u64) -> Result<()> {
     let descriptor = get(ctx, fd, Rights::FD_FILESTAT_SET_SIZE)?;
     let file = descriptor.as_file()?;
-    Ok(ctx.growing(|| rustix::fs::ftruncate(file, size))?)
+    Ok(ctx.writing(|| rustix::fs::ftruncate(file, size))?)
 }
 
 /// Sets the times of a file or directory.
@@ -217,7 +217,7 @@ pub(crate) fn fd_allocate(ctx: &State, fd: u32, offset: u64, len: u64) -> Result
     let descriptor = get(ctx, fd, Rights::FD_ALLOCATE)?;
     let file = descriptor.as_file()?;
     let keep_size = FallocateFlags::KEEP_SIZE;
-    let allocate = |flags, at, len| ctx.growing(|| rustix::fs::fallocate(file, flags, at, len));
+    let allocate = |flags, at, len| ctx.writing(|| rustix::fs::fallocate(file, flags, at, len));
     let (mut at, mut left) = (offset, len);
     if left > ALLOCATED_AT_ONCE {
         // The end is checked first: if it is too far for a file, nothing is allocated.
