@@ -8,8 +8,9 @@
 //! the pages before it were used, and everything that is not known to be a sequence is left to the kernel (*opened*).
 //!
 //! The evidence is the place of the fault. A window ends at an odd page (or, downwards, begins at one) wherever its
-//! stripe lets it. A thread that touches every page faults exactly there; one that touches every second, fourth, or
-//! 512th page passes it. A window is about as long as the sequence that was proven before it, so about twice as much
+//! stripe lets it, and longer ones at another odd page of a granule for each length. A thread that touches every page
+//! faults exactly there; one that touches every second, fourth, or 512th page, or the first few of every 16, passes it. A
+//! window is about as long as the sequence that was proven before it, so about twice as much
 //! becomes resident as is touched, at most. The region's first window is an exception: a granule, which is all that a
 //! small program needs.
 //!
@@ -402,27 +403,74 @@ fn continued(last: Last, page: usize, policy: Policy, direction: Direction) -> W
     let least = if policy.opens() { 1 } else { policy.least };
     let len = len.clamp(least, policy.most);
     // Windows of one size are what the embedder asked for.
-    let odd = len > least;
-    let pages = run(page, len, odd, direction, stripe);
+    let pages = run(page, len, Ends::of(len, least, policy.most), direction, stripe);
     // Cut off at the stripe, it proves less.
     let cut = last.stage < Stage::LONG && pages.len() <= len / 2 && pages.len() + 1 < len;
     Window { pages, stage: if cut { last.stage } else { stage } }
 }
 
-/// `len` pages from `page` on, inside of `stripe`. With `odd`, one less if that makes the next fault of a sequence be at
-/// an odd page.
-fn run(page: usize, len: usize, odd: bool, direction: Direction, stripe: PageRange) -> PageRange {
-    let shorter = |next: usize| usize::from(odd && next.is_multiple_of(2));
+/// `len` pages from `page` on, inside of `stripe`; a few more or one less if the next fault of a sequence is to be in a place
+/// that `ends` tells.
+fn run(page: usize, len: usize, ends: Ends, direction: Direction, stripe: PageRange) -> PageRange {
     match direction {
         Direction::Up => {
             let end = page + len;
-            PageRange::new(page, if end < stripe.end { end - shorter(end) } else { stripe.end })
+            PageRange::new(
+                page,
+                if end < stripe.end { ends.up(end).min(stripe.end) } else { stripe.end },
+            )
         }
         Direction::Down => {
             let start = (page + 1).saturating_sub(len);
             let inside = start > stripe.start;
-            let start = if inside { start + shorter(start - 1) } else { stripe.start };
+            let start = if inside { ends.down(start).max(stripe.start) } else { stripe.start };
             PageRange::new(start, page + 1)
+        }
+    }
+}
+
+/// Where a window may end.
+#[derive(Clone, Copy)]
+enum Ends {
+    /// Where its length says.
+    Anywhere,
+    /// So that the next fault is at an odd page.
+    Odd,
+    /// So that the next fault is at this page of a granule, counted from its first page upwards and from behind its last one
+    /// downwards.
+    At(usize),
+}
+
+impl Ends {
+    /// Each length of windows has another place of a granule, all of them odd: a thread that touches a few pages at the
+    /// beginning of each granule passes them, too.
+    fn of(len: usize, least: usize, most: usize) -> Self {
+        match len {
+            _ if len <= least => Self::Anywhere,
+            _ if len >= most || len <= GRANULE_PAGES => Self::Odd,
+            _ => Self::At([7, 5, 11, 13][len.ilog2() as usize % 4]),
+        }
+    }
+
+    /// The end of a window upwards whose length says `end`, which is the next fault's page.
+    fn up(self, end: usize) -> usize {
+        match self {
+            Self::Anywhere => end,
+            Self::Odd => end - usize::from(end.is_multiple_of(2)),
+            Self::At(place) => end + (place + GRANULE_PAGES - end % GRANULE_PAGES) % GRANULE_PAGES,
+        }
+    }
+
+    /// The start of a window downwards whose length says `start`; the next fault is at the page before.
+    fn down(self, start: usize) -> usize {
+        let next = start - 1;
+        match self {
+            Self::Anywhere => start,
+            Self::Odd => start + usize::from(next.is_multiple_of(2)),
+            Self::At(place) => {
+                let back = (next + place) % GRANULE_PAGES;
+                start.saturating_sub(back).max(1)
+            }
         }
     }
 }

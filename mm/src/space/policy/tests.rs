@@ -92,12 +92,27 @@ fn windows(policy: Policy, pages: impl IntoIterator<Item = usize>) -> Vec<usize>
     region.brought.iter().map(|range| range.len()).collect()
 }
 
-const UP: [usize; 14] = [16, 1, 16, 32, 64, 128, 255, 512, 512, 5, 507, 512, 11, 501];
+const UP: [usize; 14] = [16, 1, 16, 36, 70, 130, 243, 512, 512, 5, 507, 512, 11, 501];
 
 #[test]
 fn a_sequence_grows_the_window_up_to_a_stripe_and_is_probed_now_and_then() {
     assert_eq!(windows(OPENING, 0..STRIPE_PAGES * 7)[..UP.len()], UP);
     assert_eq!(windows(Policy::FINE, 0..STRIPE_PAGES * 7)[3..UP.len()], UP[3..]);
+}
+
+#[test]
+fn a_few_pages_of_each_granule_are_no_sequence() {
+    for few in 1..GRANULE_PAGES - 2 {
+        let pages = (0..VMA.end).filter(|page| page % GRANULE_PAGES < few);
+        for back in [false, true] {
+            let pages: Vec<usize> = pages.clone().collect();
+            let mut region = Region::new(OPENING);
+            let order: Vec<usize> = if back { pages.into_iter().rev().collect() } else { pages };
+            order.into_iter().for_each(|page| region.touch(page));
+            let brought: usize = region.brought.iter().map(|range| range.len()).sum();
+            assert!(brought <= 512, "{few} of 16, {back}: {brought} brought");
+        }
+    }
 }
 
 #[test]
