@@ -1,7 +1,8 @@
 //! A simulated system: one reservation's page tables in an array, and calls that fail when told to.
 //!
 //! A page's contents are one number. It does what the kernel does as far as pagers can tell: protections, demand-zero
-//! and copy-on-write pages, missing pages of a registered range, fixed mappings that replace others.
+//! and copy-on-write pages, missing pages of a registered range, fixed mappings that replace others. It counts what it
+//! does ([`Tally`]), so that the simulation of the policy (`crate::tests::simulation`) can price it.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -20,9 +21,41 @@ pub(crate) struct Fake {
     state: Mutex<State>,
 }
 
+/// What the system has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Calls of `mprotect`.
+    pub(crate) protects: usize,
+    /// Calls of `madvise(MADV_DONTNEED)`, and the pages that they took away.
+    pub(crate) zaps: usize,
+    pub(crate) zapped: usize,
+    /// Calls of `mmap`.
+    pub(crate) maps: usize,
+    /// Calls of `madvise` about huge pages.
+    pub(crate) advices: usize,
+    /// Ranges made huge pages at once, of a stripe each.
+    pub(crate) collapses: usize,
+    /// `UFFDIO_REGISTER` and `UFFDIO_UNREGISTER`.
+    pub(crate) registrations: usize,
+    /// `UFFDIO_COPY`, and the pages that it brought.
+    pub(crate) copies: usize,
+    pub(crate) copied: usize,
+    /// Faults of the system's own, without a signal: stores that brought a page of zeroes.
+    pub(crate) faults: usize,
+    /// Loads that mapped the shared page of zeroes, or the page of a file.
+    pub(crate) shared: usize,
+    /// Stores that copied such a page.
+    pub(crate) copies_on_write: usize,
+    /// Touches that brought a huge page.
+    pub(crate) huge: usize,
+}
+
 struct State {
     pages: Vec<Pte>,
     calls: usize,
+    tally: Tally,
+    /// Whether all memory gets huge pages.
+    gives_huge: bool,
     /// The number of the call that fails, and whether all later ones do, too.
     failing: Option<(usize, bool)>,
 }
@@ -34,6 +67,8 @@ struct Pte {
     /// Whether a touch may bring the whole stripe.
     huge: bool,
     present: bool,
+    /// Whether it is present, but only for loads: the page of zeroes, or a file's.
+    shared: bool,
     value: u64,
     /// Its contents when it is not present.
     initial: u64,
@@ -44,21 +79,40 @@ const EMPTY: Pte = Pte {
     registered: false,
     huge: false,
     present: false,
+    shared: false,
     value: 0,
     initial: 0,
 };
 
 impl State {
-    /// Brings the rest of a stripe of which only `page` is there, if it can be one huge page.
-    fn bring_stripe(&mut self, page: usize) {
+    /// Brings the rest of a stripe of which only `page` is there, if it can be one huge page. Returns whether it is.
+    fn bring_stripe(&mut self, page: usize) -> bool {
+        let given = self.gives_huge;
         let PageRange { start, end } = PageRange::stripe_of(page);
-        let Some(stripe) = self.pages.get_mut(start..end) else { return };
+        let Some(stripe) = self.pages.get_mut(start..end) else { return false };
         let allowed = stripe[page - start].allowed;
-        let alike = |pte: &Pte| pte.huge && !pte.registered && pte.allowed == allowed;
-        if stripe.iter().all(alike) && stripe.iter().filter(|pte| pte.present).count() == 1 {
-            for pte in stripe.iter_mut().filter(|pte| !pte.present) {
-                (pte.present, pte.value) = (true, pte.initial);
+        let alike = |pte: &Pte| {
+            let may_be_huge = pte.huge || (given && pte.initial == 0);
+            may_be_huge && !pte.registered && pte.allowed == allowed
+        };
+        let is_huge =
+            stripe.iter().all(alike) && stripe.iter().filter(|pte| pte.present).count() == 1;
+        if is_huge {
+            for pte in stripe {
+                let value = if pte.present { pte.value } else { pte.initial };
+                (pte.present, pte.shared, pte.value) = (true, false, value);
             }
+        }
+        is_huge
+    }
+
+    /// Counts a touch of a page that was not there.
+    fn count_fault(&mut self, page: usize, is_store: bool) {
+        let tally = &mut self.tally;
+        match (is_store, self.pages[page].initial) {
+            (false, _) => tally.shared += 1,
+            (true, 0) => tally.faults += 1,
+            (true, _) => tally.copies_on_write += 1,
         }
     }
 }
@@ -66,8 +120,25 @@ impl State {
 impl Fake {
     /// A reservation of `pages` pages at `base`.
     pub(crate) fn new(base: usize, pages: usize) -> Self {
-        let state = State { pages: vec![EMPTY; pages], calls: 0, failing: None };
+        let (pages, tally) = (vec![EMPTY; pages], Tally::default());
+        let state = State { pages, calls: 0, tally, gives_huge: false, failing: None };
         Self { base, state: Mutex::new(state) }
+    }
+
+    /// From now on, all memory gets huge pages.
+    pub(crate) fn give_huge_pages(&self) {
+        self.state().gives_huge = true;
+    }
+
+    /// What was done since this was asked last.
+    pub(crate) fn take_tally(&self) -> Tally {
+        std::mem::take(&mut self.state().tally)
+    }
+
+    /// How many mappings the reservation consists of.
+    pub(crate) fn mappings(&self) -> usize {
+        let kind = |pte: &Pte| (pte.allowed, pte.registered, pte.huge, pte.initial != 0);
+        self.state().pages.chunk_by(|one, other| kind(one) == kind(other)).count()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -99,16 +170,21 @@ impl Fake {
         if !allowed || (pte.registered && !pte.present) {
             return Err(access);
         }
-        let brings_stripe = pte.huge && !pte.present;
-        if !pte.present {
-            (pte.present, pte.value) = (true, pte.initial);
+        let is_first = !pte.present;
+        let copies = pte.shared && store.is_some();
+        if is_first {
+            (pte.present, pte.shared, pte.value) = (true, store.is_none(), pte.initial);
         }
         if let Some(value) = store {
-            pte.value = value;
+            (pte.value, pte.shared) = (value, false);
         }
         let value = pte.value;
-        if brings_stripe {
-            state.bring_stripe(page);
+        if is_first && state.bring_stripe(page) {
+            state.tally.huge += 1;
+        } else if is_first {
+            state.count_fault(page, store.is_some());
+        } else {
+            state.tally.copies_on_write += usize::from(copies);
         }
         Ok(value)
     }
@@ -144,6 +220,14 @@ impl Fake {
         let mut state = self.state();
         let number = state.calls;
         state.calls += 1;
+        let tally = &mut state.tally;
+        *match call {
+            "mprotect" => &mut tally.protects,
+            "madvise" => &mut tally.zaps,
+            "mmap" => &mut tally.maps,
+            "UFFDIO_COPY" => &mut tally.copies,
+            _ => &mut tally.registrations,
+        } += 1;
         let first = (addr - self.base) / PAGE;
         if let Some((nth, for_good)) = state.failing
             && (number == nth || (for_good && number > nth))
@@ -168,7 +252,13 @@ impl Sys for Fake {
     }
 
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
-        self.call("madvise", addr, len, |_, pte| pte.present = false)
+        let mut zapped = 0;
+        self.call("madvise", addr, len, |_, pte| {
+            zapped += usize::from(pte.present);
+            (pte.present, pte.shared) = (false, false);
+        })?;
+        self.state().tally.zapped += zapped;
+        Ok(())
     }
 
     fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
@@ -192,13 +282,16 @@ impl Sys for Fake {
         // Not a call that may fail: nobody looks.
         assert!(addr.is_multiple_of(PAGE) && len.is_multiple_of(PAGE) && len > 0);
         let first = (addr - self.base) / PAGE;
-        let pages = &mut self.state().pages[first..first + len / PAGE];
-        pages.iter_mut().for_each(|pte| pte.huge = huge);
+        let mut state = self.state();
+        state.tally.advices += 1;
+        state.pages[first..first + len / PAGE].iter_mut().for_each(|pte| pte.huge = huge);
     }
 
     fn collapse(&self, addr: usize, len: usize) {
         let first = (addr - self.base) / PAGE;
-        for pte in &mut self.state().pages[first..first + len / PAGE] {
+        let mut state = self.state();
+        state.tally.collapses += 1;
+        for pte in &mut state.pages[first..first + len / PAGE] {
             assert!(pte.huge && !pte.registered, "only what is open and asks for huge pages");
             if !pte.present {
                 (pte.present, pte.value) = (true, pte.initial);
@@ -216,11 +309,14 @@ impl Sys for Fake {
 
     fn copy(&self, addr: usize, len: usize, source: Option<usize>) -> Result<usize, SysError> {
         let first = source.map(|source| IMAGE_VALUE + ((source - IMAGE_VIEW) / PAGE) as u64);
+        let mut copied = 0;
         self.call("UFFDIO_COPY", addr, len, |index, pte| {
             if !pte.present {
                 (pte.present, pte.value) = (true, first.map_or(0, |first| first + index as u64));
+                copied += 1;
             }
         })?;
+        self.state().tally.copied += copied;
         Ok(len)
     }
 

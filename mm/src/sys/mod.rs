@@ -19,7 +19,7 @@ mod uffd;
 pub(crate) use action::{KernelAction, SA_RESTORER, alternate_stack, blocked_signals, signal_set};
 pub(crate) use arena::{Arena, Use, Words, decommit};
 #[cfg(test)]
-pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW};
+pub(crate) use fake::{Fake, IMAGE_VALUE, IMAGE_VIEW, Tally};
 pub(crate) use fork::{at_fork, close_hole, empty_in_children};
 pub(crate) use huge::setting as huge_pages;
 pub(crate) use linux::{LINUX, Linux, PIECE, Parked};

@@ -16,5 +16,6 @@ pub(crate) mod random;
 mod reasons;
 mod refusals;
 mod shelf;
+mod simulation;
 mod userfault;
 mod world;
