@@ -5,8 +5,8 @@
 //! interrupted when the embedder is asked for the first time during the operation, which must end it.
 
 use seqfault::{
-    Config, Engine, Extern, ExternRef, Feature, Global, GlobalType, Instance, Module, Mutability,
-    Result, Store, Table, TrapCode, UpdateDeadline, Val, ValType,
+    AddressSpace, Config, Engine, Extern, ExternRef, Feature, Global, GlobalType, Instance, Module,
+    Mutability, Result, Store, Table, TrapCode, UpdateDeadline, Val, ValType,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -333,9 +333,10 @@ fn memory_and_heap() -> Vec<Case> {
     vec![discard, collection]
 }
 
-fn engine() -> Engine {
-    Engine::new(Config::new().epoch_interruption(true).wasm_feature(Feature::MemoryControl, true))
-        .unwrap()
+fn engine(space: AddressSpace) -> Engine {
+    let mut config = Config::new();
+    config.epoch_interruption(true).wasm_feature(Feature::MemoryControl, true).address_space(space);
+    Engine::new(&config).unwrap()
 }
 
 /// Calls a function without parameters, if there is one.
@@ -432,7 +433,11 @@ impl Case {
 }
 
 fn prove(cases: impl IntoIterator<Item = Case>) {
-    let engine = engine();
+    prove_in(AddressSpace::Auto, cases);
+}
+
+fn prove_in(space: AddressSpace, cases: impl IntoIterator<Item = Case>) {
+    let engine = engine(space);
     for case in cases {
         case.prove(&engine);
     }
@@ -441,6 +446,12 @@ fn prove(cases: impl IntoIterator<Item = Case>) {
 #[test]
 fn arrays_that_are_made_and_filled() {
     prove(arrays_of_one_value());
+}
+
+#[test]
+fn arrays_in_a_heap_that_moves() {
+    let cases = arrays_of_one_value().into_iter();
+    prove_in(AddressSpace::Scarce, cases.filter(|case| case.name.starts_with("array.new of")));
 }
 
 #[test]
@@ -471,7 +482,7 @@ fn grown(
     + Sync
     + 'static,
 ) -> Result<(Store<Option<Table>>, Table, Result<i32>)> {
-    let engine = engine();
+    let engine = engine(AddressSpace::Auto);
     let module = Module::new(
         &engine,
         r#"(module (type $box (struct (field i32)))

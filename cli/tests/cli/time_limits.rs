@@ -42,6 +42,36 @@ fn cases() -> Vec<(&'static str, String, &'static [&'static str])> {
             &[],
         ),
         (
+            "array.fill of nearly all of the heap, again and again",
+            r#"(module (type $a (array (mut v128))) (func (export "_start") (local $a (ref $a))
+                (local.set $a (array.new_default $a (i32.const 60000000)))
+                (loop $l
+                  (array.fill $a (local.get $a) (i32.const 0) (v128.const i64x2 1 2) (i32.const 60000000))
+                  (br $l))))"#
+                .to_owned(),
+            &[],
+        ),
+        (
+            "table.fill and table.grow without a loop",
+            format!(
+                "(module (table $t 9000000 funcref) (func $f (export \"_start\") {}))",
+                many(
+                    400,
+                    "(table.fill $t (i32.const 0) (ref.func $f) (i32.const 9000000))
+                     (drop (table.grow $t (ref.func $f) (i32.const 2000)))"
+                )
+            ),
+            &[],
+        ),
+        (
+            "a list that never ends",
+            r#"(module (type $n (struct (field (ref null $n)))) (func (export "_start")
+                (local $l (ref null $n))
+                (loop $l (local.set $l (struct.new $n (local.get $l))) (br $l))))"#
+                .to_owned(),
+            &[],
+        ),
+        (
             "an eager compilation",
             format!(
                 "(module (func (export \"_start\")) {})",

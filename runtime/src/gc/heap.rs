@@ -249,7 +249,9 @@ impl GcHeap {
         if start < end {
             let range = start as usize..end as usize;
             region.fault_in(range.clone(), Access::Write).map_err(trap_of)?;
-            // SAFETY: inside of both regions. What was allocated is present, as is what was just made present.
+            // An array that is being filled has pages that nobody has touched.
+            self.region.fault_in(range.clone(), Access::Read).map_err(trap_of)?;
+            // SAFETY: inside of both regions, where all of it was just made present.
             unsafe {
                 let to = region.base().add(range.start);
                 self.at(start, 0).copy_to_nonoverlapping(to, range.len());
