@@ -106,9 +106,16 @@ impl<'a> Player<'a> {
     fn new(sys: &'a Fake, setup: Setup, maximum: usize, total: usize) -> Self {
         let (space, pool, pager) = (Box::new(Space::new()), Pool::new(), setup.pager(sys));
         pager.attach(BASE, maximum * PAGE).unwrap();
-        let (policy, limit) = (setup.policy(), usize::MAX);
-        let blueprint =
-            Blueprint { base: BASE, maximum, total, limit, shards: 256, policy, speculation: true };
+        let blueprint = Blueprint {
+            base: BASE,
+            maximum,
+            total,
+            limit: usize::MAX,
+            budget: None,
+            shards: 256,
+            policy: setup.policy(),
+            speculation: true,
+        };
         space.create(&blueprint, &pool).unwrap();
         Self { space, sys, pager, pool }
     }
