@@ -11,8 +11,8 @@ use crate::time_limit::{TimeLimit, exceeded};
 use clap::Args;
 use seqfault::message::Escaped;
 use seqfault::{
-    CompileError, Engine, Error, ExternType, Linker, Module, ResourceLimiter, Result, Store,
-    StoreLimits, StoreLimitsBuilder, TrapCode,
+    CompileError, Engine, Error, ExternType, Linker, Module, RefusedByLimiter, ResourceLimiter,
+    Result, Store, StoreLimits, StoreLimitsBuilder, TrapCode,
 };
 use seqfault_wasi::{BuildError, DirAccess, Interrupted, WasiCtx, WasiCtxBuilder, WasiThreads};
 use std::ffi::OsString;
@@ -216,8 +216,17 @@ impl RunCommand {
         })
     }
 
-    /// Replaces an interruption by the time limit with an error that says so.
+    /// Replaces an interruption by the time limit, and what the limits on sizes have refused, with an error that names
+    /// the option.
     fn explain(&self, error: Error) -> Error {
+        let option = match error.downcast_ref() {
+            Some(RefusedByLimiter::Memory { .. }) => Some("--memory-limit"),
+            Some(RefusedByLimiter::Table { .. }) => Some("--table-limit"),
+            _ => None,
+        };
+        if let Some(option) = option {
+            return Error::msg(format!("{error}: allow so much with {option}"));
+        }
         let interrupted = error.trap().is_some_and(|trap| trap.code() == TrapCode::Interrupt)
             || error.is::<Interrupted>()
             || matches!(error.downcast_ref(), Some(CompileError::Interrupted));

@@ -65,8 +65,8 @@ pub use module::Module;
 pub use seqfault_jit::{CompileError, Feature, OptLevel, UnknownFeature, WasmVersion, message};
 pub use seqfault_mm::{Access, DisplacedHandlers, PagerKind};
 pub use store::{
-    AsContext, AsContextMut, ResourceLimiter, Store, StoreContext, StoreContextMut, StoreLimits,
-    StoreLimitsBuilder, UpdateDeadline,
+    AsContext, AsContextMut, RefusedByLimiter, ResourceLimiter, Store, StoreContext,
+    StoreContextMut, StoreLimits, StoreLimitsBuilder, UpdateDeadline,
 };
 pub use trap::{FrameInfo, MemoryFault, Trap, TrapCode};
 pub use types::{

@@ -1,9 +1,9 @@
 //! Limits and interruption: growth that is refused, guests that run for too long.
 
 use seqfault::{
-    Config, Engine, Error, Instance, Memory, MemoryType, Module, RefType, ResourceLimiter, Result,
-    SharedMemory, Store, StoreLimits, StoreLimitsBuilder, Table, TableType, TrapCode,
-    UpdateDeadline, Val,
+    Config, Engine, Error, Instance, Memory, MemoryType, Module, RefType, RefusedByLimiter,
+    ResourceLimiter, Result, SharedMemory, Store, StoreLimits, StoreLimitsBuilder, Table,
+    TableType, TrapCode, UpdateDeadline, Val,
 };
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ fn the_limiter_decides() -> Result<()> {
     store.limiter(|limits: &mut StoreLimits| limits);
     let refused = Instance::new(&mut store, &module, &[]).unwrap_err();
     assert!(refused.to_string().contains("limiter refuses a memory of 65536 bytes"), "{refused}");
+    assert_eq!(refused.downcast_ref(), Some(&RefusedByLimiter::Memory { bytes: 65536 }));
     Ok(())
 }
 

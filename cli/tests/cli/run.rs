@@ -325,10 +325,18 @@ fn limits_are_for_the_sum_of_what_a_program_has() {
     };
     run("--memory-limit", "256K", "memory", "1").succeeds_with("2\n");
     run("--memory-limit", "256K", "memory", "2").succeeds_with("-1\n");
-    run("--memory-limit", "191K", "memory", "0").is_refused_with(&["limiter", "131072 bytes"]);
+    run("--memory-limit", "191K", "memory", "0").is_refused_with(&[
+        "limiter",
+        "131072 bytes",
+        "--memory-limit",
+    ]);
     run("--table-limit", "10", "table", "3").succeeds_with("4\n");
     run("--table-limit", "10", "table", "4").succeeds_with("-1\n");
-    run("--table-limit", "6", "table", "0").is_refused_with(&["limiter", "4 elements"]);
+    run("--table-limit", "6", "table", "0").is_refused_with(&[
+        "limiter",
+        "4 elements",
+        "--table-limit",
+    ]);
 }
 
 #[test]

@@ -6,7 +6,9 @@ use super::Val;
 use crate::error::{Error, Result};
 use crate::fallible::{self, NoMemory};
 use crate::instance::InstanceData;
-use crate::store::{AsContext, AsContextMut, Counted, Kept, StoreId, StoreOpaque, piece_of};
+use crate::store::{
+    AsContext, AsContextMut, Counted, Kept, RefusedByLimiter, StoreId, StoreOpaque, piece_of,
+};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::TableType;
 use crate::vm::Shared;
@@ -260,9 +262,7 @@ pub(crate) unsafe fn allocate_table(
     unsafe {
         StoreOpaque::check_count(store, Counted::Tables)?;
         if !StoreOpaque::whole(store).table_growing(0, len, maximum)? {
-            return Err(Error::msg(format!(
-                "the store's limiter refuses a table of {len} elements"
-            )));
+            return Err(RefusedByLimiter::Table { elements: len }.into());
         }
         let made = TableData::new(ty, contents).and_then(|table| Ok((*store).add_table(table)?));
         match made {

@@ -1,8 +1,37 @@
 //! Limits on what a store's guests may allocate.
 
 use crate::error::{Error, Result};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The error of a memory or table that could not be made because the store's [`ResourceLimiter`] refused its initial size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusedByLimiter {
+    /// A memory.
+    Memory {
+        /// Its initial size in bytes.
+        bytes: usize,
+    },
+    /// A table.
+    Table {
+        /// Its initial size in elements.
+        elements: usize,
+    },
+}
+
+impl fmt::Display for RefusedByLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the store's limiter refuses a ")?;
+        match self {
+            RefusedByLimiter::Memory { bytes } => write!(f, "memory of {bytes} bytes"),
+            RefusedByLimiter::Table { elements } => write!(f, "table of {elements} elements"),
+        }
+    }
+}
+
+impl std::error::Error for RefusedByLimiter {}
 
 /// Decides how many memories, tables and instances a store may have, and how far they may grow.
 pub trait ResourceLimiter {

@@ -22,7 +22,7 @@ pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 pub use data::StoreOpaque;
 pub(crate) use data::{Pending, StoreId};
 pub use epoch::UpdateDeadline;
-pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub use limits::{RefusedByLimiter, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub(crate) use pieces::{Kept, in_pieces, piece_of};
 
 use crate::engine::Engine;

@@ -20,7 +20,9 @@ pub(crate) use wait::{Expected, Waited, WaitingStore, interrupt_waiter};
 
 use crate::error::{Error, Result};
 use crate::module::InitialMemory;
-use crate::store::{AsContext, AsContextMut, Counted, StoreId, StoreOpaque, in_pieces};
+use crate::store::{
+    AsContext, AsContextMut, Counted, RefusedByLimiter, StoreId, StoreOpaque, in_pieces,
+};
 use crate::trap::{TrapCode, TrapReason};
 use crate::types::MemoryType;
 use crate::vm;
@@ -53,7 +55,7 @@ pub(crate) unsafe fn allocate_memory(
     unsafe {
         StoreOpaque::check_count(store, Counted::Memories)?;
         if !StoreOpaque::whole(store).memory_growing(0, len, plan.declared_maximum())? {
-            return Err(Error::msg(format!("the store's limiter refuses a memory of {len} bytes")));
+            return Err(RefusedByLimiter::Memory { bytes: len }.into());
         }
         let made = MemoryData::new((*store).engine(), plan, initial)
             .and_then(|memory| Ok((*store).add_memory(Arc::new(memory))?));
