@@ -1,7 +1,7 @@
 //! The registry: finds the region that contains an address, in three loads, also in a signal handler.
 //!
 //! User addresses have 47 bits. One pointer for each 64 MiB of them makes a table of 2^21 entries, 16 MiB of `.bss`,
-//! which uses memory only where regions are: pages of it that have become empty are given back, some at a time. Regions begin at a slot and consist of whole slots, so an entry has at
+//! which uses memory only where regions are: pages of the tables that have become empty are given back, some at a time. Regions begin at a slot and consist of whole slots, so an entry has at
 //! most one owner. A second table has an entry for each 4 GiB that are one region's own, so that a large region does not
 //! need a thousand of the others. A record stays as long as a reader may have found it, so a stale entry is harmless. In a child
 //! the table still has its parent's entries. Look-ups skip them, and they keep the child's own regions away from those
@@ -30,19 +30,26 @@ const PAGES: usize = SLOTS / PAGE_SLOTS;
 /// Slots that an entry of the second table covers: 4 GiB.
 const COARSE_SLOTS: usize = 1 << (32 - SLOT_SHIFT);
 
-static COARSE: [AtomicPtr<Record>; SLOTS / COARSE_SLOTS] =
-    [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS / COARSE_SLOTS];
+/// Entries of the second table, and its pages.
+const COARSE_ENTRIES: usize = SLOTS / COARSE_SLOTS;
+const COARSE_PAGES: usize = COARSE_ENTRIES / PAGE_SLOTS;
 
 /// In whole pages.
 #[repr(align(4096))]
-struct Table([AtomicPtr<Record>; SLOTS]);
+struct Table<const ENTRIES: usize>([AtomicPtr<Record>; ENTRIES]);
 
-static TABLE: Table = Table([const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS]);
+static TABLE: Table<SLOTS> = Table([const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS]);
+static COARSE: Table<COARSE_ENTRIES> =
+    Table([const { AtomicPtr::new(std::ptr::null_mut()) }; COARSE_ENTRIES]);
 
-/// Pages of the table of which entries were removed, one bit each. Held by those who change the table, so that no page is
+/// The pages of both tables, the second behind the first.
+const ALL_PAGES: usize = PAGES + COARSE_PAGES;
+type PageSet = [u64; ALL_PAGES / 64];
+
+/// Pages of the tables of which entries were removed, one bit each. Held by those who change the table, so that no page is
 /// given back which another thread is writing to.
 pub(crate) struct Removals {
-    pages: Mutex<[u64; PAGES / 64]>,
+    pages: Mutex<PageSet>,
 }
 
 /// How many pages are looked at together.
@@ -51,26 +58,30 @@ const BATCH: u32 = 16;
 impl Removals {
     /// None.
     pub(crate) const fn new() -> Self {
-        Self { pages: Mutex::new([0; PAGES / 64]) }
+        Self { pages: Mutex::new([0; ALL_PAGES / 64]) }
     }
 
-    fn pages(&self) -> MutexGuard<'_, [u64; PAGES / 64]> {
+    fn pages(&self) -> MutexGuard<'_, PageSet> {
         // Nothing panics while it is half changed.
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Gives the pages back that have no entry any more.
-fn give_back_empty(pages: &mut [u64; PAGES / 64]) {
-    for page in (0..PAGES).filter(|page| pages[page / 64] >> (page % 64) & 1 != 0) {
-        let slots = &TABLE.0[page * PAGE_SLOTS..(page + 1) * PAGE_SLOTS];
+fn give_back_empty(pages: &mut PageSet) {
+    for page in (0..ALL_PAGES).filter(|page| pages[page / 64] >> (page % 64) & 1 != 0) {
+        let (table, first) = match page.checked_sub(PAGES) {
+            None => (&TABLE.0[..], page * PAGE_SLOTS),
+            Some(coarse) => (&COARSE.0[..], coarse * PAGE_SLOTS),
+        };
+        let slots = &table[first..first + PAGE_SLOTS];
         if slots.iter().all(|slot| slot.load(Ordering::Relaxed).is_null()) {
             // SAFETY: a page of a static that is zero before and after; its writers are kept out. It is anonymous
             // memory, since it lies behind the part of the file that has data.
             unsafe { sys::decommit(NonNull::from(slots).cast(), PAGE) };
         }
     }
-    *pages = [0; PAGES / 64];
+    *pages = [0; ALL_PAGES / 64];
 }
 
 /// All entries that were ever made are between these two slots. Relaxed: read by the thread that made them, or after a
@@ -85,7 +96,7 @@ pub(crate) fn find<'a>(addr: usize, _reading: &'a Reading<'_>) -> Option<&'a Rec
 
 fn entry(slot: usize) -> Option<&'static Record> {
     // Acquire pairs with the Release in `set`: the record is seen as it was registered.
-    let coarse = COARSE.get(slot / COARSE_SLOTS)?.load(Ordering::Acquire);
+    let coarse = COARSE.0.get(slot / COARSE_SLOTS)?.load(Ordering::Acquire);
     let record = if coarse.is_null() { TABLE.0.get(slot)?.load(Ordering::Acquire) } else { coarse };
     // SAFETY: null or a record, which stays until its entries are gone and all readers have left who may have found it.
     unsafe { record.as_ref() }
@@ -132,7 +143,7 @@ pub(crate) fn insert(base: usize, len: usize, record: &'static Record) -> bool {
 pub(crate) fn remove(base: usize, len: usize, record: &Record) {
     let mut pages = record.process.removals.pages();
     set(base, len, std::ptr::null_mut());
-    for page in (base >> SLOT_SHIFT) / PAGE_SLOTS..=((base + len - 1) >> SLOT_SHIFT) / PAGE_SLOTS {
+    for page in places(base, len).map(|place| place.page()) {
         pages[page / 64] |= 1 << (page % 64);
     }
     if pages.iter().map(|word| word.count_ones()).sum::<u32>() >= BATCH {
@@ -147,9 +158,32 @@ fn set(base: usize, len: usize, record: *mut Record) {
     }
 }
 
-/// The entries that a region at `base` of `len` bytes has: one for each 4 GiB that are its own, one for each slot beside
-/// them.
+/// The entries that a region at `base` of `len` bytes has.
 fn entries(base: usize, len: usize) -> impl Iterator<Item = &'static AtomicPtr<Record>> {
+    places(base, len).map(|place| match place {
+        Place::Fine(at) => &TABLE.0[at],
+        Place::Coarse(at) => &COARSE.0[at],
+    })
+}
+
+/// Where an entry is: its number in one of the tables.
+enum Place {
+    Fine(usize),
+    Coarse(usize),
+}
+
+impl Place {
+    /// The page that it is in.
+    fn page(&self) -> usize {
+        match self {
+            Place::Fine(at) => at / PAGE_SLOTS,
+            Place::Coarse(at) => PAGES + at / PAGE_SLOTS,
+        }
+    }
+}
+
+/// The places for a region at `base` of `len` bytes: one for each 4 GiB that are its own, one for each slot beside them.
+fn places(base: usize, len: usize) -> impl Iterator<Item = Place> {
     let (mut slot, end) = (base >> SLOT_SHIFT, (base + len) >> SLOT_SHIFT);
     std::iter::from_fn(move || {
         if slot >= end {
@@ -158,14 +192,38 @@ fn entries(base: usize, len: usize) -> impl Iterator<Item = &'static AtomicPtr<R
         let at = slot;
         let whole = at.is_multiple_of(COARSE_SLOTS) && at + COARSE_SLOTS <= end;
         slot += if whole { COARSE_SLOTS } else { 1 };
-        Some(if whole { &COARSE[at / COARSE_SLOTS] } else { &TABLE.0[at] })
+        Some(if whole { Place::Coarse(at / COARSE_SLOTS) } else { Place::Fine(at) })
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{COARSE_SLOTS, SLOT, entries};
+    use super::{ALL_PAGES, COARSE, COARSE_SLOTS, PAGE_SLOTS, Place, SLOT, TABLE};
+    use super::{entries, give_back_empty};
+    use crate::space::PAGE;
+    use crate::sys::LINUX;
     use crate::{RegionOptions, is_managed};
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn pages_of_both_tables_are_given_back_when_they_are_empty() {
+        // Addresses that no mapping of a test has.
+        let (fine, coarse) = (&TABLE.0[PAGE_SLOTS * 64], &COARSE.0[PAGE_SLOTS]);
+        for (place, entry) in
+            [(Place::Fine(PAGE_SLOTS * 64), fine), (Place::Coarse(PAGE_SLOTS), coarse)]
+        {
+            let mut pages = [0; ALL_PAGES / 64];
+            pages[place.page() / 64] |= 1 << (place.page() % 64);
+            let mut first = pages;
+            let addr = std::ptr::from_ref(entry).addr();
+            entry.store(std::ptr::without_provenance_mut(8), Ordering::Relaxed);
+            give_back_empty(&mut first);
+            assert_eq!(LINUX.resident(addr, PAGE), PAGE);
+            entry.store(std::ptr::null_mut(), Ordering::Relaxed);
+            give_back_empty(&mut pages);
+            assert_eq!(LINUX.resident(addr, PAGE), 0);
+        }
+    }
 
     #[test]
     fn every_slot_of_a_large_region_is_found() {
