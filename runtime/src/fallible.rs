@@ -5,6 +5,7 @@
 //! are allocated as everywhere in Rust. So are the data of the code generator and the parser. There
 //! the process may end.
 
+use smallvec::SmallVec;
 use std::alloc::{Layout, alloc_zeroed};
 use std::fmt;
 
@@ -78,6 +79,18 @@ pub(crate) fn push<T>(values: &mut Vec<T>, value: T) -> Result<(), NoMemory> {
 
 /// Makes room for `more` values, and for some in advance.
 pub(crate) fn reserve<T>(values: &mut Vec<T>, more: usize) -> Result<(), NoMemory> {
+    let count = values.len().saturating_add(more);
+    values.try_reserve(more).map_err(|_| NoMemory::of::<T>(count))
+}
+
+/// Values of which there are mostly so few that they need no allocation.
+pub(crate) type Few<T, const N: usize> = SmallVec<[T; N]>;
+
+/// Makes room for `more` of a few values.
+pub(crate) fn reserve_few<T, const N: usize>(
+    values: &mut Few<T, N>,
+    more: usize,
+) -> Result<(), NoMemory> {
     let count = values.len().saturating_add(more);
     values.try_reserve(more).map_err(|_| NoMemory::of::<T>(count))
 }

@@ -4,7 +4,7 @@ use super::dropped::Dropped;
 use super::externs::Extern;
 use crate::engine::RegisteredType;
 use crate::entities::{Global, Memory, SharedMemory, Table, Tag, checked_range};
-use crate::fallible::{self, NoMemory};
+use crate::fallible::{self, Few, NoMemory};
 use crate::func::Func;
 use crate::gc::RawRef;
 use crate::module::Module;
@@ -26,9 +26,9 @@ pub(crate) struct InstanceData {
     /// The context: a `VMContext` and the arrays behind it.
     context: Shared<[MaybeUninit<ValRaw>]>,
     /// The store's index of each memory.
-    memories: Vec<usize>,
+    memories: Few<usize, 2>,
     /// The store's index of each table.
-    tables: Vec<usize>,
+    tables: Few<usize, 2>,
     /// Each imported global.
     imported_globals: Vec<Global>,
     /// The elements of each passive segment that has expressions, evaluated when the instance was
@@ -51,8 +51,11 @@ impl InstanceData {
         store: *mut StoreOpaque,
         module: &Module,
     ) -> Result<Box<InstanceData>, NoMemory> {
-        let size = module.offsets().size().div_ceil(size_of::<ValRaw>());
         let info = module.info();
+        let (mut memories, mut tables) = (Few::new(), Few::new());
+        fallible::reserve_few(&mut memories, info.memories.len())?;
+        fallible::reserve_few(&mut tables, info.tables.len())?;
+        let size = module.offsets().size().div_ceil(size_of::<ValRaw>());
         let context: Shared<[MaybeUninit<ValRaw>]> =
             Shared::partly_zeroed(module.offsets().zeroed(), size)?;
         // SAFETY: the context has these words, which only compiled code reads beside this, and lives as long as the instance.
@@ -63,8 +66,8 @@ impl InstanceData {
         let instance = fallible::boxed(InstanceData {
             module: module.clone(),
             context,
-            memories: fallible::with_capacity(info.memories.len())?,
-            tables: fallible::with_capacity(info.tables.len())?,
+            memories,
+            tables,
             imported_globals: fallible::with_capacity(info.num_imported_globals)?,
             elements: fallible::with_capacity(info.elements.len())?,
             dropped_elements,
@@ -141,7 +144,7 @@ impl InstanceData {
     }
 
     /// The store's index of each table.
-    pub(super) fn all_tables(&self) -> Vec<usize> {
+    pub(super) fn all_tables(&self) -> Few<usize, 2> {
         self.tables.clone()
     }
 

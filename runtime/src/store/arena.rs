@@ -3,20 +3,20 @@
 //! Compiled code and other parts hold raw pointers to them. So the arena, too, owns them through
 //! raw pointers: moving the store must not count as an access to its parts.
 
-use crate::fallible::{self, NoMemory};
+use crate::fallible::{self, Few, NoMemory};
 use std::marker::PhantomData;
 use std::ops::{Index, IndexMut};
 use std::ptr::NonNull;
 
 /// Values at fixed addresses, in the order in which they were added.
 pub(super) struct Arena<T> {
-    parts: Vec<NonNull<T>>,
+    parts: Few<NonNull<T>, 1>,
     owned: PhantomData<T>,
 }
 
 impl<T> Default for Arena<T> {
     fn default() -> Arena<T> {
-        Arena { parts: Vec::new(), owned: PhantomData }
+        Arena { parts: Few::new(), owned: PhantomData }
     }
 }
 
@@ -27,7 +27,7 @@ impl<T> Arena<T> {
     ///
     /// When the system has no memory for the entry.
     pub(super) fn push(&mut self, value: Box<T>) -> Result<usize, NoMemory> {
-        fallible::reserve(&mut self.parts, 1)?;
+        fallible::reserve_few(&mut self.parts, 1)?;
         self.parts.push(NonNull::from(Box::leak(value)));
         Ok(self.parts.len() - 1)
     }

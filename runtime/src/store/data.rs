@@ -6,7 +6,7 @@ use super::{Counted, StoreInner, WholeStore};
 use crate::engine::{Engine, RegisteredType, TypeId as EngineTypeId};
 use crate::entities::{GlobalCell, MemoryData, TableData, TagCell};
 use crate::error::{Error, Result};
-use crate::fallible::{self, NoMemory};
+use crate::fallible::{self, Few, NoMemory};
 use crate::func::HostFuncInstance;
 use crate::gc::{GcHeap, RawRef, RootSet};
 use crate::instance::InstanceData;
@@ -61,7 +61,7 @@ pub struct StoreOpaque {
     activation: *const Activation,
     pub(super) instances: Arena<InstanceData>,
     /// Owned by this store, or shared with others.
-    pub(super) memories: Vec<Arc<MemoryData>>,
+    pub(super) memories: Few<Arc<MemoryData>, 1>,
     tables: Arena<TableData>,
     globals: Arena<GlobalCell>,
     host_funcs: Arena<HostFuncInstance>,
@@ -121,7 +121,7 @@ impl StoreOpaque {
             checks_answered: 0,
             activation: std::ptr::null(),
             instances: Arena::default(),
-            memories: Vec::new(),
+            memories: Few::new(),
             tables: Arena::default(),
             globals: Arena::default(),
             host_funcs: Arena::default(),
@@ -281,7 +281,8 @@ impl StoreOpaque {
     }
 
     pub(crate) fn add_memory(&mut self, memory: Arc<MemoryData>) -> Result<usize, NoMemory> {
-        fallible::push(&mut self.memories, memory)?;
+        fallible::reserve_few(&mut self.memories, 1)?;
+        self.memories.push(memory);
         Ok(self.memories.len() - 1)
     }
 
