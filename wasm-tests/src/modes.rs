@@ -25,6 +25,12 @@ pub const MODES: &[Mode] = &[
         },
     },
     Mode {
+        name: "plain-without-signals",
+        apply: |config| {
+            config.signals_based_traps(false).compile_plainly(true);
+        },
+    },
+    Mode {
         name: "scarce",
         apply: |config| {
             config.address_space(AddressSpace::Scarce);

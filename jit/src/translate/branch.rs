@@ -43,14 +43,14 @@ impl FuncTranslator<'_, '_> {
             // Others may come to the target often: what is rare is the way there from here.
             Some(false) => {
                 let edge = self.builder.create_block();
-                self.builder.set_cold_block(edge);
+                self.set_cold(edge);
                 self.builder.ins().brif(condition, edge, &[], next, &[]);
                 self.enter_sealed(edge);
                 self.builder.ins().jump(target, &args);
             }
             hint => {
                 if hint == Some(true) {
-                    self.builder.set_cold_block(next);
+                    self.set_cold(next);
                 }
                 self.builder.ins().brif(condition, target, &args, next, &[]);
             }

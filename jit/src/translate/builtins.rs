@@ -104,6 +104,9 @@ pub(super) struct Returning<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
 /// The builtins that keep all registers, to be called here.
 pub(super) struct Keeping<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
 
+/// The builtins that check, to be called here.
+pub(super) struct Checking<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
+
 /// The builtins that throw, to be called here.
 pub(super) struct Throwing<'t, 'a, 'f>(&'t mut FuncTranslator<'a, 'f>);
 
@@ -116,6 +119,7 @@ macro_rules! define_calls {
             $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
         }
         keeping { $($(#[$doc4:meta])* fn $keep:ident($($arg4:ident: $ty4:ty),* $(,)?);)* }
+        checking { $($(#[$doc5:meta])* fn $check:ident($($arg5:ident: $ty5:ty),* $(,)?);)* }
         throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
         failing { $($(#[$doc3:meta])* fn $fail:ident($($arg3:ident: $ty3:ty),* $(,)?);)* }
     ) => {
@@ -145,6 +149,19 @@ macro_rules! define_calls {
                     result: None,
                 };
                 let args = [$($arg4.value(self.0)),*];
+                self.0.call_keeping(&BUILTIN, &args);
+            })*
+        }
+
+        impl Checking<'_, '_, '_> {
+            $($(#[$doc5])*
+            pub(super) fn $check(self, $($arg5: impl Argument<$ty5>),*) {
+                const BUILTIN: Builtin = Builtin {
+                    offset: offset_of!(VMBuiltins, $check),
+                    params: &[$(<<$ty5 as Passed>::Value as Named>::TYPE),*],
+                    result: None,
+                };
+                let args = [$($arg5.value(self.0)),*];
                 self.0.call_keeping(&BUILTIN, &args);
             })*
         }
@@ -190,6 +207,11 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
     /// A builtin that keeps all registers, to be called here, off the path.
     pub(super) fn keeping_builtin(&mut self) -> Keeping<'_, 'a, 'f> {
         Keeping(self)
+    }
+
+    /// A builtin that checks, to be called here, on the path.
+    pub(super) fn checking_builtin(&mut self) -> Checking<'_, 'a, 'f> {
+        Checking(self)
     }
 
     /// A builtin that throws, to be called here.

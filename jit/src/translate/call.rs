@@ -165,7 +165,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let offset = offset_of!(VMFuncRef, type_id) as i32;
         let found = self.builder.ins().load(types::I32, flags.with_readonly(), loaded, offset);
         let [same, other] = [(); 2].map(|()| self.builder.create_block());
-        self.builder.set_cold_block(other);
+        self.set_cold(other);
         let func_ref = self.builder.append_block_param(same, abi::POINTER);
         if self.env.module.types[type_index].is_final {
             let wanted = self.type_id(type_index);

@@ -170,6 +170,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let header = self.block_with_params(params)?;
         let args = self.branch_args(params.len())?;
         self.builder.ins().jump(header, &args);
+        self.count_block();
         self.builder.switch_to_block(header);
         let height = self.stack.len() - params.len();
         self.stack.truncate(height);
@@ -187,7 +188,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let then = self.builder.create_block();
         let otherwise = self.builder.create_block();
         if let Some(taken) = self.branch_hint() {
-            self.builder.set_cold_block(if taken { otherwise } else { then });
+            self.set_cold(if taken { otherwise } else { then });
         }
         self.builder.ins().brif(condition, then, &[], otherwise, &[]);
         self.enter_sealed(then);

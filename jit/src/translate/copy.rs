@@ -156,7 +156,7 @@ impl FuncTranslator<'_, '_> {
     ) {
         let [fast_block, slow_block, done]: [Block; 3] =
             std::array::from_fn(|_| self.builder.create_block());
-        self.builder.set_cold_block(slow_block);
+        self.set_cold(slow_block);
         self.builder.ins().brif(is_slow, slow_block, &[], fast_block, &[]);
 
         self.enter_sealed(slow_block);
@@ -183,8 +183,8 @@ impl FuncTranslator<'_, '_> {
         let &[code, addr] = self.builder.inst_results(call) else { unreachable!("two results") };
 
         let [stopped, done]: [Block; 2] = std::array::from_fn(|_| self.builder.create_block());
-        self.builder.set_cold_block(stopped);
-        self.builder.ins().brif(code, stopped, &[], done, &[]);
+        self.set_cold(stopped);
+        self.branch_off(code, stopped, done);
         self.enter_sealed(stopped);
         self.failing_builtin().raise_stopped(Bits64(code), Bits64(addr));
         self.enter_sealed(done);

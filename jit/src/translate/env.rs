@@ -25,6 +25,8 @@ pub(super) struct Env<'a> {
     pub(super) offsets: &'a VMOffsets,
     pub(super) tunables: &'a Tunables,
     pub(super) isa: &'a dyn TargetIsa,
+    /// Whether the function is compiled plainly.
+    pub(super) plain: bool,
     /// The function's index in the module.
     func: u32,
     /// The entry block, to which loads from the context are added.
@@ -44,12 +46,18 @@ pub(super) struct Env<'a> {
 }
 
 impl<'a> Env<'a> {
-    pub(super) fn new(input: &FunctionInput<'a>, entry: Block, vmctx: Value) -> Env<'a> {
+    pub(super) fn new(
+        input: &FunctionInput<'a>,
+        entry: Block,
+        vmctx: Value,
+        plain: bool,
+    ) -> Env<'a> {
         Env {
             module: input.module,
             offsets: input.offsets,
             tunables: input.tunables,
             isa: input.isa,
+            plain,
             func: input.func,
             entry,
             vmctx,
@@ -100,6 +108,11 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn context_pointer(&mut self, offset: u32) -> Value {
         if let Some(&value) = self.env.pointers.get(&offset) {
             return value;
+        }
+        if self.env.plain {
+            // In the entry block it would be made once, and then be alive in all blocks.
+            let flags = AliasRegion::Context.constant(self.builder.func);
+            return self.builder.ins().load(abi::POINTER, flags, self.env.vmctx, offset as i32);
         }
         let func = &mut *self.builder.func;
         let flags = AliasRegion::Context.constant(func);

@@ -28,7 +28,7 @@ impl FuncTranslator<'_, '_> {
 
         let late = self.builder.create_block();
         let on = self.builder.create_block();
-        self.builder.set_cold_block(late);
+        self.set_cold(late);
         self.builder.ins().brif(reached, late, &[], on, &[]);
         self.builder.seal_block(late);
         self.builder.switch_to_block(late);

@@ -166,14 +166,14 @@ impl FuncTranslator<'_, '_> {
 
     /// The landing pad of a clause.
     fn pad(&mut self, clause: usize) -> Block {
-        let builder = &mut self.builder;
-        *self.clauses[clause].pad.get_or_insert_with(|| {
-            let pad = builder.create_block();
-            builder.append_block_param(pad, abi::POINTER);
-            builder.append_block_param(pad, abi::POINTER);
-            builder.set_cold_block(pad);
-            pad
-        })
+        if let Some(pad) = self.clauses[clause].pad {
+            return pad;
+        }
+        let pad = self.builder.create_block();
+        self.builder.append_block_param(pad, abi::POINTER);
+        self.builder.append_block_param(pad, abi::POINTER);
+        self.set_cold(pad);
+        *self.clauses[clause].pad.insert(pad)
     }
 
     pub(super) fn throw(&mut self, tag: u32) -> Result {

@@ -6,6 +6,7 @@ use super::env::Env;
 use super::exception::Clause;
 use super::legacy::Outline;
 use super::limits::Limits;
+use super::lives;
 use super::locals::Locals;
 use super::plan::{Effort, Plan, Shape};
 use super::stack::ValueStack;
@@ -41,6 +42,8 @@ pub(super) struct FuncTranslator<'a, 'f> {
     pub(super) limits: Limits,
     /// Where calls that do not return lead to, each block with how many of them do.
     pub(super) nowhere: Vec<(Block, u32)>,
+    /// How many blocks there are for checks.
+    pub(super) check_blocks: usize,
 }
 
 pub(super) fn translate(
@@ -61,19 +64,44 @@ fn fill(
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
 ) -> Result<Effort> {
+    let plan = Plan::of(input)?;
+    let shape = fill_as(&plan, input, context, func)?;
+    if plan.plain {
+        return Ok(Effort::Plain);
+    }
+    if plan.admits(shape) {
+        return Ok(Effort::Optimized);
+    }
+    // Only its translation has told that it is not ordinary.
+    func.clear();
+    fill_as(&Plan::plain(input)?, input, context, func)?;
+    Ok(Effort::Plain)
+}
+
+/// Translates the function in one way or the other.
+fn fill_as(
+    plan: &Plan,
+    input: &FunctionInput<'_>,
+    context: &mut FunctionBuilderContext,
+    func: &mut ir::Function,
+) -> Result<Shape> {
     let ty = input.module.func_type(input.func);
     func.name = UserFuncName::user(0, input.func);
     func.signature = abi::wasm_signature(ty);
-    let plan = Plan::of(input)?;
-    let mut translator = FuncTranslator::new(input, ty, context, func, plan.references);
-    translator.declare_locals(ty, &input.body, plan.plain.as_deref())?;
+    let mut translator = FuncTranslator::new(input, ty, context, func, plan);
+    translator.declare_locals(ty, &input.body, plan)?;
     translator.check_stack();
     translator.epoch_check();
     translator.translate_operators()?;
     translator.finish_traps();
     let operands = translator.stack.highest();
+    let check_blocks = translator.check_blocks;
     translator.builder.finalize(input.isa.frontend_config());
-    Ok(plan.effort(Shape::of(func, operands)))
+    if plan.plain {
+        lives::check(func, input.func, plan.bytes)?;
+        return Ok(Shape::default());
+    }
+    Ok(Shape { check_blocks, ..Shape::of(func, operands) })
 }
 
 impl<'a, 'f> FuncTranslator<'a, 'f> {
@@ -83,7 +111,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         ty: &'a FuncType,
         context: &'f mut FunctionBuilderContext,
         func: &'f mut ir::Function,
-        references: u64,
+        plan: &Plan,
     ) -> Self {
         let mut builder = FunctionBuilder::new(func, context);
         let entry = builder.create_block();
@@ -94,7 +122,7 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
         // ever is: it has to be in the layout.
         builder.ensure_inserted_block();
         let vmctx = builder.block_params(entry)[0];
-        let mut env = Env::new(input, entry, vmctx);
+        let mut env = Env::new(input, entry, vmctx, plan.plain);
         if input.tunables.signals_based_traps {
             env.declare_stack_limit(&mut builder);
         }
@@ -108,9 +136,10 @@ impl<'a, 'f> FuncTranslator<'a, 'f> {
             outline: None,
             payload: None,
             dead: None,
-            locals: Locals::Variables,
-            limits: Limits::new(input.func, references),
+            locals: Locals::Variables(None),
+            limits: Limits::new(input.func, plan.references),
             nowhere: Vec::new(),
+            check_blocks: 0,
         }
     }
 

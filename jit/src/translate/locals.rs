@@ -9,6 +9,7 @@
 use super::Result;
 use super::alias::AliasRegion;
 use super::function::{FuncTranslator, read_error};
+use super::plan::Plan;
 use crate::abi;
 use crate::module::{ModuleInfo, convert};
 use crate::types::{FuncType, ValType};
@@ -22,25 +23,51 @@ use wasmparser::FunctionBody;
 /// log2 of the alignment of the locals in the frame.
 const SLOT_ALIGN_LOG2: u8 = 4;
 
-/// The types of a function's locals, parameters included.
-pub(super) fn local_types(
-    module: &ModuleInfo,
-    ty: &FuncType,
-    body: &FunctionBody<'_>,
-) -> Result<Vec<ValType>> {
-    let mut types = ty.params().to_vec();
-    for declaration in body.get_locals_reader().map_err(read_error)? {
-        let (count, ty) = declaration.map_err(read_error)?;
-        let ty = convert::val_type(&module.types, ty)?;
-        types.extend(std::iter::repeat_n(ty, count as usize));
+/// The types of a function's locals, parameters included. The function's body lists them in runs of one type, and so
+/// do these: a few bytes can declare 50,000.
+pub(super) struct LocalTypes {
+    /// Where each run ends, and its type.
+    runs: Vec<(u32, ValType)>,
+}
+
+impl LocalTypes {
+    pub(super) fn of(
+        module: &ModuleInfo,
+        ty: &FuncType,
+        body: &FunctionBody<'_>,
+    ) -> Result<LocalTypes> {
+        let mut types = LocalTypes { runs: Vec::new() };
+        ty.params().iter().for_each(|&ty| types.push(1, ty));
+        for declaration in body.get_locals_reader().map_err(read_error)? {
+            let (count, ty) = declaration.map_err(read_error)?;
+            types.push(count, convert::val_type(&module.types, ty)?);
+        }
+        Ok(types)
     }
-    Ok(types)
+
+    fn push(&mut self, count: u32, ty: ValType) {
+        let end = self.len() + count;
+        match self.runs.last_mut() {
+            Some(last) if last.1 == ty => last.0 = end,
+            _ if count == 0 => {}
+            _ => self.runs.push((end, ty)),
+        }
+    }
+
+    fn len(&self) -> u32 {
+        self.runs.last().map_or(0, |run| run.0)
+    }
+
+    pub(super) fn get(&self, local: u32) -> ValType {
+        self.runs[self.runs.partition_point(|&(end, _)| end <= local)].1
+    }
 }
 
 /// Where the locals of a function live.
 pub(super) enum Locals {
-    /// In variables of the frontend, by their number: the usual way.
-    Variables,
+    /// In variables of the frontend: the usual way. Their numbers are those of the locals, or the locals' places among
+    /// those that are used, if these are named.
+    Variables(Option<Vec<u32>>),
     /// In the frame, so that their number times that of blocks costs nothing.
     Frame(FrameLocals),
 }
@@ -55,42 +82,52 @@ pub(super) struct FrameLocals {
 }
 
 impl FuncTranslator<'_, '_> {
-    /// Gives each local its first value: parameters their arguments, the others zero. Of locals in the
-    /// frame there are only those `used`, ascending.
+    /// Gives each local its first value: parameters their arguments, the others zero. If the plan names the locals that
+    /// are used, there are no others.
     pub(super) fn declare_locals(
         &mut self,
         ty: &FuncType,
         body: &FunctionBody<'_>,
-        used: Option<&[u32]>,
+        plan: &Plan,
     ) -> Result {
-        let types = local_types(self.env.module, ty, body)?;
-        if let Some(used) = used {
-            self.place_locals(&types, used);
-        }
-        let params = ty.params().len();
+        let types = LocalTypes::of(self.env.module, ty, body)?;
+        let params = ty.params().len() as u32;
         let mut zero: Option<(ValType, Value)> = None;
-        for (local, &ty) in types.iter().enumerate() {
+        let mut declare = |this: &mut Self, local: u32| {
+            let ty = types.get(local);
             let value = match zero {
-                _ if local < params => self.builder.block_params(self.env.entry)[1 + local],
+                _ if local < params => {
+                    this.builder.block_params(this.env.entry)[1 + local as usize]
+                }
                 Some((of, value)) if of == ty => value,
                 _ => {
-                    let value = self.zero(ty);
+                    let value = this.zero(ty);
                     zero = Some((ty, value));
                     value
                 }
             };
-            self.declare_local(local as u32, ty, value)?;
+            this.declare_local(local, ty, value)
+        };
+        match &plan.locals {
+            Some(used) if plan.plain => {
+                self.place_locals(&types, used);
+                used.iter().try_for_each(|&local| declare(self, local))
+            }
+            Some(used) => {
+                self.locals = Locals::Variables(Some(used.clone()));
+                used.iter().try_for_each(|&local| declare(self, local))
+            }
+            None => (0..types.len()).try_for_each(|local| declare(self, local)),
         }
-        Ok(())
     }
 
     /// Makes room in the frame for the locals that are used.
-    fn place_locals(&mut self, types: &[ValType], used: &[u32]) {
+    fn place_locals(&mut self, types: &LocalTypes, used: &[u32]) {
         let mut size = 0u32;
         let mut places = HashMap::with_capacity(used.len());
         let mut references = Vec::new();
         for &local in used {
-            let ty = types[local as usize];
+            let ty = types.get(local);
             let bytes = abi::value_type(ty).bytes();
             let offset = size.next_multiple_of(bytes);
             // There are 50,000 at most, of 16 bytes at most.
@@ -111,9 +148,9 @@ impl FuncTranslator<'_, '_> {
 
     fn declare_local(&mut self, local: u32, ty: ValType, value: Value) -> Result {
         match &self.locals {
-            Locals::Variables => {
+            Locals::Variables(_) => {
                 let variable = self.builder.declare_var(abi::value_type(ty));
-                debug_assert_eq!(variable.as_u32(), local, "variables are numbered as locals are");
+                debug_assert_eq!(variable, self.variable(local), "declared in their order");
                 if ty.is_gc() {
                     self.name_spills();
                     self.builder.declare_var_needs_stack_map(variable);
@@ -121,10 +158,7 @@ impl FuncTranslator<'_, '_> {
                 self.builder.def_var(variable, value);
                 Ok(())
             }
-            Locals::Frame(locals) if locals.places.contains_key(&local) => {
-                self.define_local(local, value)
-            }
-            Locals::Frame(_) => Ok(()),
+            Locals::Frame(_) => self.define_local(local, value),
         }
     }
 }
@@ -138,7 +172,7 @@ impl FuncTranslator<'_, '_> {
                 self.declare(ty, value);
                 value
             }
-            None => self.builder.use_var(Variable::from_u32(local)),
+            None => self.builder.use_var(self.variable(local)),
         };
         self.stack.push(value);
         Ok(())
@@ -160,9 +194,19 @@ impl FuncTranslator<'_, '_> {
                 let flags = AliasRegion::Local.trusted(self.builder.func);
                 self.builder.ins().store(flags, value, address, offset);
             }
-            None => self.builder.def_var(Variable::from_u32(local), value),
+            None => self.builder.def_var(self.variable(local), value),
         }
         Ok(())
+    }
+
+    /// The variable of a local that is not in the frame.
+    fn variable(&self, local: u32) -> Variable {
+        let used = match &self.locals {
+            Locals::Variables(Some(used)) => used,
+            _ => return Variable::from_u32(local),
+        };
+        let place = used.binary_search(&local).expect("every local in use is named");
+        Variable::from_u32(place as u32)
     }
 
     /// Where a local lies that is in the frame.

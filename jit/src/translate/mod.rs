@@ -18,13 +18,14 @@
 //! | `traps` | checks and traps, by signals or without |
 //! | `epoch` | checks that interrupt runaway code |
 //! | `plan` | what keeps time and memory in proportion to the body: what is compiled plainly, what is refused |
-//! | `survey`, `webs`, `limits` | what `plan` counts before the translation and after it, and what is limited during it |
+//! | `survey`, `webs` | what `plan` counts before the translation and after it |
+//! | `limits`, `lives` | what is limited during it, and after it where a function is compiled plainly |
 //!
 //! Invariants:
 //! * The body has been validated: what validation rules out is an internal error here.
 //! * Every method that translates an operator returns [`Result`], those that cannot fail too: the tables of operators are
 //!   uniform.
-//! * Nothing a guest may write costs more than it is long, apart from what `plan` and `limits` cap.
+//! * Nothing a guest may write costs more than it is long, apart from what `plan`, `limits` and `lives` cap.
 //! * Vectors are `i8x16` wherever two paths can meet: block parameters, locals, globals, arguments
 //!   and results. Between operators they keep the type that the last operator gave them.
 
@@ -48,6 +49,7 @@ mod function;
 mod gc;
 mod legacy;
 mod limits;
+mod lives;
 mod locals;
 mod memory;
 mod numeric;

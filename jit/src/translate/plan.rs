@@ -6,11 +6,13 @@
 //! one pass, locals in the frame ([`locals`](super::locals)).
 //!
 //! The invariant: **no function costs more than 10 us and 4 KB for each of its units**, the bytes of its body
-//! and the values that it passes ([`Survey::passed`]), and a function that passes more than
-//! [`MOST_PASSED`] is refused when its module is made. (Most cost 1 us; 10 us is what optimising reaches at
-//! its thresholds.) `wasm-tests/tests/proportion` holds it to that, with shapes that multiply what a guest
-//! can choose.
+//! and the values that it passes ([`Survey::passed`]), or twice as much where checks are branches. (Most cost 1 us;
+//! 10 us is what optimising reaches at its thresholds.) A function that passes more than [`MOST_PASSED`] is refused when
+//! its module is made; one that keeps too many operands or references alive ([`lives`](super::lives),
+//! [`limits`](super::limits)), when it is compiled. `wasm-tests/tests/proportion` holds it to that, with shapes that
+//! multiply what a guest can choose.
 
+use super::function::read_error;
 use super::survey::Survey;
 use super::webs::Webs;
 use super::{FunctionInput, Result};
@@ -33,10 +35,14 @@ pub(crate) enum Effort {
 }
 
 /// What is known of a function when it is translated.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Shape {
     /// Blocks in its CLIF.
     pub(super) blocks: usize,
+    /// How many of them there are for checks.
+    pub(super) check_blocks: usize,
+    /// Instructions in its CLIF.
+    pub(super) insts: usize,
     /// The most operands that are on the value stack at once.
     pub(super) operands: usize,
     /// Values that branches pass to blocks.
@@ -46,22 +52,32 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Of a function that is translated.
+    /// Of a function that is translated; without its checks.
     pub(super) fn of(func: &ir::Function, operands: usize) -> Shape {
         let Webs { passed, squares } = Webs::of(func);
-        Shape { blocks: func.dfg.num_blocks(), operands, passed, squares }
+        let dfg = &func.dfg;
+        Shape {
+            blocks: dfg.num_blocks(),
+            check_blocks: 0,
+            insts: dfg.num_insts(),
+            operands,
+            passed,
+            squares,
+        }
     }
 }
 
 /// How a function is compiled.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// Not optimised, and with its locals in the frame: those that it uses, ascending.
-    pub(crate) plain: Option<Vec<u32>>,
+    /// Whether plainly: not optimised, and with its locals in the frame.
+    pub(crate) plain: bool,
+    /// The locals that it uses, ascending; none if all are to be declared.
+    pub(crate) locals: Option<Vec<u32>>,
     /// How many of the locals that it uses are references of the heap.
     pub(crate) references: u64,
-    /// How long its body is, if that is known.
-    bytes: u64,
+    /// How long its body is.
+    pub(super) bytes: u64,
 }
 
 impl Plan {
@@ -72,27 +88,45 @@ impl Plan {
     /// As for [`check`].
     pub(super) fn of(input: &FunctionInput<'_>) -> Result<Plan> {
         let FunctionInput { module, func, ref body, tunables, .. } = *input;
+        let bytes = body_len(body);
+        let sparse = declared_locals(body)? > SMALL.max(bytes);
         // Products of what so few bytes can hold are small.
-        if !tunables.plain && body_len(body) < SMALL && bound(module, body) <= PASSED.always {
-            return Ok(Plan::default());
+        let small = bytes < SMALL && bound(module, body) <= PASSED.always;
+        if small && !sparse && !tunables.plain {
+            return Ok(Plan { bytes, ..Plan::default() });
         }
         let survey = Survey::of(module, func, body)?;
         refuse_if_too_much(func, &survey)?;
-        let references = survey.references;
-        let bytes = body_len(body);
-        let plain = (tunables.plain || !is_ordinary(&survey, bytes)).then_some(survey.locals);
-        Ok(Plan { plain, references, bytes })
+        let plain = tunables.plain || !is_ordinary(&survey, bytes);
+        Ok(Plan::new(survey, bytes, plain, sparse))
     }
 
-    /// How to go on with the function, now that it is translated.
-    pub(super) fn effort(&self, shape: Shape) -> Effort {
+    /// Plainly, for a function that would take too long otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As for [`check`].
+    pub(super) fn plain(input: &FunctionInput<'_>) -> Result<Plan> {
+        let survey = Survey::of(input.module, input.func, &input.body)?;
+        Ok(Plan::new(survey, body_len(&input.body), true, true))
+    }
+
+    fn new(survey: Survey, bytes: u64, plain: bool, sparse: bool) -> Plan {
+        let Survey { references, locals, .. } = survey;
+        Plan { plain, locals: (plain || sparse).then_some(locals), references, bytes }
+    }
+
+    /// Whether the function may be optimised, now that it is translated.
+    pub(super) fn admits(&self, shape: Shape) -> bool {
         const BLOCKS: usize = 20_000;
-        const OPERANDS: usize = 1_000;
-        let ordinary = shape.blocks <= BLOCKS
+        const OPERANDS: usize = 500;
+        shape.blocks <= BLOCKS
             && shape.operands <= OPERANDS
+            && FOUR_TIMES_BLOCKS.admits(4 * (shape.blocks - shape.check_blocks) as u64, self.bytes)
+            && TWICE_ALL_BLOCKS.admits(2 * shape.blocks as u64, self.bytes)
+            && INSTRUCTIONS.admits(shape.insts as u64, self.bytes)
             && PASSED_TO_BLOCKS.admits(shape.passed, self.bytes)
-            && SQUARES_OF_WEBS.admits(shape.squares, self.bytes);
-        if ordinary && self.plain.is_none() { Effort::Optimized } else { Effort::Plain }
+            && SQUARES_OF_WEBS.admits(shape.squares, self.bytes)
     }
 }
 
@@ -112,6 +146,17 @@ struct Proportion {
 /// Values passed.
 const PASSED: Proportion = Proportion { per_byte: 2, always: 4 << 10 };
 
+/// Four times the blocks that are not for checks: a `call_indirect` of three bytes has two. In the programs above a
+/// function has one for each 7 bytes at most.
+const FOUR_TIMES_BLOCKS: Proportion = Proportion { per_byte: 1, always: 512 };
+
+/// Twice all blocks, where each check of an access or a division makes two. CPython has one for each 2 bytes at most.
+const TWICE_ALL_BLOCKS: Proportion = Proportion { per_byte: 1, always: 1024 };
+
+/// Instructions in its CLIF: a `call_indirect` of three bytes becomes 25. In the programs above no function has more than
+/// 1.2 for each byte with signals, and 3.7 without.
+const INSTRUCTIONS: Proportion = Proportion { per_byte: 4, always: 1 << 10 };
+
 /// Values that branches pass to blocks, those included that SSA form makes of locals.
 const PASSED_TO_BLOCKS: Proportion = Proportion { per_byte: 4, always: 4 << 10 };
 
@@ -120,6 +165,13 @@ const SQUARES_OF_WEBS: Proportion = Proportion { per_byte: 4 << 10, always: 1 <<
 
 /// Locals times branches.
 const LOCALS_TIMES_BRANCHES: Proportion = Proportion { per_byte: 64, always: 1 << 18 };
+
+/// Locals times bytes. The allocator compares each value with all that are alive with it, so that long lives of many
+/// locals are a product even where nothing branches.
+const LOCALS_TIMES_BYTES: Proportion = Proportion { per_byte: 500, always: 1 << 22 };
+
+/// How deeply loops may be nested: where a loop changes no local, what it reads is found through all loops around.
+const NESTED_LOOPS: u64 = 500;
 
 /// Locals that are references, times branches.
 const REFERENCES_TIMES_BRANCHES: Proportion = Proportion { per_byte: 32, always: 1 << 15 };
@@ -133,6 +185,8 @@ impl Proportion {
 fn is_ordinary(survey: &Survey, bytes: u64) -> bool {
     let locals = survey.locals.len() as u64;
     PASSED.admits(survey.passed, bytes)
+        && survey.nested_loops <= NESTED_LOOPS
+        && LOCALS_TIMES_BYTES.admits(locals * bytes, bytes)
         && LOCALS_TIMES_BRANCHES.admits(locals * survey.branches, bytes)
         && REFERENCES_TIMES_BRANCHES.admits(survey.references * survey.branches, bytes)
 }
@@ -158,6 +212,15 @@ fn refuse_if_too_much(func: u32, survey: &Survey) -> Result {
         "its calls, branches and blocks pass {passed} values, and the most is {MOST_PASSED}"
     );
     Err(CompileError::Codegen { func, message })
+}
+
+/// How many locals a body declares: a few bytes can declare 50,000.
+fn declared_locals(body: &FunctionBody<'_>) -> Result<u64> {
+    let mut declared = 0;
+    for declaration in body.get_locals_reader().map_err(read_error)? {
+        declared += u64::from(declaration.map_err(read_error)?.0);
+    }
+    Ok(declared)
 }
 
 fn body_len(body: &FunctionBody<'_>) -> u64 {

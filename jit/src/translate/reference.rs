@@ -46,7 +46,7 @@ impl FuncTranslator<'_, '_> {
         let made = self.env.offsets.made(place) as i32;
         let made = self.builder.ins().load(types::I8, flags, vmctx, made);
         let [make, done] = [(); 2].map(|()| self.builder.create_block());
-        self.builder.set_cold_block(make);
+        self.set_cold(make);
         self.builder.ins().brif(made, done, &[], make, &[]);
         self.enter_sealed(make);
         self.keeping_builtin().make_function(func);

@@ -8,7 +8,7 @@ use super::Result;
 use super::control::block_signature;
 use super::dispatch::{Call, Control, Family, Object, Variable, read_operator};
 use super::function::read_error;
-use super::locals::local_types;
+use super::locals::LocalTypes;
 use crate::module::ModuleInfo;
 use crate::types::CompositeType;
 use wasmparser::{BlockType, BrTable, Catch, FunctionBody, TryTable};
@@ -21,6 +21,8 @@ pub(crate) struct Survey {
     pub(crate) passed: u64,
     /// Operators that begin or end a block of the control flow.
     pub(crate) branches: u64,
+    /// How deeply loops are nested.
+    pub(crate) nested_loops: u64,
     /// The locals that are read or written, ascending.
     pub(crate) locals: Vec<u32>,
     /// How many of those are references of the heap.
@@ -50,6 +52,8 @@ struct Surveyor<'a> {
     frames: Vec<Frame>,
     /// Calls so far, also those that throw.
     calls: u64,
+    /// How many of the frames are loops.
+    loops: u64,
 }
 
 impl Survey {
@@ -62,6 +66,7 @@ impl Survey {
             touched: Vec::new(),
             frames: Vec::new(),
             calls: 0,
+            loops: 0,
         };
         surveyor.open(0, ty.results().len() as u64, false);
         let mut reader = body.get_operators_reader().map_err(read_error)?;
@@ -71,8 +76,8 @@ impl Survey {
         let Surveyor { mut survey, touched, .. } = surveyor;
         let touched = touched.iter().enumerate().filter(|(_, touched)| **touched);
         survey.locals = touched.map(|(local, _)| local as u32).collect();
-        let types = local_types(module, ty, body)?;
-        let types = survey.locals.iter().map(|&local| types[local as usize]);
+        let types = LocalTypes::of(module, ty, body)?;
+        let types = survey.locals.iter().map(|&local| types.get(local));
         survey.references = types.filter(|ty| ty.is_gc()).count() as u64;
         Ok(survey)
     }
@@ -220,6 +225,10 @@ impl Surveyor<'_> {
 
     fn open(&mut self, params: u64, results: u64, is_loop: bool) {
         self.survey.branches += 1;
+        if is_loop {
+            self.loops += 1;
+            self.survey.nested_loops = self.survey.nested_loops.max(self.loops);
+        }
         // A loop lists its parameters where it begins and once more where it is entered.
         self.survey.passed += 2 * params;
         let calls_before = self.calls;
@@ -285,6 +294,7 @@ impl Surveyor<'_> {
         // The results are listed by the block after the end, and where it is gone to.
         let frame = self.frames.pop().expect("validation pairs each `end` with an opening");
         self.survey.passed += 3 * frame.results;
+        self.loops -= u64::from(frame.is_loop);
         self.survey.branches += 1;
         self.handle(frame.catches, self.calls - frame.calls_before);
         if frame.catches_all {

@@ -53,7 +53,7 @@ impl FuncTranslator<'_, '_> {
     /// The function reference that was loaded from a table: made, if it was not.
     fn made_element(&mut self, table: u32, index: Value, element: &Element) -> Value {
         let [function, make, done] = [(); 3].map(|()| self.builder.create_block());
-        self.builder.set_cold_block(make);
+        self.set_cold(make);
         let func_ref = self.builder.append_block_param(done, abi::POINTER);
         let loaded = element.value;
         self.builder.ins().brif(loaded, function, &[], done, &[loaded.into()]);

@@ -2,14 +2,16 @@
 //!
 //! There are two ways, and the tunables choose. With signals an instruction that cannot go on raises one: an access
 //! that faults, a division, `ud2`; the trap table tells why. Without them every check is a branch to code off the path
-//! that calls the builtin `raise_trap`, which does not return; no instruction of the function ever faults.
+//! that calls the builtin `raise_trap`, which does not return; no instruction of the function ever faults. Each such
+//! branch ends a block. Where those would be too many, which is where the function is compiled plainly, checks call a
+//! builtin on the path instead, which returns if all is well.
 //!
 //! Whoever leaves a check to a fault asks [`FuncTranslator::on_fault`] for the code of the access, and makes the check
 //! itself where that has none.
 
 use super::Result;
 use super::alias::AliasRegion;
-use super::builtins::Bits64;
+use super::builtins::{Bits32, Bits64};
 use super::function::FuncTranslator;
 use crate::abi;
 use crate::trap::TrapCode;
@@ -50,8 +52,13 @@ impl FuncTranslator<'_, '_> {
             self.builder.ins().trapnz(condition, code.to_clif());
             return;
         }
+        if self.calls_check() {
+            let failed = self.widened_condition(condition, IntCC::NotEqual);
+            self.checking_builtin().check_trap(failed, u32::from(code as u8));
+            return;
+        }
         let [trap, on] = self.trap_and_on();
-        self.builder.ins().brif(condition, trap, &[], on, &[]);
+        self.branch_off(condition, trap, on);
         self.trap_off_the_path(trap, on, code);
     }
 
@@ -59,6 +66,11 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn trapz(&mut self, condition: Value, code: TrapCode) {
         if !self.checks() {
             self.builder.ins().trapz(condition, code.to_clif());
+            return;
+        }
+        if self.calls_check() {
+            let failed = self.widened_condition(condition, IntCC::Equal);
+            self.checking_builtin().check_trap(failed, u32::from(code as u8));
             return;
         }
         let [trap, on] = self.trap_and_on();
@@ -85,8 +97,13 @@ impl FuncTranslator<'_, '_> {
         if !self.checks_memory() {
             return;
         }
+        if self.calls_check() {
+            let failed = self.widened_condition(condition, IntCC::NotEqual);
+            self.checking_builtin().check_bounds(failed, memory, Bits64(index), offset);
+            return;
+        }
         let [trap, on] = self.trap_and_on();
-        self.builder.ins().brif(condition, trap, &[], on, &[]);
+        self.branch_off(condition, trap, on);
         self.off_the_path(trap, on, |this| {
             this.failing_builtin().raise_out_of_bounds(memory, Bits64(index), offset);
         });
@@ -99,10 +116,52 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
+    /// Whether a check is a call on the path: where the function is compiled plainly, since there all values that are
+    /// alive at the end of a block are stored in the frame, each in a place of its own.
+    ///
+    /// The code generator takes any call for one that may collect, and lists the references that are alive there. So
+    /// where there are references, checks stay branches.
+    fn calls_check(&self) -> bool {
+        self.env.plain && !self.env.names_spills
+    }
+
+    /// Whether `condition` is equal to 0, or not, as a builtin takes it.
+    fn widened_condition(&mut self, condition: Value, is: IntCC) -> Bits32 {
+        let ty = self.builder.func.dfg.value_type(condition);
+        let bit = match (is, ty) {
+            (IntCC::NotEqual, types::I32) => return Bits32(condition),
+            (IntCC::NotEqual, types::I8) => condition,
+            _ => self.builder.ins().icmp_imm_u(is, condition, 0),
+        };
+        Bits32(self.builder.ins().uextend(types::I32, bit))
+    }
+
     fn trap_and_on(&mut self) -> [Block; 2] {
         let blocks = [(); 2].map(|()| self.builder.create_block());
-        self.builder.set_cold_block(blocks[0]);
+        self.set_cold(blocks[0]);
+        self.check_blocks += 2;
         blocks
+    }
+
+    /// Has a block lie behind all others, off the path.
+    ///
+    /// Not where the function is compiled plainly. There a value lives in all blocks that lie between where it is made
+    /// and where it is used, and each of those blocks takes time for it.
+    pub(super) fn set_cold(&mut self, block: Block) {
+        if !self.env.plain {
+            self.builder.set_cold_block(block);
+        }
+    }
+
+    /// Goes to `off`, which is cold and never leads to `on`, if `condition` is not 0.
+    pub(super) fn branch_off(&mut self, condition: Value, off: Block, on: Block) {
+        if !self.env.plain {
+            self.builder.ins().brif(condition, off, &[], on, &[]);
+            return;
+        }
+        // Of two blocks that do not meet again, the code generator puts the second one first.
+        let stays = self.builder.ins().icmp_imm_u(IntCC::Equal, condition, 0);
+        self.builder.ins().brif(stays, on, &[], off, &[]);
     }
 
     fn trap_off_the_path(&mut self, trap: Block, on: Block, code: TrapCode) {
@@ -126,7 +185,10 @@ impl FuncTranslator<'_, '_> {
 
     /// Ends the block behind a call that does not return.
     pub(super) fn go_nowhere(&mut self) {
-        /// A block with many predecessors takes the register allocator a time that grows with their square.
+        /// For each predecessor, register allocation walks up the tree of dominators, from there to what dominates
+        /// the predecessors before it (`merge_sets` in regalloc2's `domtree.rs`). Every check dominates the next one:
+        /// so for a block that all of them lead to, the steps are the square of how many there are. (A function that
+        /// is compiled plainly needs no such tree.)
         const MOST_PREDECESSORS: u32 = 64;
         let nowhere = match self.nowhere.last_mut() {
             Some((block, predecessors)) if *predecessors < MOST_PREDECESSORS => {
@@ -135,7 +197,7 @@ impl FuncTranslator<'_, '_> {
             }
             _ => {
                 let block = self.builder.create_block();
-                self.builder.set_cold_block(block);
+                self.set_cold(block);
                 self.nowhere.push((block, 1));
                 block
             }

@@ -20,9 +20,10 @@ use std::ptr::NonNull;
 /// Calls a macro with the list of builtins, without the context that comes first.
 ///
 /// *Returning* builtins may also trap. So may *keeping* ones, which return no value and leave all
-/// registers as they were: being called off the path, they cost the path none. *Throwing* ones never return: they are called in the `tail`
-/// convention, so that handlers of the caller are found. *Failing* ones never return either: code
-/// that raises no signals calls them to trap.
+/// registers as they were: being called off the path, they cost the path none. *Checking* ones keep all registers, too:
+/// they are called on the path, with a condition first, and return at once if it is 0; otherwise they never return.
+/// *Throwing* ones never return: they are called in the `tail` convention, so that handlers of the caller are found.
+/// *Failing* ones never return either: code that raises no signals calls them to trap.
 #[macro_export]
 macro_rules! foreach_builtin {
     ($mac:ident) => {
@@ -100,6 +101,12 @@ macro_rules! foreach_builtin {
                 /// type `ty`: makes it, and stores it in the element. Traps if it was made.
                 fn make_callee(table: u32, index: u64, ty: u32);
             }
+            checking {
+                /// The trap with this number.
+                fn check_trap(failed: u32, code: u32);
+                /// The trap for an access at `index + offset` that would leave the memory.
+                fn check_bounds(failed: u32, memory: u32, index: u64, offset: u64);
+            }
             throwing {
                 /// `throw`: as many values as the tag says.
                 fn throw(tag: NonNull<VMTag>, values: *const ValRaw);
@@ -124,6 +131,7 @@ macro_rules! define_table {
             $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
         }
         keeping { $($(#[$doc4:meta])* fn $keep:ident($($arg4:ident: $ty4:ty),* $(,)?);)* }
+        checking { $($(#[$doc5:meta])* fn $check:ident($($arg5:ident: $ty5:ty),* $(,)?);)* }
         throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
         failing { $($(#[$doc3:meta])* fn $fail:ident($($arg3:ident: $ty3:ty),* $(,)?);)* }
     ) => {
@@ -163,6 +171,7 @@ macro_rules! define_table {
             pub fill_words: VMFillWords,
             /// Fills pairs of words.
             pub fill_pairs: VMFillPairs,
+            $($(#[$doc5])* pub $check: unsafe extern "C" fn(*mut VMContext, $($ty5),*),)*
         }
     };
 }

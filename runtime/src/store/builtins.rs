@@ -20,3 +20,16 @@ pub(crate) unsafe fn raise_trap(_: *mut StoreOpaque, _: *mut InstanceData, code:
     let code = u8::try_from(code).ok().and_then(TrapCode::from_u8);
     TrapReason(code.expect("compiled code names a trap")).into()
 }
+
+/// # Safety
+///
+/// As for [`new_epoch`].
+pub(crate) unsafe fn check_trap(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    _failed: u32,
+    code: u32,
+) -> Error {
+    // SAFETY: the caller's promise.
+    unsafe { raise_trap(store, instance, code) }
+}

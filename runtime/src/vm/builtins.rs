@@ -6,7 +6,7 @@
 //! instance, then the arguments of the list. They may use both freely, because nothing borrows them while compiled code
 //! runs.
 
-use super::arch::{builtin_shim, keeping_shim};
+use super::arch::{builtin_shim, checking_shim, keeping_shim};
 use super::{exceptions, unwind};
 use crate::error::Result;
 use crate::instance::InstanceData;
@@ -38,6 +38,7 @@ macro_rules! define_builtins {
             $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $result:ty)?;)*
         }
         keeping { $($(#[$doc4:meta])* fn $keep:ident($($arg4:ident: $ty4:ty),* $(,)?);)* }
+        checking { $($(#[$doc5:meta])* fn $check:ident($($arg5:ident: $ty5:ty),* $(,)?);)* }
         throwing { $($(#[$doc2:meta])* fn $throw:ident($($arg2:ident: $ty2:ty),* $(,)?);)* }
         failing { $($(#[$doc3:meta])* fn $fail:ident($($arg3:ident: $ty3:ty),* $(,)?);)* }
     ) => {
@@ -56,6 +57,19 @@ macro_rules! define_builtins {
             $(pub(super) unsafe extern "C" fn $keep(vmctx: *mut VMContext, $($arg4: $ty4),*) {
                 // SAFETY: as above.
                 unsafe { run(vmctx, |store, instance| bodies::$keep(store, instance, $($arg4),*)) }
+            })*
+
+            // Only of checks that have failed: the shim returns from all others.
+            $(pub(super) unsafe extern "C" fn $check(
+                vmctx: *mut VMContext,
+                $($arg5: $ty5),*
+            ) -> ! {
+                // SAFETY: as above.
+                match unsafe {
+                    run::<Infallible>(vmctx, |store, instance| {
+                        Err(bodies::$check(store, instance, $($arg5),*))
+                    })
+                } {}
             })*
 
             $(pub(super) unsafe extern "C" fn $throw(
@@ -81,6 +95,7 @@ macro_rules! define_builtins {
 
             $(builtin_shim!(fn $name($($arg: $ty),*) $(-> $result)? => entries::$name);)*
             $(keeping_shim!(fn $keep($($arg4: $ty4),*) => entries::$keep);)*
+            $(checking_shim!(fn $check($($arg5: $ty5),*) => entries::$check);)*
             $(builtin_shim!(fn $throw($($arg2: $ty2),*) -> ! => entries::$throw);)*
             $(builtin_shim!(fn $fail($($arg3: $ty3),*) -> ! => entries::$fail);)*
         }
@@ -88,6 +103,7 @@ macro_rules! define_builtins {
         static BUILTINS: VMBuiltins = VMBuiltins {
             $($name: shims::$name,)*
             $($keep: shims::$keep,)*
+            $($check: shims::$check,)*
             $($throw: shims::$throw,)*
             $($fail: shims::$fail,)*
             raise,

@@ -81,7 +81,7 @@ impl FuncTranslator<'_, '_> {
             self.builder.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, len, i64::from(most));
         let [long, short, done] = [(); 3].map(|()| self.builder.create_block());
         let array = self.builder.append_block_param(done, types::I32);
-        self.builder.set_cold_block(long);
+        self.set_cold(long);
         self.builder.ins().brif(is_long, long, &[], short, &[]);
 
         self.enter_sealed(long);
@@ -324,7 +324,7 @@ impl FuncTranslator<'_, '_> {
         let is_slow = self.exceeds(&[source.end], bytes, ROUTINE_LIMIT);
         let [slow, fast, done] = [(); 3].map(|()| self.builder.create_block());
         let array = self.builder.append_block_param(done, types::I32);
-        self.builder.set_cold_block(slow);
+        self.set_cold(slow);
         self.builder.ins().brif(is_slow, slow, &[], fast, &[]);
 
         self.enter_sealed(slow);

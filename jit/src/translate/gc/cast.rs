@@ -43,7 +43,7 @@ impl FuncTranslator<'_, '_> {
         let target = self.target_type(nullable, heap)?;
         let value = self.stack.top(1)[0];
         let [yes, no] = [(); 2].map(|()| self.builder.create_block());
-        self.builder.set_cold_block(no);
+        self.set_cold(no);
         self.branch_on_type(value, target, yes, no);
         self.enter_sealed(no);
         self.trap(TrapCode::CastFailure);

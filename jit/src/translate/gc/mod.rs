@@ -172,7 +172,7 @@ impl FuncTranslator<'_, '_> {
         let full = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, limit);
         let [slow, fast, done] = [(); 3].map(|()| self.builder.create_block());
         let object = self.builder.append_block_param(done, types::I32);
-        self.builder.set_cold_block(slow);
+        self.set_cold(slow);
         self.builder.ins().brif(full, slow, &[], fast, &[]);
 
         self.enter_sealed(fast);

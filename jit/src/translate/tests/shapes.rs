@@ -240,7 +240,7 @@ fn references_alive_at_calls_are_limited() {
 
 #[test]
 fn locals_that_are_used_around_too_many_blocks_live_in_the_frame() {
-    let used = 6_000;
+    let used = 400;
     let text = |blocks: usize| {
         format!(
             "(module (func (local i64 i32 {}) loop {} {} end))",
@@ -257,6 +257,45 @@ fn locals_that_are_used_around_too_many_blocks_live_in_the_frame() {
     assert_eq!(frame(100), 0);
     // Those that are not used take no room.
     assert_eq!(frame(12_000), 4 * (used as u32 + 1));
+}
+
+#[test]
+fn locals_that_are_used_in_deeply_nested_loops_live_in_the_frame() {
+    let text = |loops: usize| {
+        let ends = "(br_if 0 (local.get 0)) nop nop nop nop end ".repeat(loops);
+        format!("(module (func (param i32) {} {ends}))", "loop ".repeat(loops))
+    };
+    let slots = |loops: usize| {
+        let mut module = TestModule::new(&text(loops));
+        module.translate(0, &Tunables::default()).sized_stack_slots.len()
+    };
+    assert_eq!([slots(500), slots(501)], [0, 1]);
+}
+
+#[test]
+fn locals_that_are_only_declared_cost_nothing() {
+    let text = format!(
+        "(module (func (local {}) (local.set 49999 (i32.const 1))))",
+        "i32 ".repeat(50_000)
+    );
+    let function = TestModule::new(&text).translate(0, &Tunables::default());
+    assert!(function.dfg.num_values() < 10, "{}", function.display());
+}
+
+#[test]
+fn operands_alive_around_blocks_are_limited() {
+    let text = |blocks: usize| {
+        format!(
+            "(module (func (param i32) {} {} {}))",
+            "local.get 0 ".repeat(5_000),
+            "(if (local.get 0) (then nop)) ".repeat(blocks),
+            "local.set 0 ".repeat(5_000),
+        )
+    };
+    let translate = |blocks| TestModule::new(&text(blocks)).try_translate(0, &Tunables::default());
+    translate(1_000).unwrap();
+    let error = translate(2_000).unwrap_err();
+    assert!(error.to_string().contains("live through"), "{error}");
 }
 
 #[test]

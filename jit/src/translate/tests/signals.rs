@@ -215,6 +215,39 @@ fn no_access_is_left_to_a_fault_and_no_prologue_traps() {
 }
 
 #[test]
+fn where_functions_are_compiled_plainly_no_check_ends_a_block_and_none_is_cold() {
+    let plain = Tunables { plain: true, ..without_signals() };
+    let loads =
+        "(drop (i32.load (i32.const 70000))) (drop (i32.div_u (i32.const 1) (local.get 0)))";
+    let text = format!("(module (memory 1) (func (param i32) {}))", loads.repeat(100));
+    let mut module = TestModule::new(&text);
+    // What is before the first check of the stack, and what is behind.
+    assert!(module.translate(0, &plain).layout.blocks().count() <= 3);
+    assert!(module.translate(0, &without_signals()).layout.blocks().count() > 400);
+    for text in [module_of_all_operators(), module_of_newer_operators()] {
+        let mut module = TestModule::new(&text);
+        for func in module.funcs() {
+            let function = module.translate(func, &plain);
+            assert!(function.layout.blocks().all(|block| !function.layout.is_cold(block)));
+        }
+    }
+}
+
+#[test]
+fn where_functions_are_compiled_plainly_no_pointer_is_kept() {
+    let text = "(module (import \"\" \"\" (func)) (import \"\" \"g\" (global i32)) (memory 1)
+        (func (param i32) (if (local.get 0) (then (call 0) (drop (global.get 0))
+            (drop (i32.load (local.get 0)))))))";
+    let plain = Tunables { plain: true, ..Tunables::default() };
+    let function = TestModule::new(text).translate(1, &plain);
+    let entry = function.layout.entry_block().unwrap();
+    let loads = function.layout.block_insts(entry);
+    let loads = loads.filter(|&inst| function.dfg.insts[inst].opcode() == Opcode::Load);
+    // The parameter, for the condition.
+    assert_eq!(loads.count(), 1, "{}", function.display());
+}
+
+#[test]
 fn every_proposal_has_its_operators_here() {
     let mut seen = BTreeSet::new();
     for text in [module_of_all_operators(), module_of_newer_operators()] {
@@ -260,6 +293,7 @@ fn a_large_frame_is_compared_with_the_limit_before_it_is_made() {
     assert!((1..500).contains(&start), "{start}");
     assert!(without.addresses.is_sorted_by_key(|address| address.0));
     let end = |function: &CompiledFunction| function.addresses.last().unwrap().0 as usize;
-    assert_eq!(end(&without), without.code.len());
+    // Constants and what aligns them may follow.
+    assert!((end(&without)..end(&without) + 32).contains(&without.code.len()));
     assert!(without.code.len() - start as usize >= with.code.len() / 2);
 }

@@ -144,6 +144,18 @@ pub(crate) unsafe fn raise_out_of_bounds(
     MemoryFault::at(Some(memory), address, len).into()
 }
 
+pub(crate) unsafe fn check_bounds(
+    store: *mut StoreOpaque,
+    instance: *mut InstanceData,
+    _failed: u32,
+    memory: u32,
+    index: u64,
+    offset: u64,
+) -> Error {
+    // SAFETY: as above.
+    unsafe { raise_out_of_bounds(store, instance, memory, index, offset) }
+}
+
 pub(crate) unsafe fn raise_stopped(
     _: *mut StoreOpaque,
     _: *mut InstanceData,

@@ -7,7 +7,9 @@
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod x86_64;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub(super) use x86_64::{builtin_shim, continue_at, continue_in_handler, keeping_shim};
+pub(super) use x86_64::{
+    builtin_shim, checking_shim, continue_at, continue_in_handler, keeping_shim,
+};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use x86_64::{
     lazy_exit_stub, lazy_function_stub, restarts_are_unsafe, runs_on_valgrind,

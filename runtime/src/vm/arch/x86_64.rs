@@ -267,3 +267,30 @@ macro_rules! keeping_shim {
     };
 }
 pub(in crate::vm) use keeping_shim;
+
+/// Defines the same for a builtin that checks: it returns at once if the first argument is 0, and has changed nothing
+/// but flags. Otherwise it never returns.
+macro_rules! checking_shim {
+    (fn $name:ident($($arg:ident: $ty:ty),*) => $entry:path) => {
+        #[unsafe(naked)]
+        pub(super) unsafe extern "C" fn $name(vmctx: *mut VMContext, $($arg: $ty),*) {
+            const _: unsafe extern "C" fn(*mut VMContext, $($ty),*) -> ! = $entry;
+            std::arch::naked_asm!(
+                "test esi, esi",
+                "jnz 2f",
+                "ret",
+                "2:",
+                "mov rax, [rdi + {store}]",
+                "mov [rax + {exit_fp}], rbp",
+                "mov r10, [rsp]",
+                "mov [rax + {exit_pc}], r10",
+                "jmp {entry}",
+                store = const std::mem::offset_of!(seqfault_jit::vm::VMContext, store_context),
+                exit_fp = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_fp),
+                exit_pc = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_pc),
+                entry = sym $entry,
+            )
+        }
+    };
+}
+pub(in crate::vm) use checking_shim;
