@@ -44,6 +44,43 @@ const MODULES: [&str; 7] = [
     r#"(memory (export "memory") 4 100 shared)"#,
 ];
 
+/// What each module of the random search has besides. `parts` tells what is in its table and its globals, also where the
+/// table grows, and needs a segment that an instance may drop; `spoil` changes all of it.
+const PARTS: &str = r#"
+    (table $table 40 90 funcref)
+    (elem (table $table) (i32.const 3) func $parts $parts)
+    (elem $passive func $parts $parts $parts)
+    (global $number (mut i64) (i64.const 5))
+    (global $zero (mut v128) (v128.const i64x2 0 0))
+    (global $function (mut funcref) (ref.null func))
+    (func $parts (export "parts") (result i64) (local $at i32) (local $found i64)
+        (drop (table.grow $table (ref.null func) (i32.const 9)))
+        (table.init $table $passive (i32.const 30) (i32.const 0) (i32.const 3))
+        (loop $again
+            (local.set $found (i64.rotl (local.get $found) (i64.const 1)))
+            (if (i32.eqz (ref.is_null (table.get $table (local.get $at))))
+                (then (local.set $found (i64.xor (local.get $found) (i64.const 0x5555555)))))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $at) (table.size $table))))
+        (if (i32.eqz (ref.is_null (global.get $function)))
+            (then (local.set $found (i64.const -1))))
+        (i64.add (i64.mul (local.get $found) (global.get $number))
+            (i64.add (i64x2.extract_lane 0 (global.get $zero))
+                (i64x2.extract_lane 1 (global.get $zero)))))
+    (func (export "spoil") (param i64)
+        (drop (table.grow $table (ref.func $parts) (i32.const 20)))
+        (table.fill $table (i32.const 0) (ref.func $parts) (table.size $table))
+        (elem.drop $passive)
+        (global.set $number (local.get 0))
+        (global.set $zero (i64x2.splat (local.get 0)))
+        (global.set $function (ref.func $parts)))"#;
+
+/// What the table and the globals hold.
+fn parts(store: &mut Store<()>, instance: Instance) -> i64 {
+    let parts = instance.get_typed_func::<(), i64>(&mut *store, "parts").unwrap();
+    parts.call(store, ()).unwrap()
+}
+
 /// What a memory starts with, as an engine says that uses nothing again.
 fn contents(store: &mut Store<()>, instance: Instance) -> Vec<u8> {
     match instance.get_export(&mut *store, "memory").unwrap() {
@@ -114,16 +151,16 @@ fn no_instance_finds_anything_of_another() {
         let engine = engine(pager, |_| {});
         let mut modules: Vec<_> = MODULES
             .iter()
-            .map(|text| Module::new(&engine, format!("(module {text})")).unwrap())
+            .map(|text| Module::new(&engine, format!("(module {text} {PARTS})")).unwrap())
             .collect();
         let first: Vec<_> = MODULES
             .iter()
             .map(|text| {
                 let fresh = self::engine(pager, |config| _ = config.reuse(Reuse::none()));
-                let module = Module::new(&fresh, format!("(module {text})")).unwrap();
+                let module = Module::new(&fresh, format!("(module {text} {PARTS})")).unwrap();
                 let mut store = Store::new(&fresh, ());
                 let instance = Instance::new(&mut store, &module, &[]).unwrap();
-                contents(&mut store, instance)
+                (contents(&mut store, instance), parts(&mut store, instance))
             })
             .collect();
         for user in 0..60 {
@@ -134,12 +171,16 @@ fn no_instance_finds_anything_of_another() {
             let instance = Instance::new(&mut store, &modules[kind], &[]).unwrap();
             reused += usize::from(engine.idle_memories().0 < waiting);
             let found = contents(&mut store, instance);
-            assert!(found == first[kind], "{pager:?}: {} finds something", MODULES[kind]);
+            assert!(found == first[kind].0, "{pager:?}: {} finds something", MODULES[kind]);
+            let found = parts(&mut store, instance);
+            assert_eq!(found, first[kind].1, "{pager:?}: in the table or a global");
             use_at_random(&mut store, instance, &mut random, 0x80 | user as u8);
+            let spoil = instance.get_typed_func::<i64, ()>(&mut store, "spoil").unwrap();
+            spoil.call(&mut store, -1 - user as i64).unwrap();
             if random.below(10) == 0 {
                 // A module that goes: its data may not come back for the next one at its address.
                 modules[kind] =
-                    Module::new(&engine, format!("(module {})", MODULES[kind])).unwrap();
+                    Module::new(&engine, format!("(module {} {PARTS})", MODULES[kind])).unwrap();
             }
         }
     }
