@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::container::{Container, STEP};
 use crate::error::Result;
+use crate::limits::Limits;
 use crate::primitive::{Level, Lock, LockGuard, PlainPtr, PlainU64};
 use crate::process::{self, Process};
 use crate::record::Record;
@@ -26,6 +27,8 @@ use crate::space::{self, PAGE};
 
 /// One part in so many of the limit may be charged without being resident before regions are recounted for it.
 const TOLERATED: usize = 16;
+/// How many mappings a process may have, if the system does not tell.
+const MAPPINGS: usize = 65_530;
 /// Idle regions give back until one part in so many of the limit is free.
 const FREED: usize = 64;
 
@@ -60,6 +63,8 @@ pub(crate) struct State {
     /// Null, or the container that the limit comes from, which the budget keeps. Changed under `list`.
     container: PlainPtr<Container>,
     process: &'static Process,
+    /// How many runs of pages recounts may leave: see `space/recount.rs`.
+    runs: usize,
     /// How often regions were recounted.
     recounts: PlainU64,
 }
@@ -155,12 +160,15 @@ impl Budget {
     }
 
     fn make(&self, process: &'static Process) -> Result<NonNull<State>> {
+        let mappings = Limits::now().mappings.unwrap_or(MAPPINGS);
         let new = |_| State {
             core: space::Budget::new(0),
             list: Lock::of(Level::Budget),
             first: PlainPtr::new(ptr::null_mut()),
             container: PlainPtr::new(ptr::null_mut()),
             process,
+            // Each may take two mappings; half of them stay for others.
+            runs: mappings / 4,
             recounts: PlainU64::new(0),
         };
         let made = process.budgets.take(process.pool.arena(), new)?;
@@ -263,7 +271,8 @@ impl State {
         if self.core.unproven() > self.core.limit() / TOLERATED {
             self.core.prove();
             self.recounts.fetch_add(1, Ordering::Relaxed);
-            self.records(&list).for_each(|record| record.space.recount(record.pager));
+            let mut runs = self.runs;
+            self.records(&list).for_each(|record| record.space.recount(record.pager, &mut runs));
         }
         self.core.room().max(self.ask_container()) >= pages
     }

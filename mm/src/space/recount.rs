@@ -5,6 +5,9 @@
 //! touched, those that were not touched become absent again. Afterwards the charge is exact, until windows are opened
 //! again.
 //!
+//! Where access is given by mappings (`Protect`), each run of pages between others that hold nothing becomes a mapping of its own, when
+//! it is touched again. The system has a limit for these, so there is one for the runs that recounts may leave.
+//!
 //! A space that waits for its next user gives back what it keeps. It has no contents of its own then, so this is seen by
 //! nobody.
 //!
@@ -41,21 +44,24 @@ impl Space {
         let all = PageRange::new(0, self.accessible.load(Ordering::Relaxed));
         // What the system refuses to take stays charged.
         let _ = self.unmap_page_range(&held, all, Unmap::Zap, pager);
-        self.recount_held(&held, pager);
+        // It holds nothing.
+        let mut runs = usize::MAX;
+        self.recount_held(&held, pager, &mut runs);
     }
 
-    /// Makes the charge what the space holds.
-    pub(crate) fn recount(&self, pager: &dyn Pager) {
+    /// Makes the charge what the space holds, if that is in no more than `runs` runs of pages, where they cost mappings; takes
+    /// these off.
+    pub(crate) fn recount(&self, pager: &dyn Pager, runs: &mut usize) {
         if self.charge_of_all() == 0 {
             return;
         }
         let held = self.lock.lock();
         if self.budget().is_some() {
-            self.recount_held(&held, pager);
+            self.recount_held(&held, pager, runs);
         }
     }
 
-    fn recount_held(&self, held: &LockGuard<'_>, pager: &dyn Pager) {
+    fn recount_held(&self, held: &LockGuard<'_>, pager: &dyn Pager, runs: &mut usize) {
         let Some(map) = self.geometry().map() else { return };
         // Otherwise the embedder has said that pages that were brought are to stay, or the system may not be as the space
         // says.
@@ -75,10 +81,19 @@ impl Space {
             match attrs {
                 Attrs { protection: None, .. } => break,
                 Attrs { paging: Paging::Kernel, .. } => {
+                    if !pager.brings_pages() {
+                        let more = self.count_runs(extent, pager);
+                        if more > *runs {
+                            continue;
+                        }
+                        *runs -= more;
+                    }
                     // What cannot be taken back now stays open and charged.
                     let _ = self.take_back_open(held, map, extent, pager);
                 }
-                _ if !pager.brings_pages() => self.count_closed(map, extent, pager),
+                _ if !pager.brings_pages() && *runs > 0 => {
+                    *runs = runs.saturating_sub(self.count_closed(map, extent, pager));
+                }
                 _ => {}
             }
         }
@@ -164,8 +179,21 @@ impl Space {
         self.open.fetch_sub(pages, Ordering::Relaxed);
     }
 
-    /// Makes those present pages of a closed VMA absent that hold nothing.
-    fn count_closed(&self, map: &PageMap, Extent { range, attrs }: Extent, pager: &dyn Pager) {
+    /// How many runs of pages with contents there seem to be in an open VMA, which others may touch.
+    fn count_runs(&self, Extent { range, attrs }: Extent, pager: &dyn Pager) -> usize {
+        let base = self.geometry().base;
+        let image = attrs.backing != Backing::Zero;
+        range.stripes().map(|stripe| contents(stripe, image, base, pager).count()).sum()
+    }
+
+    /// Makes those present pages of a closed VMA absent that hold nothing. Returns how many runs of others there are.
+    fn count_closed(
+        &self,
+        map: &PageMap,
+        Extent { range, attrs }: Extent,
+        pager: &dyn Pager,
+    ) -> usize {
+        let mut runs = 0;
         let geometry = self.geometry();
         let image = attrs.backing != Backing::Zero;
         for stripe in range.stripes() {
@@ -181,15 +209,17 @@ impl Space {
             map.park(part);
             if pager.system().protect(addr, len, Protection::NoAccess).is_err() {
                 self.doubtful.store(true, Ordering::Relaxed);
-                return;
+                return runs;
             }
             let mut rest = part.start;
             for run in contents(part, image, geometry.base, pager) {
                 self.uncharge(map.set_absent(PageRange::new(rest, run.start)));
                 rest = run.end;
+                runs += 1;
             }
             self.uncharge(map.set_absent(PageRange::new(rest, part.end)));
         }
+        runs
     }
 }
 

@@ -34,6 +34,8 @@ struct Shared {
     ballast: usize,
 }
 
+/// How many runs of pages a recount may leave.
+const RUNS: usize = 100;
 /// Pages of the budget: enough for windows to be opened while others need nothing.
 const BUDGET: usize = 20_000;
 
@@ -412,7 +414,7 @@ impl<'a> World<'a> {
 
     /// What is done when the budget has no room. Whether there is room now.
     fn make_room(&self, pages: usize) -> bool {
-        self.space.recount(&*self.pager);
+        self.space.recount(&*self.pager, &mut { RUNS });
         self.budget.as_ref().is_some_and(|shared| shared.budget.room() >= pages)
     }
 
@@ -428,7 +430,7 @@ impl<'a> World<'a> {
     /// A recount, which changes no contents.
     pub(super) fn recount(&mut self) {
         if self.budget.is_some() {
-            self.space.recount(&*self.pager);
+            self.space.recount(&*self.pager, &mut { RUNS });
         }
     }
 

@@ -74,6 +74,14 @@ fn in_cgroup(test: &str, body: impl FnOnce()) -> Option<Output> {
     Some(output)
 }
 
+/// Runs `body` in a cgroup of its own, where it must succeed.
+fn succeeds(test: &str, body: impl FnOnce()) {
+    if let Some(output) = in_cgroup(test, body) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{:?}: {said}", output.status);
+    }
+}
+
 /// Guests that eat everything, one after the other, beside others that do not.
 fn feed(budget: ResidentBudget, pagers: impl Iterator<Item = PagerKind>, rounds: usize) {
     for pager in pagers {
@@ -108,10 +116,67 @@ fn feed(budget: ResidentBudget, pagers: impl Iterator<Item = PagerKind>, rounds:
 fn a_guest_that_eats_all_that_the_container_allows_traps() {
     let pagers = pagers().filter(|&pager| pager != PagerKind::Eager);
     let test = "a_guest_that_eats_all_that_the_container_allows_traps";
-    if let Some(output) = in_cgroup(test, || feed(ResidentBudget::Auto, pagers, rounds())) {
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{:?}: {said}", output.status);
-    }
+    succeeds(test, || feed(ResidentBudget::Auto, pagers, rounds()));
+}
+
+/// Its page tables take as much as its pages.
+const WIDE: &str = r#"(module (memory i64 1048576)
+    (func (export "eat") (param i32) (local $at i64)
+        (loop $next
+            (i32.store (local.get $at) (i32.const 1))
+            (local.set $at (i64.add (local.get $at) (i64.const 0x200000)))
+            (br_if $next (i64.lt_u (local.get $at) (i64.const 0x1000000000))))))"#;
+
+#[test]
+fn page_tables_count_as_well() {
+    let wide = || {
+        for pager in pagers().filter(|&pager| pager != PagerKind::Eager) {
+            let engine = engine(pager, ResidentBudget::Auto);
+            let module = Module::new(&engine, WIDE).unwrap();
+            for _ in 0..2 {
+                let trap = Guest::new(&module).eat(("eat", 0));
+                assert_eq!(trap, Some(TrapCode::ResidentLimit), "{pager:?}");
+            }
+        }
+    };
+    succeeds("page_tables_count_as_well", wide);
+}
+
+/// Each holds little, of what it could.
+const SMALL: &str = r#"(module (memory 64) (data (i32.const 70000) "data")
+    (func (export "eat") (param i32) (local $at i32)
+        (loop $next
+            (i32.store (local.get $at) (i32.add (i32.load (local.get $at)) (i32.const 1)))
+            (local.set $at (i32.add (local.get $at) (i32.const 69632)))
+            (br_if $next (i32.lt_u (local.get $at) (i32.const 0x400000))))))"#;
+
+#[test]
+fn many_small_guests_that_go_over_together_do_not_end_the_process() {
+    let many = || {
+        for pager in pagers() {
+            let engine = engine(pager, ResidentBudget::Auto);
+            let module = Module::new(&engine, SMALL).unwrap();
+            let mut guests = Vec::new();
+            let mut traps = 0;
+            while traps < 20 {
+                assert!(guests.len() < 2000, "{pager:?}: so many cannot fit");
+                let mut guest = Guest::new(&module);
+                match guest.eat(("eat", 0)) {
+                    None => guests.push(guest),
+                    Some(code) => {
+                        assert_eq!(code, TrapCode::ResidentLimit, "{pager:?}");
+                        traps += 1;
+                    }
+                }
+            }
+            // Of 140 MiB, and each has 60 pages and a few of its own.
+            assert!(guests.len() > 200 || pager == PagerKind::Eager, "{pager:?}: {}", guests.len());
+            for guest in &mut guests {
+                assert_eq!(guest.eat(("eat", 0)), None, "{pager:?}: what it has, it has");
+            }
+        }
+    };
+    succeeds("many_small_guests_that_go_over_together_do_not_end_the_process", many);
 }
 
 /// The same without a budget: the kernel kills the process.

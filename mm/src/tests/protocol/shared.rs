@@ -221,7 +221,7 @@ impl Shared {
 
     /// Near the budget.
     pub(super) fn recount(&self) {
-        self.space.recount(&self.truth);
+        self.space.recount(&self.truth, &mut { usize::MAX });
     }
 
     fn with(accessible: usize, policy: Policy, shares: bool) -> Arc<Self> {
