@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use crate::container::{Container, STEP};
 use crate::error::Result;
 use crate::limits::Limits;
-use crate::primitive::{Level, Lock, LockGuard, PlainPtr, PlainU64};
+use crate::primitive::{Level, Lock, LockGuard, PlainPtr, PlainUsize};
 use crate::process::{self, Process};
 use crate::record::Record;
 use crate::space::{self, PAGE};
@@ -29,6 +29,8 @@ use crate::space::{self, PAGE};
 const TOLERATED: usize = 16;
 /// How many mappings a process may have, if the system does not tell.
 const MAPPINGS: usize = 65_530;
+/// Bytes that two mappings take in the kernel.
+const RUN: usize = 512;
 /// Idle regions give back until one part in so many of the limit is free.
 const FREED: usize = 64;
 
@@ -65,8 +67,8 @@ pub(crate) struct State {
     process: &'static Process,
     /// How many runs of pages recounts may leave: see `space/recount.rs`.
     runs: usize,
-    /// How often regions were recounted.
-    recounts: PlainU64,
+    /// Pages that the kernel may need for the mappings of those that the last recount has left.
+    ahead: PlainUsize,
 }
 
 /// What links the records of one budget.
@@ -169,7 +171,7 @@ impl Budget {
             process,
             // Each may take two mappings; half of them stay for others.
             runs: mappings / 4,
-            recounts: PlainU64::new(0),
+            ahead: PlainUsize::new(0),
         };
         let made = process.budgets.take(process.pool.arena(), new)?;
         // SAFETY: it stays until it is given back.
@@ -268,11 +270,14 @@ impl State {
                 return true;
             }
         }
-        if self.core.unproven() > self.core.limit() / TOLERATED {
-            self.core.prove();
-            self.recounts.fetch_add(1, Ordering::Relaxed);
-            let mut runs = self.runs;
-            self.records(&list).for_each(|record| record.space.recount(record.pager, &mut runs));
+        if self.core.news() > self.core.limit() / TOLERATED {
+            self.core.prove(|| {
+                let mut runs = self.runs;
+                let recount = |record: &Record| record.space.recount(record.pager, &mut runs);
+                let unproven = self.records(&list).map(recount).sum();
+                self.ahead.store((self.runs - runs) * RUN / PAGE, Ordering::Relaxed);
+                unproven
+            });
         }
         self.core.room().max(self.ask_container()) >= pages
     }
@@ -293,7 +298,8 @@ impl State {
         };
         if let Some(room) = container.room() {
             // What is charged and not resident may still come, without being charged again.
-            let room = (room / PAGE).saturating_sub(self.core.unproven());
+            let coming = self.core.unproven() + self.ahead.load(Ordering::Relaxed);
+            let room = (room / PAGE).saturating_sub(coming);
             let charged = self.core.charged();
             let due = if room < 2 * STEP / PAGE { usize::MAX } else { charged + room / 2 };
             self.core.set_limit(charged.saturating_add(room), due);

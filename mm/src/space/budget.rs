@@ -26,8 +26,10 @@ pub(crate) struct Budget {
     /// Where the limit may have moved when more than this is charged.
     due: PlainUsize,
     charged: PlainUsize,
-    /// Pages that were charged without being resident, as far as is known, since spaces were last recounted.
+    /// Pages that were charged before they were resident, if they are, since spaces were last recounted.
     unproven: PlainUsize,
+    /// Pages that were charged and not resident after that.
+    remaining: PlainUsize,
 }
 
 impl Budget {
@@ -38,6 +40,7 @@ impl Budget {
             due: PlainUsize::new(usize::MAX),
             charged: PlainUsize::new(0),
             unproven: PlainUsize::new(0),
+            remaining: PlainUsize::new(0),
         }
     }
 
@@ -87,12 +90,18 @@ impl Budget {
 
     /// Pages that may be charged without being resident; at most, and not more than are charged.
     pub(crate) fn unproven(&self) -> usize {
-        self.unproven.load(Ordering::Relaxed).min(self.charged())
+        (self.news() + self.remaining.load(Ordering::Relaxed)).min(self.charged())
     }
 
-    /// All spaces are about to be recounted.
-    pub(crate) fn prove(&self) {
+    /// Of those, what a recount has not looked at yet.
+    pub(crate) fn news(&self) -> usize {
+        self.unproven.load(Ordering::Relaxed)
+    }
+
+    /// All spaces are recounted by `recount`, which returns how many pages stay charged that are not resident.
+    pub(crate) fn prove(&self, recount: impl FnOnce() -> usize) {
         self.unproven.store(0, Ordering::Relaxed);
+        self.remaining.store(recount(), Ordering::Relaxed);
     }
 }
 

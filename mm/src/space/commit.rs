@@ -33,8 +33,8 @@ impl Space {
         let done = self.populate(&claim, attrs, base, pager);
         // Under the claim, as long as which the space is not torn down.
         self.uncharge(fresh - done.map_or(0, |done| done.min(fresh)));
-        if fresh > 1 && !pager.brings_pages() {
-            self.budget().inspect(|budget| budget.may_be_too_much(fresh - 1));
+        if !pager.brings_pages() {
+            self.budget().inspect(|budget| budget.may_be_too_much(fresh));
         }
         claim.publish(done.map_err(Refusal::System)?);
         Ok(())
@@ -133,6 +133,9 @@ impl Space {
         let result = self.commit_range(&held, range, map, geometry.base, pager, &mut used);
         // Gives back the charge for pages that others have committed meanwhile, or whose commit failed.
         self.uncharge(absent - used);
+        if !pager.brings_pages() {
+            self.budget().inspect(|budget| budget.may_be_too_much(used));
+        }
         result
     }
 

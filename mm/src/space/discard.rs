@@ -244,6 +244,8 @@ impl Space {
         let (addr, len) = (geometry.base + range.start * PAGE, range.len() * PAGE);
         pager.system().map_image(addr, len, image, to)?;
         self.uncharge(map.set_absent(range));
+        // What was open before has lost its pages, and stays charged.
+        self.budget().inspect(|budget| budget.may_be_too_much(range.len()));
         Ok(())
     }
 

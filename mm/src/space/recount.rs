@@ -50,54 +50,83 @@ impl Space {
     }
 
     /// Makes the charge what the space holds, if that is in no more than `runs` runs of pages, where they cost mappings; takes
-    /// these off.
-    pub(crate) fn recount(&self, pager: &dyn Pager, runs: &mut usize) {
+    /// these off. Returns how many pages stay charged that are not resident.
+    pub(crate) fn recount(&self, pager: &dyn Pager, runs: &mut usize) -> usize {
         if self.charge_of_all() == 0 {
-            return;
+            return 0;
         }
         let held = self.lock.lock();
-        if self.budget().is_some() {
-            self.recount_held(&held, pager, runs);
-        }
+        if self.budget().is_some() { self.recount_held(&held, pager, runs) } else { 0 }
     }
 
-    fn recount_held(&self, held: &LockGuard<'_>, pager: &dyn Pager, runs: &mut usize) {
-        let Some(map) = self.geometry().map() else { return };
+    fn recount_held(&self, held: &LockGuard<'_>, pager: &dyn Pager, runs: &mut usize) -> usize {
+        let Some(map) = self.geometry().map() else { return 0 };
         // Otherwise the embedder has said that pages that were brought are to stay, or the system may not be as the space
         // says.
-        if !self.policy().opens() || self.doubtful.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut page = 0;
+        let may_change = self.policy().opens() && !self.doubtful.load(Ordering::Relaxed);
+        let (mut page, mut unproven) = (0, 0);
         while let Some(vma) = self.table.held(held).at(page) {
             let Extent { range, attrs } = vma.extent();
-            if !range.contains(page) {
-                // The last one ends with the space.
+            if !range.contains(page) || attrs.protection.is_none() {
                 break;
             }
             // It may begin before, with what was just closed.
             let extent = Extent { range: PageRange::new(page, range.end), attrs };
             page = range.end;
-            match attrs {
-                Attrs { protection: None, .. } => break,
-                Attrs { paging: Paging::Kernel, .. } => {
-                    if !pager.brings_pages() {
-                        let more = self.count_runs(extent, pager);
-                        if more > *runs {
-                            continue;
-                        }
-                        *runs -= more;
-                    }
-                    // What cannot be taken back now stays open and charged.
-                    let _ = self.take_back_open(held, map, extent, pager);
+            let exact = match attrs.paging {
+                // What cannot be taken back now stays open and charged.
+                Paging::Kernel => {
+                    may_change && self.take_back_within(held, map, extent, pager, runs)
                 }
-                _ if !pager.brings_pages() && *runs > 0 => {
-                    *runs = runs.saturating_sub(self.count_closed(map, extent, pager));
-                }
-                _ => {}
+                Paging::Faults if pager.brings_pages() => true,
+                Paging::Faults => may_change && self.count_closed(map, extent, pager, runs),
+            };
+            if !exact {
+                unproven += self.count_unproven(map, extent, pager);
             }
         }
         self.settle_open(held);
+        unproven
+    }
+
+    /// Pages of a VMA that are charged and seem not to be resident.
+    fn count_unproven(
+        &self,
+        map: &PageMap,
+        Extent { range, attrs }: Extent,
+        pager: &dyn Pager,
+    ) -> usize {
+        let charged = if attrs.is_open() { range.len() } else { map.count_resident(range) };
+        if charged == 0 {
+            return 0;
+        }
+        let base = self.geometry().base;
+        let image = attrs.backing != Backing::Zero;
+        let runs = range.stripes().flat_map(|stripe| contents(stripe, image, base, pager));
+        charged.saturating_sub(runs.map(PageRange::len).sum())
+    }
+
+    /// Closes an open VMA, if that leaves no more than so many runs of pages. Whether it did.
+    fn take_back_within(
+        &self,
+        held: &LockGuard<'_>,
+        map: &PageMap,
+        extent: Extent,
+        pager: &dyn Pager,
+        runs: &mut usize,
+    ) -> bool {
+        let image = extent.attrs.backing != Backing::Zero;
+        let idle = self.idle.load(Ordering::Relaxed);
+        if pager.brings_pages() {
+            // The pages of an image cannot be told from copies of them that were written.
+            return (idle || !image) && self.take_back_open(held, map, extent, pager).is_ok();
+        }
+        let more = self.count_runs(extent, pager);
+        if more > *runs || self.take_back_open(held, map, extent, pager).is_err() {
+            return false;
+        }
+        *runs -= more;
+        true
     }
 
     /// Closes an open VMA. Pages keep their contents.
@@ -109,11 +138,6 @@ impl Space {
         pager: &dyn Pager,
     ) -> Result<()> {
         let image = attrs.backing != Backing::Zero;
-        let idle = self.idle.load(Ordering::Relaxed);
-        if image && pager.brings_pages() && !idle {
-            // The pages of an image cannot be told from copies of them that were written.
-            return Ok(());
-        }
         let base = self.geometry().base;
         let (addr, len) = (base + range.start * PAGE, range.len() * PAGE);
         let close = |attrs| Attrs { paging: Paging::Faults, ..attrs };
@@ -186,14 +210,18 @@ impl Space {
         range.stripes().map(|stripe| contents(stripe, image, base, pager).count()).sum()
     }
 
-    /// Makes those present pages of a closed VMA absent that hold nothing. Returns how many runs of others there are.
+    /// Makes those present pages of a closed VMA absent that hold nothing, unless no runs of pages are left; takes off those of
+    /// the others. Whether it did.
     fn count_closed(
         &self,
         map: &PageMap,
         Extent { range, attrs }: Extent,
         pager: &dyn Pager,
-    ) -> usize {
-        let mut runs = 0;
+        runs: &mut usize,
+    ) -> bool {
+        if *runs == 0 {
+            return false;
+        }
         let geometry = self.geometry();
         let image = attrs.backing != Backing::Zero;
         for stripe in range.stripes() {
@@ -209,17 +237,17 @@ impl Space {
             map.park(part);
             if pager.system().protect(addr, len, Protection::NoAccess).is_err() {
                 self.doubtful.store(true, Ordering::Relaxed);
-                return runs;
+                return false;
             }
             let mut rest = part.start;
             for run in contents(part, image, geometry.base, pager) {
                 self.uncharge(map.set_absent(PageRange::new(rest, run.start)));
                 rest = run.end;
-                runs += 1;
+                *runs = runs.saturating_sub(1);
             }
             self.uncharge(map.set_absent(PageRange::new(rest, part.end)));
         }
-        runs
+        true
     }
 }
 

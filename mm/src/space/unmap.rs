@@ -134,6 +134,8 @@ impl Space {
             })
         };
         self.ask_for_small_pages(held, range, pager);
+        // It stays charged.
+        self.budget().inspect(|budget| budget.may_be_too_much(range.len()));
         done.map_err(|error| {
             self.doubtful.store(true, Ordering::Relaxed);
             error.into()

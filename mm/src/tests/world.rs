@@ -405,6 +405,11 @@ impl<'a> World<'a> {
             present <= charged || self.space.is_doubtful(),
             "{present} pages are there, {charged} are charged"
         );
+        assert!(
+            charged <= present + budget.unproven() || self.space.is_doubtful(),
+            "{present} pages are there, {charged} are charged, {} may be too much",
+            budget.unproven()
+        );
     }
 
     /// What the budget has left.
@@ -414,8 +419,8 @@ impl<'a> World<'a> {
 
     /// What is done when the budget has no room. Whether there is room now.
     fn make_room(&self, pages: usize) -> bool {
-        self.space.recount(&*self.pager, &mut { RUNS });
-        self.budget.as_ref().is_some_and(|shared| shared.budget.room() >= pages)
+        self.recount();
+        self.room() >= pages
     }
 
     /// Others charge so much that `room` pages are left, at most.
@@ -428,9 +433,9 @@ impl<'a> World<'a> {
     }
 
     /// A recount, which changes no contents.
-    pub(super) fn recount(&mut self) {
-        if self.budget.is_some() {
-            self.space.recount(&*self.pager, &mut { RUNS });
+    pub(super) fn recount(&self) {
+        if let Some(Shared { budget, .. }) = &self.budget {
+            budget.prove(|| self.space.recount(&*self.pager, &mut { RUNS }));
         }
     }
 
