@@ -14,7 +14,7 @@ const MARK: &str = "SEQFAULT_TEST_IN_CGROUP";
 
 fn rounds() -> usize {
     let asked = std::env::var("SEQFAULT_BUDGET_ROUNDS").ok().and_then(|text| text.parse().ok());
-    asked.unwrap_or(2 * WAYS.len())
+    asked.unwrap_or(12)
 }
 
 /// A cgroup that goes away with this.
