@@ -7,8 +7,8 @@
 //!
 //! The invariant: **no function costs more than 10 us and 4 KB for each of its units**, the bytes of its body
 //! and the values that it passes ([`Survey::passed`]), or twice as much where checks are branches. (Most cost 1 us;
-//! 10 us is what optimising reaches at its thresholds.) A function that passes more than [`MOST_PASSED`] is refused when
-//! its module is made; one that keeps too many operands or references alive ([`lives`](super::lives),
+//! 10 us is what optimising reaches at its thresholds.) A function that passes more than [`MOST_PASSED`], or
+//! branches more than [`MOST_BRANCHES`] times, is refused when its module is made; one that keeps too many operands or references alive ([`lives`](super::lives),
 //! [`limits`](super::limits)), when it is compiled. `wasm-tests/tests/proportion` holds it to that, with shapes that
 //! multiply what a guest can choose.
 
@@ -24,6 +24,11 @@ use wasmparser::FunctionBody;
 /// The most values that a function may pass. The largest function of Yosys passes 40,761, and no other
 /// program that we have tried comes near.
 const MOST_PASSED: u64 = 1 << 21;
+
+/// The most operators of the control flow that a function may have, as [`Survey::branches`] counts them: four for an `if`.
+/// Each takes half a KB or more, so that this is what bounds the memory that a function takes, at about 1 GB. The largest
+/// function of Yosys has some 10,000.
+const MOST_BRANCHES: u64 = 1 << 20;
 
 /// How to generate the code of a function that is translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,26 +196,30 @@ fn is_ordinary(survey: &Survey, bytes: u64) -> bool {
         && REFERENCES_TIMES_BRANCHES.admits(survey.references * survey.branches, bytes)
 }
 
-/// Refuses a function that would take too long.
+/// Refuses a function that would take too long, or too much memory.
 ///
 /// # Errors
 ///
-/// [`CompileError::Codegen`], when it passes too many values.
+/// [`CompileError::Codegen`], when it passes too many values or branches too often.
 pub(crate) fn check(module: &ModuleInfo, func: u32, body: &FunctionBody<'_>) -> Result {
-    if bound(module, body) <= MOST_PASSED {
+    // An `if` and its `end` count four times, and have three bytes.
+    if bound(module, body) <= MOST_PASSED && 2 * body_len(body) <= MOST_BRANCHES {
         return Ok(());
     }
     refuse_if_too_much(func, &Survey::of(module, func, body)?)
 }
 
 fn refuse_if_too_much(func: u32, survey: &Survey) -> Result {
-    let Survey { passed, .. } = survey;
-    if *passed <= MOST_PASSED {
+    let Survey { passed, branches, .. } = survey;
+    let message = if *passed > MOST_PASSED {
+        format!(
+            "its calls, branches and blocks pass {passed} values, and the most is {MOST_PASSED}"
+        )
+    } else if *branches > MOST_BRANCHES {
+        format!("its control flow branches {branches} times, and the most is {MOST_BRANCHES}")
+    } else {
         return Ok(());
-    }
-    let message = format!(
-        "its calls, branches and blocks pass {passed} values, and the most is {MOST_PASSED}"
-    );
+    };
     Err(CompileError::Codegen { func, message })
 }
 

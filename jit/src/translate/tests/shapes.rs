@@ -283,6 +283,17 @@ fn locals_that_are_only_declared_cost_nothing() {
 }
 
 #[test]
+fn branches_are_limited() {
+    let text = |ifs: usize| {
+        let ifs = "local.get 0 if ".repeat(ifs) + &"end ".repeat(ifs);
+        format!("(module (func (param i32) {ifs}))")
+    };
+    assert!(TestModule::try_new(&text(260_000)).is_ok());
+    let Err(error) = TestModule::try_new(&text(263_000)) else { panic!("too many") };
+    assert!(error.to_string().contains("branches"), "{error}");
+}
+
+#[test]
 fn operands_alive_around_blocks_are_limited() {
     let text = |blocks: usize| {
         format!(
