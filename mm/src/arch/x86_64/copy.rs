@@ -8,7 +8,7 @@
 //! |---|---|
 //! | up to 256 (128 without AVX) | everything is loaded before anything is stored: any overlap is right |
 //! | more | a loop over aligned parts of the destination, up or down as the overlap wants; what does not fit the loop at either end is loaded before it and stored after it |
-//! | more, with AVX, and the last 128 bytes go to two pages | the part up to the second page, then the rest: a store across the end of a page takes as long as ten others |
+//! | more, with AVX, and the last 128 bytes (32, downwards) go to two pages | what goes to each page by itself: a store across the end of a page takes as long as ten others |
 //!
 //! `rep movsb` is never used: it copies 64 KiB between misaligned addresses in 40 µs on some processors, and these loops
 //! take 1.5. Stores that bypass the cache gained nothing up to 64 MiB.
@@ -286,7 +286,12 @@ std::arch::global_asm!(
     vzeroupper
     jmp 10b
 50: lea rcx, [rdi + rdx]
-    add rsi, rdx
+    mov r10d, ecx
+    and r10d, 4095
+    lea r11d, [r10 - 1]
+    cmp r11d, 30
+    jbe 52f
+59: add rsi, rdx
     mov r8, rcx
     and r8d, 31
     sub rsi, r8
@@ -312,6 +317,40 @@ std::arch::global_asm!(
     vmovdqu [rdi + 96], ymm7
     vmovdqu [rcx - 32], ymm3
     seqfault_mm_done_wide
+    // Here too the last store would cross the end of a page: the bytes behind it come first.
+52: sub rdx, r10
+    sub rcx, r10
+    lea r8, [rsi + rdx]
+    cmp r10d, 16
+    jae 53f
+    cmp r10d, 8
+    jae 54f
+    cmp r10d, 4
+    jae 55f
+    movzx eax, byte ptr [r8 + r10 - 1]
+    shr r11d
+    movzx r9d, byte ptr [r8 + r11]
+    movzx r8d, byte ptr [r8]
+    mov [rcx + r10 - 1], al
+    mov [rcx + r11], r9b
+    mov [rcx], r8b
+    jmp 58f
+53: vmovdqu xmm2, [r8]
+    vmovdqu xmm3, [r8 + r10 - 16]
+    vmovdqu [rcx], xmm2
+    vmovdqu [rcx + r10 - 16], xmm3
+    jmp 58f
+54: mov rax, [r8]
+    mov r9, [r8 + r10 - 8]
+    mov [rcx], rax
+    mov [rcx + r10 - 8], r9
+    jmp 58f
+55: mov eax, [r8]
+    mov r9d, [r8 + r10 - 4]
+    mov [rcx], eax
+    mov [rcx + r10 - 4], r9d
+58: vmovdqu ymm3, [rsi + rdx - 32]
+    jmp 59b
 
     .p2align 6
     seqfault_mm_export seqfault_mm_fill
