@@ -119,7 +119,13 @@ impl FuncTranslator<'_, '_> {
         }
         if let Some(label) = delegate {
             let frame = self.frames.len() - 1 - label as usize;
-            let around = self.clauses_in(frame);
+            let mut around = self.clauses_in(frame);
+            // Where a `delegate` leads to another, both lead where that one does: calls need not go from one to the next.
+            if let Some(Clause { way: Way::Delegate { around: beyond }, .. }) =
+                around.checked_sub(1).map(|last| &self.clauses[last])
+            {
+                around = *beyond;
+            }
             self.clauses.push(Clause {
                 tag: None,
                 by_reference: false,
