@@ -1,7 +1,7 @@
 //! `grow`: making more of the reservation accessible. It never shrinks a space and never moves anything.
 
 use super::commit::Refusal;
-use super::policy::LOOKS;
+use super::policy::leaves_to_faults;
 use super::primitive::{LockGuard, Ordering};
 use super::types::{Attrs, PAGE, PageRange, Paging};
 use super::unmap::Unmap;
@@ -24,7 +24,13 @@ impl Space {
         let fresh = self.attrs_of_growth(&held, added, pager);
         let fresh = self.attrs_within_budget(&held, added, fresh, Attrs::fresh(pager));
         let opened = if fresh.is_open() { self.open_growth(added, pager) } else { Ok(()) };
-        let ahead = opened.and_then(|()| self.commit_ahead(added, pager));
+        let ahead = opened.and_then(|()| match pager.commits_at_grow() {
+            true => self.commit_ahead(added, pager),
+            false => {
+                self.commit_owed(added, fresh, pager);
+                Ok(())
+            }
+        });
         let done = ahead.and_then(|()| {
             if self.extend_last(&held, old, pages, fresh) {
                 return Ok(());
@@ -41,8 +47,8 @@ impl Space {
     }
 
     /// What `added` is to be. Where a fault had to open what was added last, the next addition will
-    /// be touched in the same way, so it is opened at once: one system call instead of a signal and that call. One of
-    /// [`LOOKS`] additions is left to faults, to see whether it is touched at all.
+    /// be touched in the same way, so it is opened at once: one system call instead of a signal and that call. Now and
+    /// then an addition is left to faults, see [`leaves_to_faults`].
     fn attrs_of_growth(&self, held: &LockGuard<'_>, added: PageRange, pager: &dyn Pager) -> Attrs {
         let fresh = Attrs::fresh(pager);
         let last = added.start.checked_sub(1).and_then(|page| self.table.held(held).at(page));
@@ -56,7 +62,7 @@ impl Space {
         }
         let growths = self.growths.load(Ordering::Relaxed) + 1;
         self.growths.store(growths, Ordering::Relaxed);
-        if growths.is_multiple_of(LOOKS) { fresh } else { follows }
+        if leaves_to_faults(growths) { fresh } else { follows }
     }
 
     /// After a failure: gives back pages that were committed ahead, and what was opened. If that fails, too, committed
@@ -82,11 +88,21 @@ impl Space {
         alike && remains && self.move_boundary(held, index, new)
     }
 
+    /// Commits what a proven sequence of this thread owes of `added`: growth that is always touched at once. What the system
+    /// refuses comes by faults.
+    fn commit_owed(&self, added: PageRange, fresh: Attrs, pager: &dyn Pager) {
+        let pattern = &self.lane().pattern;
+        let Some(owed) = pattern.owed(added) else { return };
+        if fresh.is_open() || !self.policy().opens() {
+            return;
+        }
+        if self.commit_ahead(owed, pager).is_ok() {
+            pattern.paid(owed.end);
+        }
+    }
+
     /// Commits pages that are about to become accessible, as far as the limit allows; the rest comes by faults.
     fn commit_ahead(&self, added: PageRange, pager: &dyn Pager) -> Result<()> {
-        if !pager.commits_at_grow() {
-            return Ok(());
-        }
         let geometry = self.geometry();
         let Some(map) = geometry.map() else { return Ok(()) };
         let room = self.limit.load(Ordering::Relaxed).saturating_sub(self.resident());

@@ -36,9 +36,15 @@ const OPENINGS: [usize; 4] = [STRIPE_PAGES, STRIPE_PAGES * 64, STRIPE_PAGES * 51
 
 /// In a new range of at least this length (4 MiB), a fault looks for a sequence before it opens the range.
 const WORTH_A_LOOK: usize = 1024;
-/// One of so many faults looks for a sequence in a short new range, too: where memory grows in small steps, a sequence
-/// goes on from one to the next.
-pub(super) const LOOKS: usize = 8;
+/// Memory that grows behind an open range is opened by the grow, but not this time, and then not after twice as many times
+/// each: a fault tells whether it is touched at all, and looks for a sequence, which may go on from one addition to the
+/// next.
+const LOOKS: usize = 4;
+
+/// Whether the `growths`-th addition in a row behind an open range is left to faults.
+pub(super) fn leaves_to_faults(growths: usize) -> bool {
+    growths >= LOOKS && growths.is_power_of_two()
+}
 
 /// Whether faults may leave windows to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,12 +235,14 @@ impl Window {
     }
 }
 
-/// What a lane remembers of its last window: its first page (40 bits) and the stage; and its end.
+/// What a lane remembers of its last window: its first page (40 bits) and the stage; its end; and where it would have ended
+/// if its range were longer.
 ///
 /// Relaxed: a torn pattern (two threads in one lane) only costs a window of another size.
 pub(crate) struct Pattern {
     first: PlainU64,
     end: PlainU64,
+    wanted: PlainU64,
 }
 
 /// What is known of the place of a fault, besides the lane's history.
@@ -264,13 +272,33 @@ struct Last {
 impl Pattern {
     /// Nothing seen.
     pub(crate) fn new() -> Self {
-        Self { first: PlainU64::new(0), end: PlainU64::new(0) }
+        Self { first: PlainU64::new(0), end: PlainU64::new(0), wanted: PlainU64::new(0) }
     }
 
     /// Forgets what was seen.
     pub(crate) fn reset(&self) {
         self.first.store(0, Ordering::Relaxed);
         self.end.store(0, Ordering::Relaxed);
+        self.wanted.store(0, Ordering::Relaxed);
+    }
+
+    /// What of `added`, which becomes accessible now, belongs to a window of a sequence that ended where memory did. It is
+    /// brought at once: that much is proven.
+    pub(crate) fn owed(&self, added: PageRange) -> Option<PageRange> {
+        let wanted = self.wanted.load(Ordering::Relaxed) as usize;
+        let follows = self.end.load(Ordering::Relaxed) as usize == added.start;
+        (follows && wanted > added.start)
+            .then(|| PageRange::new(added.start, wanted.min(added.end)))
+    }
+
+    /// Remembers that what was owed is present up to `end`.
+    pub(crate) fn paid(&self, end: usize) {
+        self.end.store(end as u64, Ordering::Relaxed);
+    }
+
+    /// Forgets what is owed: memory ends elsewhere now.
+    pub(crate) fn owes_nothing(&self) {
+        self.wanted.store(0, Ordering::Relaxed);
     }
 
     /// What to do about a fault at `place`.
@@ -283,15 +311,16 @@ impl Pattern {
 
     /// Remembers that `window` was asked for and `got` was made present.
     pub(crate) fn brought(&self, window: Window, got: PageRange) {
-        self.remember(got, window.stage);
+        self.remember(got, window.stage, window.pages.end);
     }
 
     /// Remembers that `got` of a window was opened.
     pub(crate) fn opened(&self, window: Opened, got: PageRange) {
-        self.remember(got, window.stage);
+        self.remember(got, window.stage, 0);
     }
 
-    fn remember(&self, pages: PageRange, stage: Stage) {
+    fn remember(&self, pages: PageRange, stage: Stage, wanted: usize) {
+        self.wanted.store(wanted as u64, Ordering::Relaxed);
         self.first.store(stage.0 << 40 | (pages.start as u64 & MASK), Ordering::Relaxed);
         self.end.store(pages.end as u64, Ordering::Relaxed);
     }
@@ -315,9 +344,7 @@ fn next_step(last: Last, place: &Place, policy: Policy) -> Step {
     let long = place.vma.len() >= WORTH_A_LOOK;
     let looks = match last.stage {
         Stage::NEW => long,
-        Stage::OPENED if place.is_new => {
-            long || (place.page == place.vma.start && place.openings % LOOKS == LOOKS - 1)
-        }
+        Stage::OPENED if place.is_new => long || place.page == place.vma.start,
         _ => false,
     };
     match policy.opening {

@@ -116,6 +116,8 @@ impl Space {
             return Ok(None);
         }
         self.cut(&held, grown, pool, pager)?;
+        // What the last user's sequence has proven, the next one has not.
+        self.lanes.iter().for_each(|lane| lane.pattern.owes_nothing());
         let room = if self.limit.load(Ordering::Relaxed) == usize::MAX { keep } else { 0 };
         let going = PageRange::default();
         let mut sorting = Sorting { space: self, held: &held, pager, room, sheds, kept: 0, going };

@@ -268,19 +268,37 @@ fn what_is_missing_of_a_dense_granule_comes_at_once_where_nothing_is_opened() {
 }
 
 #[test]
-fn one_of_so_many_short_additions_is_looked_at() {
+fn a_short_addition_that_was_left_to_faults_is_looked_at_from_its_start() {
     let vma = PageRange::new(4096, 4096 + WORTH_A_LOOK - 1);
-    let looks = |page, openings| {
+    let looks = |page| {
         let pattern = Pattern::new();
         let window = Opened { pages: VMA, huge: false, stage: Stage::OPENED };
         pattern.opened(window, PageRange::stripe_of(500));
-        let place = Place { page, vma, density: 0, is_first: false, openings, is_new: true };
+        let place = Place { page, vma, density: 0, is_first: false, openings: 1, is_new: true };
         matches!(pattern.step(&place, OPENING), Step::Bring(_))
     };
-    for openings in 1..4 * LOOKS {
-        assert_eq!(looks(vma.start, openings), (openings + 1).is_multiple_of(LOOKS), "{openings}");
-        assert!(!looks(vma.start + 1, openings), "only at its start");
-    }
+    assert!(looks(vma.start) && !looks(vma.start + 1));
+    let left: Vec<usize> = (0..100).filter(|&growths| leaves_to_faults(growths)).collect();
+    assert_eq!(left, [4, 8, 16, 32, 64]);
+}
+
+#[test]
+fn what_a_window_lacks_is_owed_where_memory_grows_at_its_end() {
+    let pattern = Pattern::new();
+    let window = Window { pages: PageRange::new(31, 67), stage: Stage::GRANULE };
+    let added = PageRange::new(32, 48);
+    assert_eq!(pattern.owed(added), None);
+    pattern.brought(window, PageRange::new(31, 32));
+    assert_eq!(pattern.owed(PageRange::new(64, 80)), None, "not where it ended");
+    assert_eq!(pattern.owed(added), Some(added));
+    pattern.paid(added.end);
+    let rest = PageRange::new(48, 67);
+    assert_eq!(pattern.owed(PageRange::new(48, 4096)), Some(rest), "no more than is proven");
+    pattern.paid(rest.end);
+    assert_eq!(pattern.owed(PageRange::new(67, 80)), None);
+    pattern.brought(window, PageRange::new(31, 32));
+    pattern.owes_nothing();
+    assert_eq!(pattern.owed(added), None);
 }
 
 #[test]

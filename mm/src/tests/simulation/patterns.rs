@@ -55,6 +55,7 @@ pub(super) fn fixed() -> Vec<Pattern> {
         stencil(),
         loads(),
         grow_and_touch(1, 3),
+        grow_and_touch(1, 16),
         grow_and_touch(16, 256),
         grow_and_touch(1, 0),
     ];
