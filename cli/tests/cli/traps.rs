@@ -104,3 +104,28 @@ fn touching_more_than_may_be_resident_is_a_trap_of_its_own() {
     let demand = ["run", "--pager", "demand", "--resident-budget", "1M", "p.wat"];
     bench.run(&demand).is_refused_with(&["cannot limit what is resident"]);
 }
+
+/// What the kernel or the host is asked to put into guest memory beyond the budget is an error, not the end of the process.
+#[test]
+fn calls_that_would_go_over_the_budget_return_an_error() {
+    let program = r#"(module
+        (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write"
+          (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1000)
+        (func (export "_start")
+          (i32.store (i32.const 0) (i32.const 0x1000000))
+          (i32.store (i32.const 4) (i32.const 0x800000))
+          (call $exit (i32.add
+            (i32.eqz (call $random (i32.const 0x800000) (i32.const 0x800000)))
+            (i32.mul (i32.const 2)
+              (i32.eqz (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16))))))))"#;
+    let bench = Bench::with("p.wat", program);
+    for pager in ["auto", "protect", "eager"] {
+        let run =
+            |budget| bench.run(&["run", "--pager", pager, "--resident-budget", budget, "p.wat"]);
+        assert_eq!(run("off").code, Some(3), "{pager}");
+        assert_eq!(run("2M").code, Some(0), "{pager}");
+    }
+}

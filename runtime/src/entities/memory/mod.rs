@@ -183,7 +183,9 @@ impl Memory {
     }
 
     /// Its first byte. Memories never move. The contents may change at any time while guests run;
-    /// pages that the host touches are faulted in like a guest's.
+    /// pages that the host touches are faulted in like a guest's. A touch that a limit on resident memory or the
+    /// engine's budget denies ends the process: [`read`](Self::read), [`write`](Self::write) and
+    /// [`fault_in`](Self::fault_in) return an error instead.
     pub fn data_ptr(&self, store: impl AsContext) -> *mut u8 {
         self.get(store.as_context().opaque()).base()
     }
