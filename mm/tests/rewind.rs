@@ -21,13 +21,19 @@ fn all(region: &Region) -> Vec<u8> {
     bytes
 }
 
+/// Whether as many pages stay as were touched one after the other, with those that a window has brought beyond: at most as many
+/// again.
+fn is_about(touched: usize, kept: usize) -> bool {
+    (touched * PAGE_SIZE..=2 * touched * PAGE_SIZE).contains(&kept)
+}
+
 #[test]
 fn what_was_written_is_gone_and_stays_in_memory_up_to_the_bound() {
     for kind in KINDS.into_iter().filter(|&kind| available(kind)) {
         let mut region = build(kind, MIB);
         region.fill(0, 7, 40 * PAGE_SIZE).unwrap();
         let kept = region.rewind(MIB).unwrap();
-        assert_eq!(kept, 40 * PAGE_SIZE, "{kind:?}");
+        assert!(is_about(40, kept), "{kind:?}: {kept}");
         assert!(all(&region).iter().all(|&byte| byte == 0), "{kind:?}");
 
         region.fill(0, 7, 40 * PAGE_SIZE).unwrap();
@@ -58,13 +64,14 @@ fn pages_that_users_do_not_change_do_not_stay_for_ever() {
     for kind in KINDS.into_iter().filter(|&kind| available(kind)) {
         let mut region = build(kind, MIB);
         region.fill(0, 7, 100 * PAGE_SIZE).unwrap();
-        assert_eq!(region.rewind(MIB).unwrap(), 100 * PAGE_SIZE, "{kind:?}");
+        let first = region.rewind(MIB).unwrap();
+        assert!(is_about(100, first), "{kind:?}: {first}");
         let mut kept = Vec::new();
         for _ in 0..40 {
             region.fill(64 * PAGE_SIZE, 7, PAGE_SIZE).unwrap();
             kept.push(region.rewind(MIB).unwrap());
         }
-        assert_eq!(kept[0], 100 * PAGE_SIZE, "{kind:?}");
+        assert_eq!(kept[0], first, "{kind:?}");
         let least = *kept.iter().min().unwrap();
         assert!((PAGE_SIZE..=16 * PAGE_SIZE).contains(&least), "{kind:?}: {kept:?}");
         assert!(kept[39] <= 16 * PAGE_SIZE, "{kind:?}: {kept:?}");
