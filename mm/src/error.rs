@@ -46,10 +46,12 @@ pub enum Error {
         bytes: usize,
     },
     /// The pager asked for cannot be used on this host.
-    #[error("the pager {pager:?} is not available: {reason}")]
+    #[error("the pager {pager:?} is not available: {call} failed: {reason}")]
     PagerUnavailable {
         /// What was asked for.
         pager: crate::PagerKind,
+        /// The system call, or the request of one, that it needs.
+        call: &'static str,
         /// Why not.
         reason: std::io::Error,
     },

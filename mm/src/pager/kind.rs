@@ -47,6 +47,7 @@ impl PagerKind {
             Err(_) if self == Self::Auto => Ok(Self::Protect),
             Err(error) => Err(Error::PagerUnavailable {
                 pager: self,
+                call: error.call,
                 reason: std::io::Error::from_raw_os_error(error.errno),
             }),
         }

@@ -7,14 +7,15 @@
 //! ioctl_userfaultfd(2); `include/uapi/linux/userfaultfd.h`.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 
-use rustix::mm::UserfaultfdFlags;
+use rustix::mm::{MapFlags, ProtFlags, UserfaultfdFlags, mmap_anonymous, munmap};
 
 use super::linux::named;
 use super::{SysError, fork, may};
-use crate::process;
+use crate::{PAGE_SIZE, process};
 
 const UFFD_API: u64 = 0xaa;
 const UFFD_USER_MODE_ONLY: u32 = 1;
@@ -107,8 +108,28 @@ fn open() -> Result<Opened, SysError> {
     .map_err(named("userfaultfd"))?;
     let mut api = Api { api: UFFD_API, features: UFFD_FEATURE_SIGBUS, ioctls: 0 };
     ioctl(fd.as_raw_fd(), UFFDIO_API, &mut api, "UFFDIO_API")?;
+    try_out(fd.as_raw_fd())?;
     let inode = rustix::fs::fstat(&fd).map_err(named("fstat"))?.st_ino;
     Ok(Opened { fd, inode })
+}
+
+/// Makes each request once, on a page of its own. A system call filter may allow the descriptor and refuse a request,
+/// which would otherwise be noticed in a guest's first fault, when it is too late for another pager.
+fn try_out(fd: RawFd) -> Result<(), SysError> {
+    let (rights, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: a mapping of its own, at an address that the kernel chooses.
+    let page = unsafe { mmap_anonymous(ptr::null_mut(), PAGE_SIZE, rights, flags) };
+    let page = page.map_err(named("mmap"))?;
+    let (start, len) = (page.addr() as u64, PAGE_SIZE as u64);
+    let mut register = Register { start, len, mode: UFFDIO_REGISTER_MODE_MISSING, ioctls: 0 };
+    let mut copy = Copy { dst: start, src: ZERO.as_ptr().addr() as u64, len, mode: 0, copied: 0 };
+    let mut span = Span { start, len };
+    let result = ioctl(fd, UFFDIO_REGISTER, &mut register, "UFFDIO_REGISTER")
+        .and_then(|()| ioctl(fd, UFFDIO_COPY, &mut copy, "UFFDIO_COPY"))
+        .and_then(|()| ioctl(fd, UFFDIO_UNREGISTER, &mut span, "UFFDIO_UNREGISTER"));
+    // SAFETY: it was mapped above, and nothing refers to it.
+    let unmapped = unsafe { munmap(page, PAGE_SIZE) }.map_err(named("munmap"));
+    result.and(unmapped)
 }
 
 /// The descriptor, if it is already open: async-signal-safe.
@@ -122,7 +143,7 @@ fn descriptor() -> Result<RawFd, SysError> {
 fn ioctl<T>(fd: RawFd, request: u64, argument: &mut T, call: &'static str) -> Result<(), SysError> {
     may(call)?;
     // SAFETY: `argument` is the structure that `request` reads and writes.
-    let result = unsafe { libc::ioctl(fd, request as libc::Ioctl, std::ptr::from_mut(argument)) };
+    let result = unsafe { libc::ioctl(fd, request as libc::Ioctl, ptr::from_mut(argument)) };
     if result == 0 {
         return Ok(());
     }
@@ -168,7 +189,7 @@ pub(super) fn copy(addr: usize, len: usize, source: Option<usize>) -> Result<usi
             Ok(()) => done += copy.len as usize,
             // A part is done; the next round will tell why it stopped.
             Err(_) if copy.copied > 0 => done += copy.copied as usize,
-            Err(error) if error.errno == libc::EEXIST => done += crate::PAGE_SIZE,
+            Err(error) if error.errno == libc::EEXIST => done += PAGE_SIZE,
             // Another thread is changing the address space.
             Err(error) if error.errno == libc::EAGAIN && repeats < REPEATS => {
                 repeats += 1;

@@ -34,12 +34,31 @@ pub(crate) fn only(calls: &[c_long]) {
     install(calls, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_KILL_PROCESS);
 }
 
+/// From now on, this request of `ioctl` is denied, on this thread and those that it makes.
+///
+/// Written by hand: `ld nr; jeq ioctl; ld request; jeq request, deny; ret allow; deny: ret deny`.
+fn deny_request(request: u32) {
+    let second = mem::offset_of!(libc::seccomp_data, args) + size_of::<u64>();
+    run(&mut [
+        instruction(LOAD, mem::offset_of!(libc::seccomp_data, nr) as u32, 0, 0),
+        instruction(IF_EQUAL, libc::SYS_ioctl as u32, 0, 2),
+        instruction(LOAD, second as u32, 0, 0),
+        instruction(IF_EQUAL, request, 1, 0),
+        instruction(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+        instruction(RETURN, libc::SECCOMP_RET_ERRNO | EPERM as u32, 0, 0),
+    ]);
+}
+
+const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+fn instruction(code: u16, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    libc::sock_filter { code, jt, jf, k }
+}
+
 /// Written by hand: `ld nr; jeq nr, listed; ...; ret others; listed: ret listed`.
 fn install(calls: &[c_long], listed: u32, others: u32) {
-    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    let instruction = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
     let mut program = vec![
         instruction(LOAD, mem::offset_of!(libc::seccomp_data, arch) as u32, 0, 0),
         instruction(IF_EQUAL, AUDIT_ARCH_X86_64, 1, 0),
@@ -53,6 +72,10 @@ fn install(calls: &[c_long], listed: u32, others: u32) {
     }
     program.push(instruction(RETURN, others, 0, 0));
     program.push(instruction(RETURN, listed, 0, 0));
+    run(&mut program);
+}
+
+fn run(program: &mut [libc::sock_filter]) {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: takes integers.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
@@ -92,6 +115,21 @@ pub(crate) fn cases() -> Vec<Case> {
         filter(&RARE.map(|(_, call)| call), Verdict::Deny(EPERM));
         use_all(PagerKind::Auto);
     }));
+    // Requests of userfaultfd, from `include/uapi/linux/userfaultfd.h`.
+    for (name, request) in [
+        ("UFFDIO_API", 0xc018_aa3f),
+        ("UFFDIO_REGISTER", 0xc020_aa00),
+        ("UFFDIO_UNREGISTER", 0x8010_aa01),
+        ("UFFDIO_COPY", 0xc028_aa03),
+    ] {
+        cases.push(Case::new(format!("filter::denies::{name}"), move || {
+            deny_request(request);
+            use_all(PagerKind::Auto);
+            let host = Host::new(Config::new().pager(PagerKind::Uffd)).unwrap();
+            let message = host.guest().err().expect("an error").to_string();
+            assert!(message.contains("Uffd") && message.contains(name), "{message}");
+        }));
+    }
     cases.push(Case::new("filter::denies::userfaultfd_to_who_asks_for_it", || {
         filter(&[libc::SYS_userfaultfd], Verdict::Deny(EPERM));
         let host = Host::new(Config::new().pager(PagerKind::Uffd)).unwrap();
