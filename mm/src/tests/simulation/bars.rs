@@ -33,6 +33,9 @@ const MISSES: [(&str, f64, &str); 3] = [
     ("random, 1%", 1.08, "327 touches do not make up for four signals and 15 pages"),
 ];
 
+/// Pages of a huge page.
+const STRIPE_PAGES: usize = 512;
+
 /// Each pager under each setting of huge pages.
 const SETTINGS: [(PagerKind, Huge); 6] = [
     (PagerKind::Uffd, Huge::Never),
@@ -80,6 +83,15 @@ impl Row {
 
     pub(super) fn misses(&self) -> bool {
         self.excess() > 1.0 || self.resident() > 1.0
+    }
+
+    /// Whether no more is missed than one huge page: as with "sort", the first pages of a memory of less than 2 MiB keep its
+    /// first stripe in small pages, where the peer is given a huge one.
+    fn lacks_a_huge_page(&self, prices: &Prices) -> bool {
+        let stripe = STRIPE_PAGES as f64 * prices.fault;
+        self.setup.huge == Huge::Given
+            && self.cost < self.peer_cost + self.slack + stripe
+            && self.resident() <= 1.0
     }
 
     fn print(&self) {
@@ -159,7 +171,8 @@ fn drawn_patterns_cost_what_the_kernels_paging_costs_at_most() {
     let seed = number("SEQFAULT_SEED").unwrap_or_else(clock);
     println!("SEQFAULT_SEED={seed}");
     let count = number("SEQFAULT_DRAWN").unwrap_or(100) as usize;
-    let missed = table(&drawn(seed, count), &Prices::MEASURED);
+    let mut missed = table(&drawn(seed, count), &Prices::MEASURED);
+    missed.retain(|row| !row.lacks_a_huge_page(&Prices::MEASURED));
     let far = missed.iter().filter(|row| row.excess().max(row.resident()) > 1.25).count();
     assert!(far * 50 <= count.max(50) * SETTINGS.len(), "{far} of {count} patterns");
     for row in &missed {
