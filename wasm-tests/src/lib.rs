@@ -11,5 +11,6 @@
 pub mod expected;
 pub mod modes;
 pub mod rules;
+pub mod seed;
 pub mod suite;
 pub mod watch;

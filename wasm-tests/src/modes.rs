@@ -4,9 +4,9 @@
 //! `SEQFAULT_SPEC_SEED` draws the same again, and `SEQFAULT_SPEC_MODES` has all scripts run in the modes that it
 //! names, with commas between them, or in `all`.
 
+use crate::seed::Seed;
 use crate::suite::Script;
 use seqfault::{AddressSpace, Config};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What a mode does to the configuration of a script.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,7 @@ impl Mode {
 #[derive(Clone, Debug)]
 pub struct Draw {
     /// What the others are drawn by.
-    pub seed: u64,
+    pub seed: Seed,
     /// The modes that all scripts run in.
     whole: Vec<String>,
 }
@@ -75,14 +75,14 @@ pub struct Draw {
 impl Draw {
     /// As the environment asks for; by the clock if it does not.
     pub fn from_environment() -> Draw {
-        let seed = std::env::var("SEQFAULT_SPEC_SEED").ok().and_then(|text| text.parse().ok());
+        let seed = Seed::from_environment("SEQFAULT_SPEC_SEED");
         let whole = std::env::var("SEQFAULT_SPEC_MODES").unwrap_or_default();
         let whole: Vec<String> = whole.split(',').map(|name| name.trim().to_owned()).collect();
         for name in whole.iter().filter(|name| !name.is_empty() && *name != "all") {
             let known = MODES.iter().any(|mode| mode.name == name);
             assert!(known, "SEQFAULT_SPEC_MODES names `{name}`, which is no mode");
         }
-        Draw { seed: seed.unwrap_or_else(seed_of_the_clock), whole }
+        Draw { seed, whole }
     }
 
     /// The scripts that run in modes, of all that there are.
@@ -99,15 +99,8 @@ impl Draw {
         if self.whole.iter().any(|name| name == "all" || name == mode.name) {
             return true;
         }
-        let mut hasher = DefaultHasher::new();
-        (self.seed, mode.name, &script.name).hash(&mut hasher);
-        hasher.finish().is_multiple_of(DRAWN)
+        self.seed.draws((mode.name, &script.name), DRAWN)
     }
-}
-
-fn seed_of_the_clock() -> u64 {
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-    u64::from(now.subsec_nanos()) ^ now.as_secs()
 }
 
 #[cfg(test)]
@@ -121,7 +114,7 @@ mod tests {
         let names = |draw: &Draw| -> Vec<String> {
             draw.scripts(&all).into_iter().map(|script| script.name).collect()
         };
-        let draw = |seed| Draw { seed, whole: Vec::new() };
+        let draw = |seed| Draw { seed: Seed(seed), whole: Vec::new() };
         let drawn = names(&draw(1));
         assert_eq!(drawn, names(&draw(1)));
         assert_ne!(drawn, names(&draw(2)));
@@ -132,7 +125,7 @@ mod tests {
             drawn.len(),
             all.len()
         );
-        let whole = Draw { seed: 1, whole: vec![MODES[0].name.to_owned()] };
+        let whole = Draw { seed: Seed(1), whole: vec![MODES[0].name.to_owned()] };
         let of_first = names(&whole).into_iter().filter(|name| name.starts_with(MODES[0].name));
         assert_eq!(of_first.count(), all.len());
     }

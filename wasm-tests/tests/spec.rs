@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         assert!(known, "the list of expected failures names {listed}, which is not run");
     }
     let draw = Draw::from_environment();
-    println!("other modes are drawn by SEQFAULT_SPEC_SEED={}", draw.seed);
+    println!("other modes are drawn by SEQFAULT_SPEC_SEED={}", draw.seed.0);
     let in_modes = draw.scripts(&scripts);
     let trials = scripts
         .into_iter()

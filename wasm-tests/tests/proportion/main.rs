@@ -4,6 +4,9 @@
 //! calls. Each is compiled, or refused, in a time and in a memory that are in proportion to the bytes of
 //! its body and to the values that it passes; what is refused may cost for its bytes alone.
 //!
+//! Every kind of shape is tried in a small size. In the larger ones, a run of the tests tries some kinds, drawn by a seed that is
+//! printed. `SEQFAULT_PROPORTION_SEED` draws the same again, and `SEQFAULT_PROPORTION=all` has all kinds tried in all sizes.
+//!
 //! `ONLY=loops N=20 M=4000 cargo test -p seqfault-wasm-tests --test proportion -- --nocapture` tries the
 //! kinds of that name in one size, and tells what they cost. `MODE=none` does so without signals, `MODE=scarce` in scarce
 //! address space.
@@ -15,6 +18,7 @@ mod shapes;
 
 use measure::{Cost, measure};
 use seqfault::{AddressSpace, Compilation, Config, Engine, Module};
+use seqfault_wasm_tests::seed::Seed;
 use shapes::{KINDS, Kind, MOST, Shape};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -86,9 +90,10 @@ fn hold(mut config: Config, times: u32, kinds: &[Kind], sizes: &[(u32, u32)]) {
     let engine = Engine::new(&config).expect("an engine");
     // What is made once is nobody's cost.
     Module::new(&engine, "(module (func))").expect("a module");
+    let draw = Draw::from_environment();
     let mut failures = Vec::new();
     for &(name, shape) in kinds {
-        for (values, places) in sizes_of(name, sizes) {
+        for (values, places) in sizes_of(name, &draw.sizes(name, sizes)) {
             let shape = shape(values, places);
             if let Err(failure) = check(&engine, times, &shape) {
                 failures.push(failure);
@@ -96,6 +101,37 @@ fn hold(mut config: Config, times: u32, kinds: &[Kind], sizes: &[(u32, u32)]) {
         }
     }
     assert!(failures.is_empty(), "out of proportion:\n{}", failures.join("\n"));
+}
+
+/// Which kinds are tried in their larger sizes.
+enum Draw {
+    All,
+    Some(Seed),
+}
+
+impl Draw {
+    /// One size in this many is drawn.
+    const AMONG: u64 = 4;
+
+    fn from_environment() -> Draw {
+        match std::env::var("SEQFAULT_PROPORTION").as_deref() {
+            Ok("all") => Draw::All,
+            Ok(other) => panic!("SEQFAULT_PROPORTION={other}: only `all` is known"),
+            Err(_) => {
+                let seed = Seed::from_environment("SEQFAULT_PROPORTION_SEED");
+                println!("larger sizes are drawn by SEQFAULT_PROPORTION_SEED={}", seed.0);
+                Draw::Some(seed)
+            }
+        }
+    }
+
+    fn sizes(&self, name: &str, sizes: &[(u32, u32)]) -> Vec<(u32, u32)> {
+        let wanted = |&(at, size): &(usize, &(u32, u32))| match self {
+            Draw::All => true,
+            Draw::Some(seed) => at == 0 || seed.draws((name, size), Self::AMONG),
+        };
+        sizes.iter().enumerate().filter(wanted).map(|(_, &size)| size).collect()
+    }
 }
 
 #[test]
