@@ -25,7 +25,7 @@ pub(crate) struct EngineArgs {
     #[arg(long)]
     relaxed_simd_deterministic: bool,
 
-    /// How much stack wasm may use, as in 512K or 8M [default: 1M]
+    /// How much stack wasm may use, as in 512K or 8M [default: 1M; without signals 4M]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_wasm_stack: Option<Size>,
 

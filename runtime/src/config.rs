@@ -79,7 +79,8 @@ pub struct Config {
     pub(crate) tunables: Tunables,
     pub(crate) features: WasmFeatures,
     pub(crate) compilation: Compilation,
-    pub(crate) max_wasm_stack: usize,
+    /// What the host has chosen; decided when an engine is made.
+    pub(crate) max_wasm_stack: Option<usize>,
     pub(crate) max_backtrace_frames: usize,
     pub(crate) pager: PagerKind,
     pub(crate) displaced_handlers: DisplacedHandlers,
@@ -114,7 +115,7 @@ impl Config {
             tunables: Tunables::default(),
             features: seqfault_jit::default_flags(),
             compilation: Compilation::Lazy,
-            max_wasm_stack: 1 << 20,
+            max_wasm_stack: None,
             max_backtrace_frames: 64,
             pager: PagerKind::Auto,
             displaced_handlers: DisplacedHandlers::Reclaim,
@@ -159,7 +160,8 @@ impl Config {
         self
     }
 
-    /// Bytes of stack that wasm may use before it traps. Default: 1 MiB.
+    /// Bytes of stack that wasm may use before it traps. Default: 1 MiB; 4 MiB [without
+    /// signals](Self::signals_based_traps), where large functions have large frames.
     ///
     /// On a thread whose stack is smaller, the limit is the thread's stack less a reserve of 128 KiB for the host; on a
     /// thread that has less than the reserve, every call traps. The size of a stack that the thread did not start on,
@@ -167,7 +169,7 @@ impl Config {
     ///
     /// Entries into one store that are on the same stack share the limit.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Config {
-        self.max_wasm_stack = bytes;
+        self.max_wasm_stack = Some(bytes);
         self
     }
 
@@ -278,8 +280,8 @@ impl Config {
     /// no handlers, or that cannot share their own. Loops that do little but access memory take 1.4 to 1.5 times as
     /// long; divisions and calls are not measurably slower; code is larger. When a process runs out of memory, the
     /// kernel kills it, where otherwise the guest traps. The checks make functions larger. Very large ones may then no
-    /// longer be optimised, and need several times the stack: the interpreter loop of CPython needs a
-    /// [`max_wasm_stack`](Self::max_wasm_stack) of 4 MiB.
+    /// longer be optimised, and need several times the stack: CPython starts with 2.5 MiB of it. So the default of
+    /// [`max_wasm_stack`](Self::max_wasm_stack) is larger.
     ///
     /// [`Engine::new`](crate::Engine::new) refuses what is not possible without signals: a pager other than `Auto` and
     /// `Demand`, [`memory_resident_limit`](Self::memory_resident_limit), and a
@@ -422,6 +424,7 @@ impl Config {
         if config.pager == PagerKind::Demand {
             config.resident_budget = ResidentBudget::Unlimited;
         }
+        config.max_wasm_stack.get_or_insert(if signals { 1 << 20 } else { 4 << 20 });
         config.signals_based_traps = Some(signals);
         config.tunables.signals_based_traps = signals;
         Ok(config)

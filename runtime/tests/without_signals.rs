@@ -262,6 +262,39 @@ fn a_function_with_a_huge_frame_runs_while_there_is_stack() {
 }
 
 #[test]
+fn there_is_more_stack_by_default() {
+    const RECURSION: &str = r#"(module
+        (global $depth (mut i32) (i32.const 0))
+        (func $down (export "down")
+            (global.set $depth (i32.add (global.get $depth) (i32.const 1)))
+            (call $down)
+            (global.set $depth (global.get $depth)))
+        (func (export "depth") (result i32) (global.get $depth)))"#;
+    let depth = |config: &Config| {
+        let engine = Engine::new(config).unwrap();
+        let mut store = Store::new(&engine, ());
+        let module = Module::new(&engine, RECURSION).unwrap();
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let down = instance.get_typed_func::<(), ()>(&mut store, "down").unwrap();
+        let error = down.call(&mut store, ()).unwrap_err();
+        assert_eq!(error.trap().unwrap().code(), TrapCode::StackOverflow);
+        let depth = instance.get_typed_func::<(), i32>(&mut store, "depth").unwrap();
+        depth.call(&mut store, ()).unwrap()
+    };
+    let deep = move || {
+        let mut config = Config::new();
+        config.signals_based_traps(false);
+        let default = depth(&config);
+        let chosen = depth(config.max_wasm_stack(1 << 20));
+        assert!((chosen * 39 / 10..chosen * 41 / 10).contains(&default), "{default}, {chosen}");
+        let with_signals = depth(config.signals_based_traps(true));
+        assert_eq!(depth(&Config::new()), with_signals);
+    };
+    // On a thread that has as much.
+    std::thread::Builder::new().stack_size(16 << 20).spawn(deep).unwrap().join().unwrap();
+}
+
+#[test]
 fn memories_grow_and_are_used_by_all_means() {
     without_handlers("memories_grow_and_are_used_by_all_means", || {
         let engine = engine(false);

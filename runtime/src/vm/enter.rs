@@ -27,7 +27,7 @@ pub(crate) unsafe fn enter(
     signals::prepare(unsafe { (*store).engine().config() })?;
     // SAFETY: the caller's promise.
     let (vm, stack_limit) = unsafe {
-        let max_wasm_stack = (*store).engine().config().max_wasm_stack;
+        let max_wasm_stack = (*store).engine().config().max_wasm_stack.unwrap_or(0);
         ((*store).vm(), stack_limit(store, max_wasm_stack))
     };
     let run = || {
