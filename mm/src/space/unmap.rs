@@ -7,7 +7,7 @@ use super::primitive::{self, Fence, Level, LockGuard, Ordering};
 use super::types::{Backing, PAGE, PageRange};
 use crate::error::Result;
 use crate::pager::Pager;
-use crate::sys::ImagePart;
+use crate::sys::{self, ImagePart};
 
 /// What an unmap does to the system's mappings.
 #[derive(Clone, Copy, Debug)]
@@ -53,10 +53,16 @@ impl Space {
                 self.unmap_open(held, run, how, pager)?;
                 continue;
             }
+            let mut dropped = 0;
             for piece in run.stripes() {
                 let count = self.shards.of(piece.start, geometry.mask);
-                let _section = count.write_begin(Level::Pages);
-                self.unmap_closed(map, geometry.base, piece, how, pager)?;
+                let section = count.write_begin(Level::Pages);
+                dropped += self.unmap_closed(map, geometry.base, piece, how, pager)?;
+                drop(section);
+                if dropped >= sys::PIECE / PAGE {
+                    pager.system().give_way();
+                    dropped = 0;
+                }
             }
         }
         Ok(())
@@ -74,9 +80,10 @@ impl Space {
         self.shards.all().for_each(|count| count.raw_write_begin());
         let result = self.unmap_closed(map, geometry.base, range, how, pager);
         self.shards.all().for_each(|count| count.raw_write_end());
-        result
+        result.map(drop)
     }
 
+    /// Returns how many pages were present.
     fn unmap_closed(
         &self,
         map: &PageMap,
@@ -84,12 +91,12 @@ impl Space {
         piece: PageRange,
         how: Unmap,
         pager: &dyn Pager,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         Self::settle(map, piece);
         let whole = !matches!(how, Unmap::Zap) || self.doubtful.load(Ordering::Relaxed);
         let part = if whole { piece } else { map.resident_hull(piece) };
         if part.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let (addr, len) = (base + part.start * PAGE, part.len() * PAGE);
         let result = match how {
@@ -99,8 +106,9 @@ impl Space {
         };
         match result {
             Ok(()) => {
-                self.uncharge(map.set_absent(part));
-                Ok(())
+                let dropped = map.set_absent(part);
+                self.uncharge(dropped);
+                Ok(dropped)
             }
             Err(error) => {
                 // Contents may still be there, mappings may be gone: faults will map the pages again.

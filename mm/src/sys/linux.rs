@@ -4,6 +4,8 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
@@ -42,6 +44,9 @@ static HINT: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that are given back in one call, which takes about a millisecond. Meanwhile other threads of the process wait
 /// that map or protect anything.
 pub(crate) const PIECE: usize = 16 << 20;
+
+/// After a call that took so long, others are [given way](Sys::give_way).
+const LONG: Duration = Duration::from_micros(200);
 
 /// The only instance.
 pub(crate) static LINUX: Linux = Linux;
@@ -86,11 +91,19 @@ impl Sys for Linux {
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
         (0..len).step_by(PIECE).try_for_each(|start| {
             may("madvise")?;
-            let piece = PIECE.min(len - start);
+            let (piece, begun) = (PIECE.min(len - start), Instant::now());
             // SAFETY: as in `protect`; the caller wants to drop guest pages.
             unsafe { rustix::mm::madvise(at(addr + start), piece, Advice::LinuxDontNeed) }
-                .map_err(named("madvise"))
+                .map_err(named("madvise"))?;
+            if start + piece < len && begun.elapsed() > LONG {
+                self.give_way();
+            }
+            Ok(())
         })
+    }
+
+    fn give_way(&self) {
+        thread::sleep(Duration::from_micros(20));
     }
 
     fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {

@@ -71,6 +71,12 @@ pub(crate) trait Sys: Sync {
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
     /// `madvise(MADV_DONTNEED)`: private pages are dropped, a piece at a time.
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError>;
+    /// Lets other threads go on that wait for the lock of the whole address space, between pieces of long work.
+    ///
+    /// Where a range is registered with userfaultfd, or the kernel is an older one, dropping pages takes that lock for
+    /// reading. Work that goes on at once takes it again before a writer that waits for it has woken up; the kernel's lock lets that
+    /// go on for ten milliseconds.
+    fn give_way(&self) {}
     /// `mmap(MAP_FIXED)`: the range becomes fresh anonymous memory.
     fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;
     /// `mmap(MAP_FIXED)`: the range becomes a private mapping of an image.
@@ -121,6 +127,10 @@ impl<T: Sys> Sys for &T {
 
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
         (**self).zap(addr, len)
+    }
+
+    fn give_way(&self) {
+        (**self).give_way();
     }
 
     fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
