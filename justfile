@@ -18,7 +18,7 @@ doc:
 
 # All tests; the stress of the address space runs for SEQFAULT_STRESS_SECS a case, 3 unless told, that of shared memories for
 # as long in all, 10 unless told; each litmus test is run SEQFAULT_LITMUS_RUNS times, a million unless told; SEQFAULT_PATHS=all tries WASI's
-# calls on all shapes of paths, and SEQFAULT_PROPORTION=all compiles what attacks a compiler in all sizes, and not a part of them that is drawn
+# calls on all shapes of paths, SEQFAULT_SOAK_SECS=3600 lets short instances live and die for an hour, 10 seconds unless told, and SEQFAULT_PROPORTION=all compiles what attacks a compiler in all sizes, and not a part of them that is drawn
 test:
     cargo test
     cargo test -p seqfault-mm --no-default-features
