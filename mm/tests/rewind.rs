@@ -60,6 +60,36 @@ fn kept_pages_are_touched_without_a_fault() {
 }
 
 #[test]
+fn growth_that_the_last_user_touched_is_not_opened_for_one_who_does_not() {
+    for kind in [PagerKind::Protect, PagerKind::Uffd].into_iter().filter(|&kind| available(kind)) {
+        let mut region = build(kind, MIB);
+        let scatter = |region: &Region| {
+            for page in [0, 37, 200, 11, 141, 93, 250, 61, 171, 5] {
+                region.write(page * PAGE_SIZE, &[1]).unwrap();
+            }
+        };
+        let grow = |region: &Region, times: usize, touch: bool| {
+            for _ in 0..times {
+                let old = region.accessible();
+                region.grow(old + 16 * PAGE_SIZE).unwrap();
+                for page in [9, 2, 13].into_iter().filter(|_| touch) {
+                    region.write(old + page * PAGE_SIZE, &[1]).unwrap();
+                }
+            }
+        };
+        scatter(&region);
+        grow(&region, 100, true);
+        region.rewind(MIB).unwrap();
+        scatter(&region);
+        grow(&region, 20, false);
+        let faults = |region: &Region| region.counters().speculative + region.counters().classic;
+        let before = faults(&region);
+        region.write(region.accessible() - PAGE_SIZE, &[1]).unwrap();
+        assert!(faults(&region) > before, "{kind:?}: each growth has cost a system call");
+    }
+}
+
+#[test]
 fn pages_that_users_do_not_change_do_not_stay_for_ever() {
     for kind in KINDS.into_iter().filter(|&kind| available(kind)) {
         let mut region = build(kind, MIB);

@@ -118,6 +118,7 @@ impl Space {
         self.cut(&held, grown, pool, pager)?;
         // What the last user's sequence has proven, the next one has not.
         self.lanes.iter().for_each(|lane| lane.pattern.owes_nothing());
+        self.growths.store(0, Ordering::Relaxed);
         let room = if self.limit.load(Ordering::Relaxed) == usize::MAX { keep } else { 0 };
         let going = PageRange::default();
         let mut sorting = Sorting { space: self, held: &held, pager, room, sheds, kept: 0, going };
