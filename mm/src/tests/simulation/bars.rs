@@ -1,7 +1,7 @@
 //! What no pattern may exceed: 1.05 times what the kernel's own paging costs, or 30 µs more in all; and twice as much in
 //! memory as the peer has, or 64 KiB more. [`MISSES`] are the exceptions.
 //!
-//! `cargo test -p seqfault-mm --lib simulation::bars -- --nocapture` prints the tables, losses first. `SEQFAULT_SEED` repeats
+//! `cargo test -p seqfault-mm --lib simulation::bars -- --nocapture` prints the tables, losses first. `SEQFAULT_SEED` chooses
 //! drawn patterns, `SEQFAULT_DRAWN` says how many are drawn.
 
 use super::patterns::{Pattern, drawn, fixed, recorded};
