@@ -4,12 +4,12 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
+use rustix::thread::nanosleep;
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use super::{ImagePart, Run, Sys, SysError, fork, may, pagemap, uffd};
 use crate::space::PAGE;
@@ -45,8 +45,8 @@ static HINT: AtomicUsize = AtomicUsize::new(0);
 /// that map or protect anything.
 pub(crate) const PIECE: usize = 16 << 20;
 
-/// After a call that took so long, others are [given way](Sys::give_way).
-const LONG: Duration = Duration::from_micros(200);
+/// After a call that took so many nanoseconds, others are [given way](Sys::give_way).
+const LONG: i64 = 200_000;
 
 /// The only instance.
 pub(crate) static LINUX: Linux = Linux;
@@ -80,6 +80,12 @@ fn keep_new_from_children(addr: usize, len: usize) {
     let _ = fork::keep_from_children(addr, len);
 }
 
+/// Nanoseconds of the monotonic clock. Async-signal-safe, unlike the standard library's, which may panic.
+fn now() -> i64 {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
+    tv_sec * 1_000_000_000 + tv_nsec
+}
+
 impl Sys for Linux {
     fn protect(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {
         may("mprotect")?;
@@ -91,11 +97,11 @@ impl Sys for Linux {
     fn zap(&self, addr: usize, len: usize) -> Result<(), SysError> {
         (0..len).step_by(PIECE).try_for_each(|start| {
             may("madvise")?;
-            let (piece, begun) = (PIECE.min(len - start), Instant::now());
+            let (piece, begun) = (PIECE.min(len - start), now());
             // SAFETY: as in `protect`; the caller wants to drop guest pages.
             unsafe { rustix::mm::madvise(at(addr + start), piece, Advice::LinuxDontNeed) }
                 .map_err(named("madvise"))?;
-            if start + piece < len && begun.elapsed() > LONG {
+            if start + piece < len && now().saturating_sub(begun) > LONG {
                 self.give_way();
             }
             Ok(())
@@ -103,7 +109,8 @@ impl Sys for Linux {
     }
 
     fn give_way(&self) {
-        thread::sleep(Duration::from_micros(20));
+        // A filter that refuses it has the others wait.
+        let _ = nanosleep(&Timespec { tv_sec: 0, tv_nsec: 20_000 });
     }
 
     fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError> {

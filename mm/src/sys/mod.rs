@@ -76,6 +76,8 @@ pub(crate) trait Sys: Sync {
     /// Where a range is registered with userfaultfd, or the kernel is an older one, dropping pages takes that lock for
     /// reading. Work that goes on at once takes it again before a writer that waits for it has woken up; the kernel's lock lets that
     /// go on for ten milliseconds.
+    ///
+    /// Async-signal-safe.
     fn give_way(&self) {}
     /// `mmap(MAP_FIXED)`: the range becomes fresh anonymous memory.
     fn map_zero(&self, addr: usize, len: usize, to: Protection) -> Result<(), SysError>;

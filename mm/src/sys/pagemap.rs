@@ -110,8 +110,8 @@ impl PageTables {
         const PRESENT: u64 = 1 << 63;
         let file = self.file.get()?.as_ref()?;
         let mut entries = [0_u64; 512];
-        let bytes = len / PAGE * size_of::<u64>();
-        debug_assert!(bytes <= size_of_val(&entries));
+        let entries = entries.get_mut(..len / PAGE)?;
+        let bytes = size_of_val(entries);
         let from = (addr / PAGE * size_of::<u64>()) as i64;
         // SAFETY: at most as many bytes as the array has are written to it.
         let read =
