@@ -69,11 +69,7 @@ pub(crate) unsafe fn allocate(
     len: u32,
 ) -> Result<RawRef> {
     // SAFETY: the caller's promise.
-    unsafe {
-        let (place, size) = find_room(store, size, |store| collect(store, Release::Most))?;
-        (*store).gc_heap_mut().write_header(place, size, ty, len)?;
-        Ok(place)
-    }
+    unsafe { allocate_with(store, ty, size, len, |store| collect(store, Release::Most)) }
 }
 
 /// The same for a guest, which may be interrupted if it has to collect.
@@ -92,8 +88,24 @@ pub(crate) unsafe fn allocate_for_guest(
     len: u32,
 ) -> Result<RawRef> {
     // SAFETY: the caller's promise.
+    unsafe { allocate_with(store, ty, size, len, |store| collect_for_guest(store)) }
+}
+
+/// Allocates; if there is no room, `collect` is to make some.
+///
+/// # Safety
+///
+/// As for [`allocate`], and what `collect` asks for.
+unsafe fn allocate_with(
+    store: *mut StoreOpaque,
+    ty: u32,
+    size: u64,
+    len: u32,
+    collect: impl FnOnce(*mut StoreOpaque) -> Result<()>,
+) -> Result<RawRef> {
+    // SAFETY: the caller's promise.
     unsafe {
-        let (place, size) = find_room(store, size, |store| collect_for_guest(store))?;
+        let (place, size) = find_room(store, size, collect)?;
         (*store).gc_heap_mut().write_header(place, size, ty, len)?;
         Ok(place)
     }
