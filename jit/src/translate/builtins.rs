@@ -140,55 +140,28 @@ macro_rules! define_calls {
             })*
         }
 
-        impl Keeping<'_, '_, '_> {
-            $($(#[$doc4])*
-            pub(super) fn $keep(self, $($arg4: impl Argument<$ty4>),*) {
+        define_calls!(@calls Keeping, call_keeping, (),
+            $($(#[$doc4])* fn $keep($($arg4: $ty4),*);)*);
+        define_calls!(@calls Checking, call_keeping, (),
+            $($(#[$doc5])* fn $check($($arg5: $ty5),*);)*);
+        define_calls!(@calls Throwing, call_throwing, Result,
+            $($(#[$doc2])* fn $throw($($arg2: $ty2),*);)*);
+        define_calls!(@calls Failing, call_failing, (),
+            $($(#[$doc3])* fn $fail($($arg3: $ty3),*);)*);
+    };
+    (@calls $kind:ident, $call:ident, $outcome:ty,
+        $($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*);)*
+    ) => {
+        impl $kind<'_, '_, '_> {
+            $($(#[$doc])*
+            pub(super) fn $name(self, $($arg: impl Argument<$ty>),*) -> $outcome {
                 const BUILTIN: Builtin = Builtin {
-                    offset: offset_of!(VMBuiltins, $keep),
-                    params: &[$(<<$ty4 as Passed>::Value as Named>::TYPE),*],
+                    offset: offset_of!(VMBuiltins, $name),
+                    params: &[$(<<$ty as Passed>::Value as Named>::TYPE),*],
                     result: None,
                 };
-                let args = [$($arg4.value(self.0)),*];
-                self.0.call_keeping(&BUILTIN, &args);
-            })*
-        }
-
-        impl Checking<'_, '_, '_> {
-            $($(#[$doc5])*
-            pub(super) fn $check(self, $($arg5: impl Argument<$ty5>),*) {
-                const BUILTIN: Builtin = Builtin {
-                    offset: offset_of!(VMBuiltins, $check),
-                    params: &[$(<<$ty5 as Passed>::Value as Named>::TYPE),*],
-                    result: None,
-                };
-                let args = [$($arg5.value(self.0)),*];
-                self.0.call_keeping(&BUILTIN, &args);
-            })*
-        }
-
-        impl Throwing<'_, '_, '_> {
-            $($(#[$doc2])*
-            pub(super) fn $throw(self, $($arg2: impl Argument<$ty2>),*) -> Result {
-                const BUILTIN: Builtin = Builtin {
-                    offset: offset_of!(VMBuiltins, $throw),
-                    params: &[$(<<$ty2 as Passed>::Value as Named>::TYPE),*],
-                    result: None,
-                };
-                let args = [$($arg2.value(self.0)),*];
-                self.0.call_throwing(&BUILTIN, &args)
-            })*
-        }
-
-        impl Failing<'_, '_, '_> {
-            $($(#[$doc3])*
-            pub(super) fn $fail(self, $($arg3: impl Argument<$ty3>),*) {
-                const BUILTIN: Builtin = Builtin {
-                    offset: offset_of!(VMBuiltins, $fail),
-                    params: &[$(<<$ty3 as Passed>::Value as Named>::TYPE),*],
-                    result: None,
-                };
-                let args = [$($arg3.value(self.0)),*];
-                self.0.call_failing(&BUILTIN, &args);
+                let args = [$($arg.value(self.0)),*];
+                self.0.$call(&BUILTIN, &args)
             })*
         }
     };

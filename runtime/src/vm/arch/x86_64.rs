@@ -272,24 +272,15 @@ pub(in crate::vm) use keeping_shim;
 /// but flags. Otherwise it never returns.
 macro_rules! checking_shim {
     (fn $name:ident($($arg:ident: $ty:ty),*) => $entry:path) => {
+        mod $name {
+            use super::*;
+
+            builtin_shim!(fn failed($($arg: $ty),*) -> ! => $entry);
+        }
+
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(vmctx: *mut VMContext, $($arg: $ty),*) {
-            const _: unsafe extern "C" fn(*mut VMContext, $($ty),*) -> ! = $entry;
-            std::arch::naked_asm!(
-                "test esi, esi",
-                "jnz 2f",
-                "ret",
-                "2:",
-                "mov rax, [rdi + {store}]",
-                "mov [rax + {exit_fp}], rbp",
-                "mov r10, [rsp]",
-                "mov [rax + {exit_pc}], r10",
-                "jmp {entry}",
-                store = const std::mem::offset_of!(seqfault_jit::vm::VMContext, store_context),
-                exit_fp = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_fp),
-                exit_pc = const std::mem::offset_of!(seqfault_jit::vm::VMStoreContext, exit_pc),
-                entry = sym $entry,
-            )
+            std::arch::naked_asm!("test esi, esi", "jnz {failed}", "ret", failed = sym $name::failed)
         }
     };
 }
