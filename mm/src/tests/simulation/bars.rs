@@ -1,7 +1,7 @@
 //! What no pattern may exceed: 1.05 times what the kernel's own paging costs, or 30 µs more in all; and twice as much in
 //! memory as the peer has, or 64 KiB more. [`MISSES`] are the exceptions.
 //!
-//! `cargo test -p seqfault-mm --lib simulation::bars -- --nocapture` prints the tables, losses first. `SEQFAULT_SEED` chooses
+//! `cargo test -p seqfault-mm --lib simulation::bars -- --nocapture` prints the tables, losses first. `SEQFAULT_SEED` repeats
 //! drawn patterns, `SEQFAULT_DRAWN` says how many are drawn.
 
 use super::patterns::{Pattern, drawn, fixed, recorded};
@@ -14,8 +14,8 @@ const COST: f64 = 1.05;
 /// What is no loss for each run of a pattern, in faults of the kernel: 30 µs where one takes 1.4 µs, on an idle machine.
 const SLACK: f64 = 30.0 / 1.4;
 
-/// Drawn patterns are small and do several things. So one of fifty may exceed its bars by a quarter, and none by more than
-/// this.
+/// Drawn patterns are small and do several things. So one of fifty may exceed its bars by a quarter, and hardly any by more
+/// than this.
 const DRAWN: f64 = 2.0;
 
 /// Patterns that miss the bar of cost, with the most that they may cost, and why.
@@ -164,19 +164,31 @@ fn growth_that_is_always_touched_comes_with_the_grow() {
     }
 }
 
-#[test]
-fn drawn_patterns_cost_what_the_kernels_paging_costs_at_most() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    // Always the same unless another is asked for: with 7 of 2,123 seeds one pattern in a hundred exceeds the last bound, such
-    // as a few loads of a small memory, downwards (seed 900253264).
-    let seed = number("SEQFAULT_SEED").unwrap_or(1);
+/// Patterns drawn by the seed, those that miss a bar.
+fn drawn_that_miss(seed: u64, count: usize) -> Vec<Row> {
     println!("SEQFAULT_SEED={seed}");
-    let count = number("SEQFAULT_DRAWN").unwrap_or(100) as usize;
     let mut missed = table(&drawn(seed, count), &Prices::MEASURED);
     missed.retain(|row| !row.lacks_a_huge_page(&Prices::MEASURED));
     let far = missed.iter().filter(|row| row.excess().max(row.resident()) > 1.25).count();
     assert!(far * 50 <= count.max(50) * SETTINGS.len(), "{far} of {count} patterns");
-    for row in &missed {
-        assert!(row.excess().max(row.resident()) < DRAWN, "{}, {:?}", row.name, row.setup);
+    missed
+}
+
+#[test]
+fn drawn_patterns_cost_what_the_kernels_paging_costs_at_most() {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let clock = || std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(1, |time| time.as_secs());
+    let seed = number("SEQFAULT_SEED").unwrap_or_else(clock);
+    drawn_that_miss(seed, number("SEQFAULT_DRAWN").unwrap_or(100) as usize);
+}
+
+/// Not true of all: of 212,300 drawn patterns (2,123 seeds) 7 exceeded it. They touch few pages after a short sequence, or
+/// after a discard, such as seed 900253264.
+#[test]
+fn hardly_any_drawn_pattern_costs_twice_its_bar() {
+    for seed in 1..=20 {
+        for row in drawn_that_miss(seed, 100) {
+            assert!(row.excess().max(row.resident()) < DRAWN, "{}, {:?}", row.name, row.setup);
+        }
     }
 }
