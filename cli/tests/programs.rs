@@ -90,6 +90,13 @@ fn cpython_computes_and_prints_json() {
 }
 
 #[test]
+fn cpython_has_enough_stack_without_signals_too() {
+    let Some(python) = fetched("python.wasm") else { return };
+    let printed = python.prints(&["--no-signals-based-traps"], &["-c", "print(1)"]);
+    assert_eq!(printed, "1\n");
+}
+
+#[test]
 fn cpython_works_with_files_and_the_environment() {
     let Some(python) = fetched("python.wasm") else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
