@@ -1,6 +1,6 @@
 //! Shapes as an attacker would draw them: nesting, what a function refers to, objects, and what is only declared.
 
-use crate::shapes::*;
+use crate::guest::*;
 use wasm_encoder::{
     BlockType, Catch, Function, HeapType, Instruction as I, MemArg, MemArgTarget, RefType, ValType,
 };

@@ -3,7 +3,7 @@
 //! Without signals each check is a branch to a block of its own, so the number of blocks is what a guest
 //! chooses.
 
-use crate::shapes::{ARRAY, EMPTY, Guest, Kind, OPEN, STRUCT, Shape, condition, set_locals, times};
+use crate::guest::{ARRAY, EMPTY, Guest, Kind, OPEN, STRUCT, Shape, condition, set_locals, times};
 use wasm_encoder::{Function, HeapType, Instruction as I, MemArg, MemArgTarget, RefType, ValType};
 
 /// An access of the memory.

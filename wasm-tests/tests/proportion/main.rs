@@ -13,13 +13,15 @@
 
 mod attacks;
 mod checks;
+mod guest;
 mod measure;
 mod shapes;
 
+use guest::{Kind, MOST, Shape};
 use measure::{Cost, measure};
 use seqfault::{AddressSpace, Compilation, Config, Engine, Module};
 use seqfault_wasm_tests::seed::Seed;
-use shapes::{KINDS, Kind, MOST, Shape};
+use shapes::KINDS;
 use std::sync::Mutex;
 use std::time::Duration;
 
